@@ -1,0 +1,4 @@
+module Tansu.PropertyTests.Main
+
+[<EntryPoint>]
+let main _ = 0
