@@ -9,6 +9,7 @@ open FsCheck.FSharp
 open K4os.Compression.LZ4
 open K4os.Compression.LZ4.Streams
 open Tansu.Codec.Records
+open Tansu.PropertyTests
 open Tansu.PropertyTests.Codec.RecordsSamples
 
 let private compressAs codec framing (bytes: byte[]) =
@@ -57,7 +58,7 @@ let private compressionTests =
                             "one byte too many"
                 }
 
-        testProperty "both framings of snappy come back"
+        Check.property "both framings of snappy come back"
         <| forAll bytes (fun bytes ->
             for framing in [ SnappyFraming.Xerial; SnappyFraming.Raw ] do
                 Expect.equal
@@ -217,13 +218,13 @@ let private smallBatch = Gen.resize 3 batch
 
 let private hostileTests =
     testList "hostile bytes" [
-        testProperty "at random are refused"
+        Check.property "at random are refused"
         <| forAll bytes (fun bytes ->
             survives bytes
             let limits = RecordBatchLimits()
             Expect.isFalse (RecordBatchValidator.Validate(memory bytes, &limits).IsValid) "valid")
 
-        testProperty "at random, where compressed records should be, are refused"
+        Check.property "at random, where compressed records should be, are refused"
         <| forAll (Gen.zip (Gen.elements codecs) bytes) (fun (codec, bytes) ->
             let head =
                 Array.truncate 61 (buildWith (RecordBatchBuilder(Codec = codec)) [ record1 ])
@@ -232,7 +233,7 @@ let private hostileTests =
             survives (Array.append head bytes |> edited 8 length |> withCrc)
             decompressUpTo 1_000_000 codec bytes |> ignore)
 
-        testProperty "that are a batch cut short are refused"
+        Check.property "that are a batch cut short are refused"
         <| forAll (Gen.zip smallBatch (Gen.choose (0, 1_000_000))) (fun (batch, cut) ->
             let bytes = build batch
             let bytes = Array.truncate (cut % bytes.Length) bytes
@@ -240,9 +241,7 @@ let private hostileTests =
             let limits = RecordBatchLimits()
             Expect.isFalse (RecordBatchValidator.Validate(memory bytes, &limits).IsValid) "valid")
 
-        testPropertyWithConfig
-            { FsCheckConfig.defaultConfig with maxTest = 2000 }
-            "that are a batch with a changed byte, under a right CRC, do no harm"
+        Check.propertyTimes 500 "that are a batch with a changed byte, under a right CRC, do no harm"
         <| forAll
             (Gen.zip3 smallBatch (Gen.choose (0, 1_000_000)) (Gen.choose (0, 255)))
             (fun (batch, position, value) ->

@@ -6,6 +6,7 @@ open System.Buffers
 open Expecto
 open FsCheck.FSharp
 open Tansu.Codec.Records
+open Tansu.PropertyTests
 open Tansu.PropertyTests.Codec.RecordsSamples
 
 type private Segment(bytes: ReadOnlyMemory<byte>) as this =
@@ -38,7 +39,7 @@ let private crcTests =
                 Expect.equal (Crc32C.AppendPortable(0u, ReadOnlySpan bytes)) expected "by tables"
             }
 
-        testProperty "is the same by instruction, by tables, in two parts and over segments"
+        Check.property "is the same by instruction, by tables, in two parts and over segments"
         <| forAll (Gen.zip bytes bytes) (fun (first, second) ->
             let whole = Array.append first second
             let expected = crcOf whole
@@ -52,10 +53,10 @@ let private crcTests =
 
 let private roundTripTests =
     testList "reading what was built" [
-        testProperty "gives the same records, whatever the codec"
+        Check.property "gives the same records, whatever the codec"
         <| forAll batch (fun batch -> Expect.equal (read (build batch)) batch.Records "records")
 
-        testProperty "gives offsets that count up from the base offset"
+        Check.property "gives offsets that count up from the base offset"
         <| forAll batch (fun batch ->
             let bytes = build batch
             RecordBatchEditor.SetBaseOffset(Span bytes, 1_000_000_000_000L)
@@ -65,7 +66,7 @@ let private roundTripTests =
                 (batch.Records |> List.mapi (fun index _ -> 1_000_000_000_000L + int64 index))
                 "offsets")
 
-        testProperty "keeps offsets and records that compaction leaves"
+        Check.property "keeps offsets and records that compaction leaves"
         <| forAll batch (fun batch ->
             use reader = new RecordReader(memory (build batch))
 
@@ -214,7 +215,7 @@ let private walk (bytes: byte[]) =
 
 let private walkTests =
     testList "walking over batches" [
-        testProperty "finds each of them, and where a cut-off one begins"
+        Check.property "finds each of them, and where a cut-off one begins"
         <| forAll (Gen.zip (Gen.listOf batch |> Gen.resize 4) (Gen.choose (0, 1000))) (fun (batches, cut) ->
             let built = batches |> List.map build
             let last = buildWith (RecordBatchBuilder()) records3

@@ -38,10 +38,14 @@ let optional (bytes: Nullable<ReadOnlyMemory<byte>>) =
 let private bytesUpTo length =
     gen {
         let! count = Gen.choose (0, length)
-        let! letter = Gen.choose (0, 255)
+        let! seed = Gen.choose (0, Int32.MaxValue)
         let! isRandom = Gen.elements [ true; false ]
-        let! random = Gen.arrayOfLength count (Gen.choose (0, 255))
-        return random |> Array.map (fun value -> byte (if isRandom then value else letter))
+        let bytes = Array.create count (byte seed)
+
+        if isRandom then
+            Random(seed).NextBytes bytes
+
+        return bytes
     }
 
 /// Most are small; some are longer than a block of snappy or lz4.

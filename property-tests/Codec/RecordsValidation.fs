@@ -5,6 +5,7 @@ open System
 open Expecto
 open FsCheck.FSharp
 open Tansu.Codec.Records
+open Tansu.PropertyTests
 open Tansu.PropertyTests.Codec.RecordsSamples
 
 let private validateWith (limits: RecordBatchLimits) (bytes: byte[]) =
@@ -104,7 +105,7 @@ let private outcomeTests =
         for name, bytes, expected in refusals do
             test $"refuses {name}" { Expect.equal (outcome bytes) expected "outcome" }
 
-        testProperty "accepts what a client builds, with every codec, and finds the largest timestamp"
+        Check.property "accepts what a client builds, with every codec, and finds the largest timestamp"
         <| forAll batch (fun batch ->
             let limits =
                 RecordBatchLimits(LooksIntoCompressed = true, MaxBatchBytes = Int32.MaxValue)
@@ -225,7 +226,7 @@ let private outcomeTests =
                         Expect.isTrue isExpected $"{codec}: byte {position}, bit {bit}"
         }
 
-        testProperty "finds the flip of any single bit after the CRC of a random batch"
+        Check.property "finds the flip of any single bit after the CRC of a random batch"
         <| forAll (Gen.zip3 batch (Gen.choose (0, 10_000_000)) (Gen.choose (0, 7))) (fun (batch, position, bit) ->
             let bytes = build batch
             let position = 21 + position % (bytes.Length - 21)
