@@ -142,6 +142,8 @@ public sealed class Cluster : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync(TimeSpan.Zero);
+        await _housekeeping.DisposeAsync();
+        ProducerIds.Dispose();
         foreach (var shard in _shards)
         {
             await shard.Replica.DisposeAsync();

@@ -8,7 +8,7 @@ namespace Tansu.Adapters;
 /// What nobody asks for but somebody must do: finish topic deletions that a crash left half done, and forget producers that
 /// are gone. It writes only when there is something to do, so an idle cluster stays silent.
 /// </summary>
-internal sealed class Housekeeping
+internal sealed class Housekeeping : IAsyncDisposable
 {
     /// <summary>How often expired producers are looked for. They expire after hours, so this is soon enough.</summary>
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(10);
@@ -29,6 +29,12 @@ internal sealed class Housekeeping
     {
         await _stopping.CancelAsync();
         await _loop;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        _stopping.Dispose();
     }
 
     private async Task RunAsync()

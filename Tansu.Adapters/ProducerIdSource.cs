@@ -7,7 +7,7 @@ namespace Tansu.Adapters;
 /// Hands out producer ids from blocks that the catalog gave to this broker alone. What is left of a block when the broker
 /// ends is never used: ids are plentiful, writes are not.
 /// </summary>
-public sealed class ProducerIdSource
+public sealed class ProducerIdSource : IDisposable
 {
     private readonly Replica<CatalogState, CatalogCommand, CatalogEvent, CatalogReply> _catalog;
     private readonly ClusterOptions _options;
@@ -20,6 +20,9 @@ public sealed class ProducerIdSource
         _catalog = catalog;
         _options = options;
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _turn.Dispose();
 
     /// <summary>An id that nobody else has or will get.</summary>
     /// <exception cref="TimeoutException">A new block was needed, and the store did not answer in time.</exception>

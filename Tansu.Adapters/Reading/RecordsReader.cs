@@ -172,7 +172,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         }
         else
         {
-            await blobs.ReadAsync(chunk.Source.objectName, chunk.Position, bytes, cancellationToken);
+            await blobs.ReadAsync(chunk.Source.objectName!, chunk.Position, bytes, cancellationToken);
         }
 
         BatchOffsets.Place(bytes, chunk.BaseOffset);

@@ -186,13 +186,13 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
         else
         {
-            Refuse(answer, Errors.Of(reply.refusal), null);
+            Refuse(answer, Errors.Of(reply.refusal!), null);
         }
     }
 
     private static void Refuse(ProduceResponse.PartitionProduceResponse answer, ErrorCode error, string? message)
     {
-        answer.ErrorCode = (short)error;
+        answer.ErrorCode = error;
         answer.ErrorMessage = message;
         answer.LogAppendTimeMs = -1;
     }
