@@ -1,0 +1,2 @@
+Console.Error.WriteLine("Nothing to generate yet.");
+return 0;
