@@ -1,6 +1,7 @@
-using System.Buffers;
 using System.Buffers.Binary;
+using System.Buffers;
 using Microsoft.Win32.SafeHandles;
+using Tansu.Codec.Records;
 
 namespace Tansu.Adapters;
 

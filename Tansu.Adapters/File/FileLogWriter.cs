@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 using Tansu.Adapters.Ports;
+using Tansu.Codec.Records;
 
 namespace Tansu.Adapters;
 

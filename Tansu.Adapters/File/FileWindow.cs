@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Tansu.Codec.Records;
 
 namespace Tansu.Adapters;
 

@@ -1,4 +1,5 @@
 using Tansu.Adapters.Ports;
+using Tansu.Codec.Records;
 
 namespace Tansu.Adapters;
 
