@@ -6,7 +6,8 @@ namespace Tansu.Adapters.Ports;
 /// <remarks>
 /// <para>A name has one or more parts separated by <c>/</c>, 400 characters at most in all and 200 in a part. A part is made of
 /// letters, digits, <c>-</c>, <c>_</c> and <c>.</c>, and does not begin with a dot. Any other name is an
-/// <see cref="ArgumentException"/>. Names are chosen by the caller, unique and ordered by time.</para>
+/// <see cref="ArgumentException"/>. Names are chosen by the caller, unique and ordered by time. No name may be the
+/// beginning parts of another (<c>a</c> and <c>a/b</c>).</para>
 /// <para>All members may be called from any thread at the same time. Errors are those of <see cref="IEventLog"/>.</para>
 /// </remarks>
 public interface IBlobStore

@@ -1,0 +1,109 @@
+using System.Buffers;
+using Microsoft.Win32.SafeHandles;
+
+namespace Tansu.Adapters;
+
+/// <summary>Files that are there whole or not at all, also after the power went.</summary>
+internal static class DurableFile
+{
+    /// <summary>
+    /// Writes a file under a temporary name, makes it durable, gives it its name and makes that durable. Whoever finds the
+    /// name finds all of the content.
+    /// </summary>
+    /// <param name="temporaryDirectory">On the same file system as <paramref name="path"/>.</param>
+    /// <param name="path">The file's name; its directory exists.</param>
+    /// <param name="header">First bytes; may be empty.</param>
+    /// <param name="content">The bytes after them.</param>
+    public static void Replace(
+        string temporaryDirectory,
+        string path,
+        ReadOnlyMemory<byte> header,
+        ReadOnlySequence<byte> content)
+    {
+        var temporary = Path.Combine(temporaryDirectory, Guid.NewGuid().ToString("N"));
+        try
+        {
+            using (var handle = File.OpenHandle(temporary, FileMode.CreateNew, FileAccess.Write))
+            {
+                var buffers = new List<ReadOnlyMemory<byte>> { header };
+                foreach (var part in content)
+                {
+                    buffers.Add(part);
+                }
+
+                RandomAccess.Write(handle, buffers, 0);
+                Libc.SyncData(handle);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            File.Delete(temporary);
+            throw;
+        }
+
+        Libc.SyncDirectory(Path.GetDirectoryName(path)!);
+    }
+
+    /// <summary>Creates a directory and those above it, durably.</summary>
+    public static void CreateDirectory(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            return;
+        }
+
+        var parent = Path.GetDirectoryName(path);
+        if (parent is not null)
+        {
+            CreateDirectory(parent);
+        }
+
+        Directory.CreateDirectory(path);
+        if (parent is not null)
+        {
+            Libc.SyncDirectory(parent);
+        }
+    }
+
+    /// <summary>Fills <paramref name="destination"/>; false when the file ends before that.</summary>
+    public static bool Fill(SafeFileHandle handle, Span<byte> destination, long position)
+    {
+        while (!destination.IsEmpty)
+        {
+            var count = RandomAccess.Read(handle, destination, position);
+            if (count == 0)
+            {
+                return false;
+            }
+
+            destination = destination[count..];
+            position += count;
+        }
+
+        return true;
+    }
+
+    /// <summary>Fills <paramref name="destination"/> without blocking; false when the file ends before that.</summary>
+    public static async ValueTask<bool> FillAsync(
+        SafeFileHandle handle,
+        Memory<byte> destination,
+        long position,
+        CancellationToken cancellationToken)
+    {
+        while (!destination.IsEmpty)
+        {
+            var count = await RandomAccess.ReadAsync(handle, destination, position, cancellationToken).ConfigureAwait(false);
+            if (count == 0)
+            {
+                return false;
+            }
+
+            destination = destination[count..];
+            position += count;
+        }
+
+        return true;
+    }
+}

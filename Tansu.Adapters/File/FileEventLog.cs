@@ -1,0 +1,148 @@
+using System.Buffers;
+using Tansu.Adapters.Ports;
+
+namespace Tansu.Adapters;
+
+/// <summary>A log in a directory. Appends go to a thread of the log's own; reads use the shared handles and wait for nobody.</summary>
+internal sealed class FileEventLog(
+    FileStoreContext context,
+    FileLogFiles files,
+    FileLogWriter writer,
+    FileSnapshots snapshots) : IEventLog
+{
+    private readonly IoThreads _writerThread = new($"tansu log {files.Name}", 1);
+    private readonly string _appending = $"Appending to log {files.Name} in {files.Directory}";
+    private int _disposed;
+
+    /// <inheritdoc/>
+    public string Name => files.Name;
+
+    public bool IsDisposed => Volatile.Read(ref _disposed) != 0;
+
+    /// <inheritdoc/>
+    public ValueTask<AppendOutcome> TryAppendAsync(
+        long number,
+        ReadOnlySequence<byte> head,
+        ReadOnlySequence<byte> payload,
+        CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        ArgumentOutOfRangeException.ThrowIfZero(head.Length, nameof(head));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(head.Length, EntryFrame.MaxPartBytes, nameof(head));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(payload.Length, EntryFrame.MaxPartBytes, nameof(payload));
+        return new ValueTask<AppendOutcome>(
+            _writerThread.RunAsync(_appending, () => writer.Append(number, head, payload), cancellationToken));
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<IReadOnlyList<EntryHead>> ReadHeadsAsync(
+        long after,
+        int maxEntries,
+        CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(after);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxEntries, 1);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (writer.IsInDoubt && after + 1 >= files.NextNumber)
+        {
+            await _writerThread.RunAsync(_appending, writer.Resolve, cancellationToken).ConfigureAwait(false);
+        }
+
+        var open = await files.RentAsync(after + 1, cancellationToken).ConfigureAwait(false);
+        if (open is null)
+        {
+            return after + 1 < files.FirstNumber ? throw new EntryMissingException(Name, after + 1) : [];
+        }
+
+        try
+        {
+            return await HeadReader.ReadAsync(open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
+        }
+        catch (IOException error)
+        {
+            throw FileErrors.Translate($"Reading {open.File.Path}", error);
+        }
+        finally
+        {
+            context.OpenFiles.Return(open);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ReadPayloadAsync(
+        long number,
+        int position,
+        Memory<byte> destination,
+        CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        cancellationToken.ThrowIfCancellationRequested();
+        var open = await files.RentAsync(number, cancellationToken).ConfigureAwait(false)
+            ?? throw new EntryMissingException(Name, number);
+        try
+        {
+            var location = open.Index[(int)(number - open.File.FirstNumber)];
+            ArgumentOutOfRangeException.ThrowIfNegative(position);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(position, location.PayloadLength - destination.Length);
+            var start = location.PayloadPosition + position;
+            if (!await DurableFile.FillAsync(open.Handle, destination, start, cancellationToken).ConfigureAwait(false))
+            {
+                throw FileErrors.Damaged(open.File.Path, start, $"the file ends within entry {number}");
+            }
+        }
+        catch (IOException error)
+        {
+            throw FileErrors.Translate($"Reading {open.File.Path}", error);
+        }
+        finally
+        {
+            context.OpenFiles.Return(open);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask SaveSnapshotAsync(
+        long number,
+        ReadOnlySequence<byte> content,
+        CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        ArgumentOutOfRangeException.ThrowIfLessThan(number, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(number, files.NextNumber);
+        await context.SharedIo
+            .RunAsync($"Saving a snapshot in {files.Directory}", () => snapshots.Save(number, content), cancellationToken)
+            .ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<Snapshot?> LoadSnapshotAsync(long belowNumber, CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        return new ValueTask<Snapshot?>(context.SharedIo.RunAsync(
+            $"Loading a snapshot from {files.Directory}",
+            () => snapshots.Load(belowNumber),
+            cancellationToken));
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask TrimAsync(long below, CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        await context.SharedIo
+            .RunAsync($"Trimming {files.Directory}", () => files.Trim(below, cancellationToken), cancellationToken)
+            .ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        await _writerThread.DisposeAsync().ConfigureAwait(false);
+        files.Close();
+    }
+}

@@ -1,0 +1,139 @@
+using Tansu.Adapters.Ports;
+
+namespace Tansu.Adapters;
+
+/// <summary>
+/// The files of one log, oldest first; the last is the one written to. Readers take the array as it is at that moment; the writer adds
+/// at its end and trimming takes from its start.
+/// </summary>
+internal sealed class FileLogFiles(FileStoreContext context, string name, string directory, LogFile[] initial)
+{
+    private readonly Lock _gate = new();
+    private readonly Lock _trimGate = new();
+    private LogFile[] _files = initial;
+
+    public string Name => name;
+
+    public string Directory => directory;
+
+    /// <summary>The number that the next entry will get.</summary>
+    public long NextNumber => Volatile.Read(ref _files)[^1].NextNumber;
+
+    /// <summary>The number of the first entry that has not been trimmed.</summary>
+    public long FirstNumber => Volatile.Read(ref _files)[0].FirstNumber;
+
+    public void Add(LogFile file)
+    {
+        lock (_gate)
+        {
+            Volatile.Write(ref _files, [.. _files, file]);
+        }
+    }
+
+    /// <summary>Rents the file that has, or would have, an entry; null when the entry is not in the log.</summary>
+    public async ValueTask<OpenLogFile?> RentAsync(long number, CancellationToken cancellationToken)
+    {
+        var files = Volatile.Read(ref _files);
+        if (number < files[0].FirstNumber || number >= files[^1].NextNumber)
+        {
+            return null;
+        }
+
+        var file = files[IndexOf(files, number)];
+        if (context.OpenFiles.TryRent(file) is { } open)
+        {
+            return open;
+        }
+
+        try
+        {
+            return await context.SharedIo
+                .RunAsync($"Opening {file.Path}", () => context.OpenFiles.AddAndRent(OpenSealed(file)), cancellationToken)
+                .ConfigureAwait(false);
+        }
+        catch (StoreRefusedException error)
+            when (error.InnerException is FileNotFoundException && number < FirstNumber)
+        {
+            // Trimmed between the look at the files and the opening.
+            return null;
+        }
+    }
+
+    /// <summary>Deletes the sealed files all of whose entries are below a number, oldest first.</summary>
+    public bool Trim(long below, CancellationToken cancellationToken)
+    {
+        lock (_trimGate)
+        {
+            while (TakeFirst(below) is { } file)
+            {
+                context.OpenFiles.Drop(file);
+                File.Delete(file.Path);
+                File.Delete(file.IndexPath);
+
+                // One by one, so that a crash cannot leave an older file without a younger one: a gap.
+                Libc.SyncDirectory(directory);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Closes all files.</summary>
+    public void Close()
+    {
+        foreach (var file in Volatile.Read(ref _files))
+        {
+            context.OpenFiles.Drop(file);
+        }
+    }
+
+    private LogFile? TakeFirst(long below)
+    {
+        lock (_gate)
+        {
+            if (_files.Length < 2 || _files[0].NextNumber > below)
+            {
+                return null;
+            }
+
+            var first = _files[0];
+            Volatile.Write(ref _files, _files[1..]);
+            return first;
+        }
+    }
+
+    private OpenLogFile OpenSealed(LogFile file)
+    {
+        var handle = File.OpenHandle(file.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        try
+        {
+            return new OpenLogFile(file, handle, SealedIndex.Load(context, name, file, handle));
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    private static int IndexOf(LogFile[] files, long number)
+    {
+        var low = 0;
+        var high = files.Length - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (files[middle].FirstNumber <= number)
+            {
+                low = middle;
+            }
+            else
+            {
+                high = middle - 1;
+            }
+        }
+
+        return low;
+    }
+}

@@ -1,0 +1,238 @@
+using System.Buffers;
+using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
+using Tansu.Adapters.Ports;
+using Tansu.Codec.Records;
+
+namespace Tansu.Adapters;
+
+/// <summary>
+/// Writes one log, on its own thread: one gathered write and one fdatasync per entry. Only that thread calls it.
+/// </summary>
+/// <remarks>
+/// <para>When a write or a sync fails the log is <em>in doubt</em>: part or all of the entry may be in the file, and the kernel may have
+/// given up writing pages that it now calls clean, so that a second fdatasync would succeed without meaning anything. While in doubt
+/// nothing is acknowledged and the tail is not read.</para>
+/// <para>Doubt is resolved before the next append or read of the tail: the file is cut back to the end of the last acknowledged entry. That
+/// takes nothing from anybody: this process is the only writer, the entry after it was never acknowledged nor shown to a reader,
+/// and whoever was told <see cref="AppendOutcome.Unknown"/> learns that it does not exist. What shared a disk block
+/// with the failed write is then written and synced again, and the entries there are read back from the disk. Only when all of that has
+/// worked does the log accept again.</para>
+/// </remarks>
+internal sealed class FileLogWriter
+{
+    private const int BlockBytes = 4096;
+
+    private readonly FileStoreContext _context;
+    private readonly FileLogFiles _files;
+    private readonly byte[] _frame = new byte[EntryFrame.Size];
+    private readonly List<ReadOnlyMemory<byte>> _buffers = [];
+    private OpenLogFile _active;
+    private ulong _fileId;
+    private StoreRefusedException? _refusal;
+    private volatile bool _inDoubt;
+
+    /// <param name="context">The store.</param>
+    /// <param name="files">The log's files.</param>
+    /// <param name="active">The last of them, whole.</param>
+    /// <param name="fileId">The id in the active file's frames; null when it has no entries.</param>
+    public FileLogWriter(FileStoreContext context, FileLogFiles files, OpenLogFile active, ulong? fileId)
+    {
+        _context = context;
+        _files = files;
+        _active = active;
+        _fileId = fileId ?? NewFileId();
+    }
+
+    /// <summary>Whether the tail must be resolved before it is read. May be asked from any thread.</summary>
+    public bool IsInDoubt => _inDoubt;
+
+    public AppendOutcome Append(long number, ReadOnlySequence<byte> head, ReadOnlySequence<byte> payload)
+    {
+        if (number != _files.NextNumber)
+        {
+            return AppendOutcome.Conflict;
+        }
+
+        Resolve();
+        var entryBytes = EntryFrame.Size + head.Length + payload.Length;
+        if (_active.Index.Count > 0 && _active.Index.End + entryBytes > _context.Options.FileRollBytes)
+        {
+            Roll();
+        }
+
+        var location = new EntryLocation(_active.Index.End, (int)head.Length, (int)payload.Length);
+        if (!TryWrite(number, head, payload, location.Position))
+        {
+            return AppendOutcome.Unknown;
+        }
+
+        _active.Index.Add(location);
+        _active.File.Count++;
+        return AppendOutcome.Appended;
+    }
+
+    /// <summary>Settles a failed write, if there was one.</summary>
+    /// <returns>True.</returns>
+    /// <exception cref="IOException">Not possible now.</exception>
+    /// <exception cref="StoreRefusedException">The failure has damaged acknowledged entries.</exception>
+    public bool Resolve()
+    {
+        if (_refusal is not null)
+        {
+            throw _refusal;
+        }
+
+        if (_inDoubt)
+        {
+            CutBack();
+            _inDoubt = false;
+            _context.Notice(
+                $"Log {_files.Name}: a write to {_active.File.Path} had failed; the file has been cut back to the end of entry {_files.NextNumber - 1} and checked.");
+        }
+
+        return true;
+    }
+
+    private bool TryWrite(long number, ReadOnlySequence<byte> head, ReadOnlySequence<byte> payload, long position)
+    {
+        EntryFrame.Write(_frame, number, _fileId, head, payload);
+        _buffers.Add(_frame);
+        AddBuffers(head);
+        AddBuffers(payload);
+        try
+        {
+            _context.Disk.Write(_active.Handle, _buffers, position);
+            _context.Disk.SyncData(_active.Handle);
+            return true;
+        }
+        catch (IOException error)
+        {
+            _inDoubt = true;
+            _context.Notice($"Log {_files.Name}: writing entry {number} to {_active.File.Path} failed: {error.Message}");
+            if (!FileErrors.IsFull(error) || !TryCutBack())
+            {
+                return false;
+            }
+
+            // Cut back durably: now it is certain that the entry is not there, and the caller may know.
+            _inDoubt = false;
+            throw;
+        }
+        finally
+        {
+            _buffers.Clear();
+        }
+    }
+
+    private void AddBuffers(ReadOnlySequence<byte> data)
+    {
+        foreach (var part in data)
+        {
+            _buffers.Add(part);
+        }
+    }
+
+    private bool TryCutBack()
+    {
+        try
+        {
+            CutBack();
+            return true;
+        }
+        catch (Exception error) when (error is IOException or StoreRefusedException)
+        {
+            // Still in doubt: whoever comes next meets the same error, or a better day.
+            return false;
+        }
+    }
+
+    private void CutBack()
+    {
+        var index = _active.Index;
+        var end = index.End;
+        _context.Disk.Truncate(_active.Handle, end);
+
+        // The failed write shared its first block with the end of the last entry, and what the disk has there now nobody knows.
+        var blockStart = end / BlockBytes * BlockBytes;
+        var block = new byte[end - blockStart];
+        if (!DurableFile.Fill(_active.Handle, block, blockStart))
+        {
+            throw Refuse(blockStart);
+        }
+
+        _context.Disk.Write(_active.Handle, [block], blockStart);
+        _context.Disk.SyncData(_active.Handle);
+        Libc.DropCache(_active.Handle);
+        for (var i = index.Count - 1; i >= 0 && index[i].End > blockStart; i--)
+        {
+            if (!IsWhole(_active.Handle, index[i]))
+            {
+                throw Refuse(index[i].Position);
+            }
+        }
+    }
+
+    private StoreRefusedException Refuse(long position)
+    {
+        _refusal = FileErrors.Damaged(_active.File.Path, position, "a failed write has damaged entries before it");
+        return _refusal;
+    }
+
+    private static bool IsWhole(SafeFileHandle handle, EntryLocation location)
+    {
+        var bytes = new byte[location.End - location.Position];
+        return DurableFile.Fill(handle, bytes, location.Position)
+            && EntryFrame.TryRead(bytes, out var frame)
+            && frame.HeadLength == location.HeadLength
+            && frame.PayloadLength == location.PayloadLength
+            && Crc32C.Append(EntryFrame.BeginHeadCrc(bytes), bytes.AsSpan(EntryFrame.Size, frame.HeadLength)) == frame.HeadCrc
+            && Crc32C.Append(0, bytes.AsSpan(EntryFrame.Size + frame.HeadLength)) == frame.PayloadCrc;
+    }
+
+    /// <summary>Goes on in a new file. Until the last step nothing has changed, so that a failure may be tried again.</summary>
+    private void Roll()
+    {
+        SealedIndex.Save(_context, _active.File, _active.Index);
+        var next = Create(_context, _files.Directory, _files.NextNumber);
+        _context.OpenFiles.AddActive(next);
+        _files.Add(next.File);
+        _context.OpenFiles.Seal(_active);
+        _active = next;
+        _fileId = NewFileId();
+    }
+
+    /// <summary>Creates an empty log file, durably.</summary>
+    public static OpenLogFile Create(FileStoreContext context, string directory, long firstNumber)
+    {
+        var file = new LogFile(directory, firstNumber);
+        var handle = OpenForWriting(file.Path);
+        try
+        {
+            if (RandomAccess.GetLength(handle) != 0)
+            {
+                throw FileErrors.Damaged(file.Path, 0, "it appeared while the broker was running");
+            }
+
+            context.Disk.SyncData(handle);
+            Libc.SyncDirectory(directory);
+            return new OpenLogFile(file, handle, new EntryIndex());
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a log file for appending and reading, creating it if need be.</summary>
+    public static SafeFileHandle OpenForWriting(string path) =>
+        File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+
+    private static ulong NewFileId()
+    {
+        Span<byte> bytes = stackalloc byte[sizeof(ulong)];
+        RandomNumberGenerator.Fill(bytes);
+        return BitConverter.ToUInt64(bytes);
+    }
+}

@@ -1,0 +1,22 @@
+namespace Tansu.Adapters;
+
+/// <summary>What the parts of one file store share.</summary>
+/// <param name="Directory">Absolute path of the store's directory.</param>
+/// <param name="Options">What the caller chose.</param>
+/// <param name="Disk">How log files are written.</param>
+internal sealed record FileStoreContext(string Directory, StoreOptions Options, Disk Disk)
+{
+    // Two would do for a broker; four let slow reads of large snapshots pass each other at start.
+    private const int SharedThreads = 4;
+
+    /// <summary>Log files that are open.</summary>
+    public OpenFiles OpenFiles { get; } = new(Math.Max(1, Options.MaxOpenFiles));
+
+    /// <summary>Where everything but the writing of logs waits for the disk.</summary>
+    public IoThreads SharedIo { get; } = new("tansu file store", SharedThreads);
+
+    /// <summary>Where files are made before they get their name.</summary>
+    public string TemporaryDirectory { get; } = Path.Combine(Directory, "tmp");
+
+    public void Notice(string message) => Options.OnNotice?.Invoke(message);
+}

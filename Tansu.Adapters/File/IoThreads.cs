@@ -1,0 +1,124 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Tansu.Adapters;
+
+/// <summary>
+/// A few threads that do nothing but wait for the disk. <c>fdatasync</c> blocks for milliseconds; on the thread pool, which begins
+/// with one thread per core, a handful of logs would starve every connection.
+/// </summary>
+/// <remarks>Work is begun in the order it came; with one thread it is also done one by one. Threads start when first needed.</remarks>
+/// <param name="name">The threads' name, for debuggers.</param>
+/// <param name="maxThreads">How many pieces of work may run at once.</param>
+internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
+{
+    // A monitor and not a Lock: idle threads wait on it.
+    private readonly object _gate = new();
+    private readonly Queue<IWork> _queue = new();
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _threads;
+    private int _idle;
+    private bool _stopping;
+
+    private interface IWork
+    {
+        void Execute();
+    }
+
+    /// <summary>Runs <paramref name="work"/> on one of the threads. Errors of the file system come out as the port's errors.</summary>
+    /// <param name="what">What is being done, for the message of an error.</param>
+    /// <param name="work">What to do.</param>
+    /// <param name="cancellationToken">Heeded until the work begins.</param>
+    public Task<T> RunAsync<T>(string what, Func<T> work, CancellationToken cancellationToken)
+    {
+        var item = new Work<T>(what, work, cancellationToken);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_stopping, this);
+            _queue.Enqueue(item);
+            if (_idle < _queue.Count && _threads < maxThreads)
+            {
+                _threads++;
+                new Thread(Loop) { Name = name, IsBackground = true }.Start();
+            }
+            else
+            {
+                Monitor.Pulse(_gate);
+            }
+        }
+
+        return item.Task;
+    }
+
+    /// <summary>Finishes what has been queued and ends the threads.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        lock (_gate)
+        {
+            _stopping = true;
+            Monitor.PulseAll(_gate);
+            if (_threads == 0)
+            {
+                _stopped.TrySetResult();
+            }
+        }
+
+        await _stopped.Task.ConfigureAwait(false);
+    }
+
+    private void Loop()
+    {
+        while (TryTake(out var item))
+        {
+            item.Execute();
+        }
+    }
+
+    private bool TryTake([NotNullWhen(true)] out IWork? item)
+    {
+        lock (_gate)
+        {
+            while (!_queue.TryDequeue(out item))
+            {
+                if (_stopping)
+                {
+                    if (--_threads == 0)
+                    {
+                        _stopped.TrySetResult();
+                    }
+
+                    return false;
+                }
+
+                _idle++;
+                Monitor.Wait(_gate);
+                _idle--;
+            }
+
+            return true;
+        }
+    }
+
+    // Continuations run on the thread pool: a caller's code must not hold up the next write.
+    private sealed class Work<T>(string what, Func<T> work, CancellationToken cancellationToken)
+        : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IWork
+    {
+        public void Execute()
+        {
+            if (cancellationToken.IsCancellationRequested)
+            {
+                SetCanceled(cancellationToken);
+                return;
+            }
+
+            try
+            {
+                SetResult(work());
+            }
+            catch (Exception error)
+            {
+                // Not swallowed: the awaiting caller gets it.
+                SetException(FileErrors.Translate(what, error));
+            }
+        }
+    }
+}

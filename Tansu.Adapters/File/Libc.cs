@@ -1,0 +1,81 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Tansu.Adapters;
+
+/// <summary>The calls of the C library that .NET has no form of. Linux only; each caller has a way around for other systems.</summary>
+internal static partial class Libc
+{
+    private const int ReadOnlyCloseOnExec = 0x80000;
+    private const int AdviceDontNeed = 4;
+
+    /// <summary>
+    /// Makes a file's bytes and length durable. Not <c>fsync</c>, which also waits for the times of last change: a journal write
+    /// more whenever the length stays the same, for something nobody reads.
+    /// </summary>
+    public static void SyncData(SafeFileHandle handle)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            RandomAccess.FlushToDisk(handle);
+            return;
+        }
+
+        if (FDataSync(handle) != 0)
+        {
+            throw LastError("fdatasync");
+        }
+    }
+
+    /// <summary>Makes the names in a directory durable: a file that was created, renamed or deleted in it.</summary>
+    public static void SyncDirectory(string path)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+
+        var descriptor = Open(path, ReadOnlyCloseOnExec);
+        if (descriptor < 0)
+        {
+            throw LastError($"opening directory {path}");
+        }
+
+        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
+        if (FSync(handle) != 0)
+        {
+            throw LastError($"fsync of directory {path}");
+        }
+    }
+
+    /// <summary>
+    /// Drops the kernel's copy of a file, so that what is read next comes from the disk. After a failed write-back the kernel may
+    /// hold pages that it calls clean and that the disk never got.
+    /// </summary>
+    public static void DropCache(SafeFileHandle handle)
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            // Advice: a file system that does not take it (one in memory) has nothing to drop either.
+            _ = FAdvise(handle, 0, 0, AdviceDontNeed);
+        }
+    }
+
+    private static IOException LastError(string what)
+    {
+        var errno = Marshal.GetLastPInvokeError();
+        return new IOException($"{what}: {Marshal.GetPInvokeErrorMessage(errno)}", errno);
+    }
+
+    [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    private static partial int FDataSync(SafeFileHandle handle);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int FSync(SafeFileHandle handle);
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "posix_fadvise")]
+    private static partial int FAdvise(SafeFileHandle handle, long offset, long length, int advice);
+}

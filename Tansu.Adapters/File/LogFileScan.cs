@@ -1,0 +1,98 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Tansu.Adapters;
+
+/// <summary>What a check of a log file found.</summary>
+/// <param name="Index">The whole entries from the file's start.</param>
+/// <param name="FileId">The id in their frames; null when there is none.</param>
+/// <param name="Length">The file's length: more than the index's end when something else comes after.</param>
+internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length)
+{
+    public bool IsWhole => Index.End == Length;
+
+    /// <summary>Checks the entries of a file from its start to the first that is not whole.</summary>
+    /// <param name="path">For error messages.</param>
+    /// <param name="handle">The file.</param>
+    /// <param name="firstNumber">The number the first entry must have.</param>
+    /// <param name="withPayloads">Whether payloads are checked too, which reads all of the file.</param>
+    /// <exception cref="Ports.StoreRefusedException">An entry is whole and yet not one that can be here.</exception>
+    public static LogFileScan Read(string path, SafeFileHandle handle, long firstNumber, bool withPayloads)
+    {
+        var window = new FileWindow(handle);
+        var index = new EntryIndex();
+        ulong? fileId = null;
+        while (TryReadEntry(window, index.End, out var frame))
+        {
+            var position = index.End;
+            if (frame.Version != EntryFrame.CurrentVersion)
+            {
+                throw new Ports.StoreRefusedException(
+                    $"{path} holds an entry of format {frame.Version} at byte {position}, which this version cannot read; use the newer version that wrote it.");
+            }
+
+            if (frame.Number != firstNumber + index.Count || (fileId ?? frame.FileId) != frame.FileId)
+            {
+                throw FileErrors.Damaged(path, position, $"it holds entry {frame.Number} where entry {firstNumber + index.Count} belongs");
+            }
+
+            var location = new EntryLocation(position, frame.HeadLength, frame.PayloadLength);
+            if (withPayloads && window.Crc(0, location.PayloadPosition, location.PayloadLength) != frame.PayloadCrc)
+            {
+                break;
+            }
+
+            fileId = frame.FileId;
+            index.Add(location);
+        }
+
+        return new LogFileScan(index, fileId, window.Length);
+    }
+
+    /// <summary>
+    /// Looks for a whole head after the place where the whole entries end. Entries are written one at a time, each only after the
+    /// one before it is durable: a write that never completed has nothing after it, damage has.
+    /// </summary>
+    /// <returns>Number and position of the entry found, or null.</returns>
+    public (long Number, long Position)? FindEntryAfterDamage(SafeFileHandle handle, long firstNumber)
+    {
+        var window = new FileWindow(handle);
+        var damagedNumber = firstNumber + Index.Count;
+        var position = Index.End + 1;
+        while (position < window.Length)
+        {
+            var part = window.From(position, EntryFrame.Size);
+            var offset = part.IndexOf(EntryFrame.Magic);
+            if (offset < 0)
+            {
+                // The magic may lie across the end of this part.
+                position += Math.Max(1, part.Length - EntryFrame.Magic.Length + 1);
+                continue;
+            }
+
+            position += offset;
+            if (EntryFrame.TryRead(window.At(position, EntryFrame.Size), out var frame)
+                && frame.Number > damagedNumber
+                && (FileId ?? frame.FileId) == frame.FileId
+                && TryReadEntry(window, position, out _))
+            {
+                return (frame.Number, position);
+            }
+
+            position++;
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether a frame with a whole head is at a position, and the entry is not longer than the file.</summary>
+    private static bool TryReadEntry(FileWindow window, long position, out EntryFrame frame)
+    {
+        var bytes = window.At(position, EntryFrame.Size);
+        if (!EntryFrame.TryRead(bytes, out frame) || frame.EntryBytes > window.Length - position)
+        {
+            return false;
+        }
+
+        return window.Crc(EntryFrame.BeginHeadCrc(bytes), position + EntryFrame.Size, frame.HeadLength) == frame.HeadCrc;
+    }
+}
