@@ -1,0 +1,339 @@
+namespace Tansu.Domain
+
+open System.Collections.Generic
+open System.Collections.Immutable
+
+/// Where a chunk's bytes are kept.
+[<Struct>]
+type ChunkSource =
+    /// In the inline payload of an entry of the partition's own log.
+    | InlineEntry of entryNumber: int64
+    /// In a data object that one or more entries refer to.
+    | DataObject of objectName: string
+
+/// A run of record batches of one partition, stored back to back. The batches' own base offsets are not yet set in the
+/// store: the first batch starts at `BaseOffset`, each next one where the one before ends.
+[<Struct; NoComparison>]
+type Chunk = {
+    /// Offset of the first record.
+    BaseOffset: int64
+    /// Offset of the last record.
+    LastOffset: int64
+    /// What holds the bytes.
+    Source: ChunkSource
+    /// Where the bytes begin in the source.
+    Position: int
+    /// How many bytes.
+    Length: int
+    /// The largest record timestamp in the chunk, in milliseconds since 1970.
+    MaxTimestampMs: int64
+}
+
+/// One of the last batches of an idempotent producer, kept to recognise a retry.
+[<Struct>]
+type ProducerBatch = {
+    /// Sequence of the batch's first record.
+    BaseSequence: int
+    /// Sequence of the batch's last record.
+    LastSequence: int
+    /// The offset the batch's first record was given.
+    BaseOffset: int64
+}
+
+/// What a partition remembers of one producer id.
+type Producer = {
+    /// The newest epoch seen.
+    Epoch: int16
+    /// At most five batches of that epoch, oldest first.
+    Batches: ProducerBatch list
+    /// Time of the entry that last wrote for it, in milliseconds since 1970.
+    LastTimeMs: int64
+}
+
+/// One partition's log. A partition nothing was ever written to has no entry in the shard's state.
+type Partition = {
+    /// The first offset a reader may ask for.
+    LogStartOffset: int64
+    /// The offset the next record gets: every committed record is below it, so it is also the high watermark.
+    HighWatermark: int64
+    /// Ordered by offset, without overlap.
+    Chunks: ImmutableList<Chunk>
+    /// By producer id.
+    Producers: ImmutableDictionary<int64, Producer>
+}
+
+/// A record batch that a producer sends.
+[<Struct; NoComparison>]
+type BatchToAppend = {
+    /// Where it goes.
+    Partition: TopicPartition
+    /// Where it begins within the command's own payload, in bytes.
+    Position: int
+    /// Its length, in bytes.
+    Length: int
+    /// The number of its records minus one.
+    LastOffsetDelta: int
+    /// Its largest timestamp, in milliseconds since 1970.
+    MaxTimestampMs: int64
+    /// -1 when it is not idempotent.
+    ProducerId: int64
+    /// -1 when it is not idempotent.
+    ProducerEpoch: int16
+    /// Sequence of its first record; -1 when it is not idempotent.
+    BaseSequence: int
+}
+
+/// A batch that was accepted.
+[<Struct; NoComparison>]
+type BatchAppended = {
+    /// Where it went.
+    Partition: TopicPartition
+    /// The offset of its first record.
+    BaseOffset: int64
+    /// The number of its records minus one.
+    LastOffsetDelta: int
+    /// The data object that holds it; null when it is inline in this entry.
+    DataObject: string | null
+    /// Where it begins in the entry's payload or in the data object.
+    Position: int
+    /// Its length, in bytes.
+    Length: int
+    /// Its largest timestamp, in milliseconds since 1970.
+    MaxTimestampMs: int64
+    /// -1 when it is not idempotent.
+    ProducerId: int64
+    /// -1 when it is not idempotent.
+    ProducerEpoch: int16
+    /// Sequence of its first record; -1 when it is not idempotent.
+    BaseSequence: int
+}
+
+/// What became of a batch.
+[<Struct; NoComparison>]
+type AppendReply =
+    /// It is in the log, now or from an earlier try.
+    | Appended of baseOffset: int64 * logStartOffset: int64
+    /// Nothing of it is in the log.
+    | Refused of refusal: Refusal
+
+/// Sequence numbers wrap from Int32.MaxValue to 0 (KIP-98).
+[<RequireQualifiedAccess>]
+module Sequence =
+    /// The sequence `increment` records after `sequence`.
+    let add (sequence: int) (increment: int) =
+        if sequence > System.Int32.MaxValue - increment then
+            increment - (System.Int32.MaxValue - sequence) - 1
+        else
+            sequence + increment
+
+    /// Whether `next` may follow `last`.
+    let follows (last: int) (next: int) = add last 1 = next
+
+/// Finds chunks by offset: compares only base offsets.
+type private ByBaseOffset() =
+    static member val Instance = ByBaseOffset()
+
+    interface IComparer<Chunk> with
+        member _.Compare(left, right) =
+            compare left.BaseOffset right.BaseOffset
+
+/// The rules of one partition.
+[<RequireQualifiedAccess>]
+module Partition =
+    /// How many batches per producer are remembered: Kafka's limit, and the largest `max.in.flight` of an idempotent client.
+    [<Literal>]
+    let RememberedBatches = 5
+
+    /// A partition before its first record.
+    let empty = {
+        LogStartOffset = 0L
+        HighWatermark = 0L
+        Chunks = ImmutableList<Chunk>.Empty
+        Producers = ImmutableDictionary<int64, Producer>.Empty
+    }
+
+    /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when
+    /// all are before it.
+    let chunkIndex (offset: int64) (partition: Partition) =
+        let probe = {
+            BaseOffset = offset
+            LastOffset = offset
+            Source = InlineEntry 0L
+            Position = 0
+            Length = 0
+            MaxTimestampMs = 0L
+        }
+
+        let found = partition.Chunks.BinarySearch(probe, ByBaseOffset.Instance)
+
+        if found >= 0 then
+            found
+        else
+            let next = ~~~found
+
+            if next > 0 && partition.Chunks[next - 1].LastOffset >= offset then
+                next - 1
+            else
+                next
+
+    let private isExpired (nowMs: int64) (expirationMs: int64) (producer: Producer) =
+        nowMs - producer.LastTimeMs >= expirationMs
+
+    let private findProducer nowMs expirationMs producerId partition =
+        match partition.Producers.TryGetValue producerId with
+        | true, producer when not (isExpired nowMs expirationMs producer) -> ValueSome producer
+        | _ -> ValueNone
+
+    /// A repeated batch has the exact sequence range of a remembered one. Linear in at most five.
+    let rec private findDuplicate baseSequence lastSequence (batches: ProducerBatch list) =
+        match batches with
+        | [] -> ValueNone
+        | batch :: _ when batch.BaseSequence = baseSequence && batch.LastSequence = lastSequence ->
+            ValueSome batch.BaseOffset
+        | _ :: older -> findDuplicate baseSequence lastSequence older
+
+    let rec private lastSequence (batches: ProducerBatch list) =
+        match batches with
+        | [] -> Absent.Sequence
+        | [ batch ] -> batch.LastSequence
+        | _ :: newer -> lastSequence newer
+
+    /// Judges one batch: the reply, and the offset it gets when it is new. The rules are those of Kafka's
+    /// ProducerAppendInfo: unknown producers may start at any sequence, since their state may have expired.
+    let judge
+        (nowMs: int64)
+        (expirationMs: int64)
+        (batch: BatchToAppend)
+        (partition: Partition)
+        : struct (AppendReply * bool) =
+        let accept () =
+            struct (Appended(partition.HighWatermark, partition.LogStartOffset), true)
+
+        let refuse refusal = struct (Refused refusal, false)
+
+        if batch.ProducerId = Absent.ProducerId then
+            accept ()
+        else
+            match findProducer nowMs expirationMs batch.ProducerId partition with
+            | ValueNone -> accept ()
+            | ValueSome producer when batch.ProducerEpoch < producer.Epoch -> refuse InvalidProducerEpoch
+            | ValueSome producer when batch.ProducerEpoch > producer.Epoch ->
+                if batch.BaseSequence = 0 then
+                    accept ()
+                else
+                    refuse OutOfOrderSequence
+            | ValueSome producer ->
+                let last = Sequence.add batch.BaseSequence batch.LastOffsetDelta
+
+                match findDuplicate batch.BaseSequence last producer.Batches with
+                | ValueSome baseOffset -> struct (Appended(baseOffset, partition.LogStartOffset), false)
+                | ValueNone when Sequence.follows (lastSequence producer.Batches) batch.BaseSequence -> accept ()
+                | ValueNone -> refuse OutOfOrderSequence
+
+    let private addChunk (entryNumber: int64) (appended: BatchAppended) (chunks: ImmutableList<Chunk>) =
+        let source =
+            match appended.DataObject with
+            | null -> InlineEntry entryNumber
+            | name -> DataObject name
+
+        let lastOffset = appended.BaseOffset + int64 appended.LastOffsetDelta
+
+        let alone = {
+            BaseOffset = appended.BaseOffset
+            LastOffset = lastOffset
+            Source = source
+            Position = appended.Position
+            Length = appended.Length
+            MaxTimestampMs = appended.MaxTimestampMs
+        }
+
+        if chunks.IsEmpty then
+            chunks.Add alone
+        else
+            let previous = chunks[chunks.Count - 1]
+
+            if
+                previous.Source = source
+                && previous.Position + previous.Length = appended.Position
+                && previous.LastOffset + 1L = appended.BaseOffset
+            then
+                chunks.SetItem(
+                    chunks.Count - 1,
+                    {
+                        previous with
+                            LastOffset = lastOffset
+                            Length = previous.Length + appended.Length
+                            MaxTimestampMs = max previous.MaxTimestampMs appended.MaxTimestampMs
+                    }
+                )
+            else
+                chunks.Add alone
+
+    let private remember (timeMs: int64) (appended: BatchAppended) (producers: ImmutableDictionary<int64, Producer>) =
+        if appended.ProducerId = Absent.ProducerId then
+            producers
+        else
+            let batch: ProducerBatch = {
+                BaseSequence = appended.BaseSequence
+                LastSequence = Sequence.add appended.BaseSequence appended.LastOffsetDelta
+                BaseOffset = appended.BaseOffset
+            }
+
+            let earlier =
+                match producers.TryGetValue appended.ProducerId with
+                // A batch that does not follow was accepted because the producer's state had expired: start afresh.
+                | true, producer when
+                    producer.Epoch = appended.ProducerEpoch
+                    && Sequence.follows (lastSequence producer.Batches) appended.BaseSequence
+                    ->
+                    producer.Batches
+                | _ -> []
+
+            let kept =
+                if List.length earlier >= RememberedBatches then
+                    List.tail earlier
+                else
+                    earlier
+
+            producers.SetItem(
+                appended.ProducerId,
+                { Epoch = appended.ProducerEpoch; Batches = kept @ [ batch ]; LastTimeMs = timeMs }
+            )
+
+    /// Applies an accepted batch.
+    let append (context: EntryContext) (appended: BatchAppended) (partition: Partition) = {
+        partition with
+            HighWatermark = appended.BaseOffset + int64 appended.LastOffsetDelta + 1L
+            Chunks = addChunk context.EntryNumber appended partition.Chunks
+            Producers = remember context.TimeMs appended partition.Producers
+    }
+
+    /// Moves the log start offset forward; chunks wholly before it go.
+    let advanceLogStart (logStartOffset: int64) (partition: Partition) =
+        let rec firstKept index =
+            if
+                index < partition.Chunks.Count
+                && partition.Chunks[index].LastOffset < logStartOffset
+            then
+                firstKept (index + 1)
+            else
+                index
+
+        {
+            partition with
+                LogStartOffset = logStartOffset
+                Chunks = partition.Chunks.RemoveRange(0, firstKept 0)
+        }
+
+    /// The ids of producers that have been idle for `expirationMs`.
+    let expiredProducers (nowMs: int64) (expirationMs: int64) (partition: Partition) = [|
+        for KeyValue(producerId, producer) in partition.Producers do
+            if isExpired nowMs expirationMs producer then
+                producerId
+    |]
+
+    /// Forgets producers.
+    let forgetProducers (producerIds: int64[]) (partition: Partition) = {
+        partition with
+            Producers = partition.Producers.RemoveRange producerIds
+    }

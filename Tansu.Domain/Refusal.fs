@@ -1,0 +1,30 @@
+namespace Tansu.Domain
+
+/// Why a command was refused. The host maps each case to one of Kafka's error codes, in one place.
+type Refusal =
+    /// No topic of that name.
+    | UnknownTopic
+    /// No topic of that id (or it was deleted).
+    | UnknownTopicId
+    /// The topic exists but has no such partition.
+    | UnknownPartition
+    /// CreateTopics met a topic of that name.
+    | TopicAlreadyExists of name: string
+    /// The name is empty, too long, has a character Kafka forbids, or collides with another in metrics ('.' and '_').
+    | InvalidTopicName of reason: string
+    /// The partition count is not one that Kafka accepts here.
+    | InvalidPartitions of reason: string
+    /// The replication factor cannot be had.
+    | InvalidReplicationFactor of reason: string
+    /// A manual assignment that is not consecutive, or names unknown nodes.
+    | InvalidReplicaAssignment of reason: string
+    /// A configuration name or value that Kafka would refuse.
+    | InvalidConfig of reason: string
+    /// A request that contradicts itself.
+    | InvalidRequest of reason: string
+    /// An offset outside the partition's log.
+    | OffsetOutOfRange
+    /// The batch's base sequence does not follow the producer's last one (KIP-98).
+    | OutOfOrderSequence
+    /// The producer's epoch is older than one seen on the partition (KIP-360).
+    | InvalidProducerEpoch

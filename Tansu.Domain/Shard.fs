@@ -1,0 +1,213 @@
+namespace Tansu.Domain
+
+open System.Collections.Immutable
+
+/// The rules' settings: the same on every broker of a cluster.
+type ShardSettings = {
+    /// How long the state of an idle producer is kept (`producer.id.expiration.ms`), in milliseconds.
+    ProducerIdExpirationMs: int64
+}
+
+/// The state of one shard: the partitions that were placed on it.
+type ShardState = {
+    /// Partitions that were ever written to.
+    Partitions: ImmutableDictionary<TopicPartition, Partition>
+    /// Deleted topics and when they were removed here, so that a late append cannot bring one back.
+    RemovedTopics: ImmutableDictionary<TopicId, int64>
+}
+
+/// DeleteRecords for one partition.
+[<Struct; NoComparison>]
+type RecordsToDelete = {
+    /// The partition.
+    Partition: TopicPartition
+    /// The new log start offset; -1 for the high watermark.
+    BeforeOffset: int64
+}
+
+/// What a shard can be asked.
+type ShardCommand =
+    /// Append record batches; each is judged by itself (Produce).
+    | AppendBatches of batches: BatchToAppend[]
+    /// Advance log start offsets (DeleteRecords).
+    | DeleteRecords of requests: RecordsToDelete[]
+    /// Drop everything of a deleted topic.
+    | RemoveTopic of topicId: TopicId
+    /// Forget producers that have been idle for too long, and removed topics nobody can still write to.
+    | ForgetExpired
+
+/// What has happened in a shard.
+type ShardEvent =
+    /// A batch was accepted.
+    | BatchAppended of batch: BatchAppended
+    /// Records before the offset are gone.
+    | LogStartOffsetAdvanced of partition: TopicPartition * logStartOffset: int64
+    /// All partitions of a topic are gone.
+    | TopicRemoved of topicId: TopicId
+    /// Idle producers were forgotten.
+    | ProducersExpired of partition: TopicPartition * producerIds: int64[]
+    /// The mark of a removed topic was forgotten.
+    | RemovedTopicForgotten of topicId: TopicId
+
+/// What became of one DeleteRecords request.
+[<Struct; NoComparison>]
+type DeleteRecordsReply =
+    /// The log now starts here.
+    | LogStartsAt of logStartOffset: int64
+    /// Nothing changed.
+    | DeleteRefused of refusal: Refusal
+
+/// A shard's answer, in the order of what was asked.
+type ShardReply =
+    /// To AppendBatches.
+    | BatchesJudged of replies: AppendReply[]
+    /// To DeleteRecords.
+    | RecordsDeleted of replies: DeleteRecordsReply[]
+    /// To commands that have nothing to report.
+    | Done
+
+/// A shard's rules.
+[<RequireQualifiedAccess>]
+module Shard =
+    /// How long a removed topic's mark is kept: far longer than any request can be under way, in milliseconds.
+    [<Literal>]
+    let RemovedTopicMarkMs = 3_600_000L
+
+    /// Before the first entry.
+    let initial = {
+        Partitions = ImmutableDictionary<TopicPartition, Partition>.Empty
+        RemovedTopics = ImmutableDictionary<TopicId, int64>.Empty
+    }
+
+    /// The partition's state; empty when nothing was ever written.
+    let partition (key: TopicPartition) (state: ShardState) =
+        match state.Partitions.TryGetValue key with
+        | true, partition -> partition
+        | _ -> Partition.empty
+
+    let private update key change (state: ShardState) = {
+        state with
+            Partitions = state.Partitions.SetItem(key, change (partition key state))
+    }
+
+    /// Applies one event.
+    let evolve (state: ShardState) (event: ShardEvent) (context: EntryContext) =
+        match event with
+        | BatchAppended batch -> update batch.Partition (Partition.append context batch) state
+        | LogStartOffsetAdvanced(key, logStartOffset) -> update key (Partition.advanceLogStart logStartOffset) state
+        | TopicRemoved topicId -> {
+            Partitions =
+                state.Partitions.RemoveRange(
+                    state.Partitions.Keys
+                    |> Seq.filter (fun key -> key.TopicId.Value = topicId.Value)
+                    |> Seq.toArray
+                )
+            RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
+          }
+        | ProducersExpired(key, producerIds) -> update key (Partition.forgetProducers producerIds) state
+        | RemovedTopicForgotten topicId -> { state with RemovedTopics = state.RemovedTopics.Remove topicId }
+
+    let private appended (context: DecideContext) baseOffset (batch: BatchToAppend) : BatchAppended = {
+        Partition = batch.Partition
+        BaseOffset = baseOffset
+        LastOffsetDelta = batch.LastOffsetDelta
+        DataObject = context.DataObject
+        Position = context.PayloadPosition + batch.Position
+        Length = batch.Length
+        MaxTimestampMs = batch.MaxTimestampMs
+        ProducerId = batch.ProducerId
+        ProducerEpoch = batch.ProducerEpoch
+        BaseSequence = batch.BaseSequence
+    }
+
+    let private appendBatches settings (state: ShardState) (context: DecideContext) (batches: BatchToAppend[]) =
+        // Two batches of one request may go to one partition: each is judged on the state the one before left.
+        // The entry number does not matter to the judgement.
+        let here = { EntryNumber = 0L; TimeMs = context.NowMs }
+
+        let replies = Array.zeroCreate batches.Length
+        let events = ResizeArray<ShardEvent> batches.Length
+        let mutable state = state
+
+        for index in 0 .. batches.Length - 1 do
+            let batch = batches[index]
+
+            if state.RemovedTopics.ContainsKey batch.Partition.TopicId then
+                replies[index] <- Refused UnknownTopicId
+            else
+                let struct (reply, isNew) =
+                    partition batch.Partition state
+                    |> Partition.judge context.NowMs settings.ProducerIdExpirationMs batch
+
+                replies[index] <- reply
+
+                match reply with
+                | Appended(baseOffset, _) when isNew ->
+                    let event = BatchAppended(appended context baseOffset batch)
+                    events.Add event
+
+                    if index < batches.Length - 1 then
+                        state <- evolve state event here
+                | Appended _
+                | Refused _ -> ()
+
+        { Events = events.ToArray(); Reply = BatchesJudged replies }
+
+    let private deleteRecords (state: ShardState) (requests: RecordsToDelete[]) =
+        let here = { EntryNumber = 0L; TimeMs = 0L }
+
+        // Folded, since one request may name a partition twice and the log start offset must never go back.
+        let judge (state: ShardState, events: ShardEvent list) (request: RecordsToDelete) =
+            let current = partition request.Partition state
+
+            let target =
+                if request.BeforeOffset = Absent.Offset then
+                    current.HighWatermark
+                else
+                    request.BeforeOffset
+
+            if target < 0L || target > current.HighWatermark then
+                DeleteRefused OffsetOutOfRange, (state, events)
+            elif target <= current.LogStartOffset then
+                LogStartsAt current.LogStartOffset, (state, events)
+            else
+                let event = LogStartOffsetAdvanced(request.Partition, target)
+                LogStartsAt target, (evolve state event here, event :: events)
+
+        let replies, (_, events) = Array.mapFold judge (state, []) requests
+
+        { Events = events |> List.rev |> List.toArray; Reply = RecordsDeleted replies }
+
+    let private forgetExpired settings (state: ShardState) (context: DecideContext) =
+        let events = [|
+            for KeyValue(key, partition) in state.Partitions do
+                match Partition.expiredProducers context.NowMs settings.ProducerIdExpirationMs partition with
+                | [||] -> ()
+                | producerIds -> ProducersExpired(key, producerIds)
+
+            for KeyValue(topicId, removedAtMs) in state.RemovedTopics do
+                if context.NowMs - removedAtMs >= RemovedTopicMarkMs then
+                    RemovedTopicForgotten topicId
+        |]
+
+        { Events = events; Reply = Done }
+
+    /// Judges one command.
+    let decide (settings: ShardSettings) (state: ShardState) (command: ShardCommand) (context: DecideContext) =
+        match command with
+        | AppendBatches batches -> appendBatches settings state context batches
+        | DeleteRecords requests -> deleteRecords state requests
+        | RemoveTopic topicId when state.RemovedTopics.ContainsKey topicId -> { Events = [||]; Reply = Done }
+        | RemoveTopic topicId -> { Events = [| TopicRemoved topicId |]; Reply = Done }
+        | ForgetExpired -> forgetExpired settings state context
+
+/// The shard's rules as the replica calls them.
+[<Sealed>]
+type ShardDecider(settings: ShardSettings) =
+    interface IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> with
+        member _.Initial = Shard.initial
+
+        member _.Decide(state, command, context) =
+            Shard.decide settings state command context
+
+        member _.Evolve(state, event, context) = Shard.evolve state event context

@@ -1,0 +1,2 @@
+Console.Error.WriteLine("tansu: the broker is not built yet");
+return 1;

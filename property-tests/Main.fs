@@ -1,0 +1,65 @@
+module Tansu.PropertyTests.Main
+
+open System
+open System.IO
+open Expecto
+
+/// Every test list; a new file of tests is named here.
+let private all: Test list = [ Lint.tests ]
+
+/// Commands that are not test lists: `./test NAME …` runs the one named NAME with the arguments after it.
+let private commands: Map<string, string list -> int> = Map.ofList []
+
+[<NoComparison; NoEquality>]
+type private Arguments = { countsFile: string option; names: string list }
+
+let rec private parse arguments (rest: string list) =
+    match rest with
+    | [] -> { arguments with names = List.rev arguments.names }
+    | "--seed" :: _ :: tail -> parse arguments tail
+    | "--counts" :: file :: tail -> parse { arguments with countsFile = Some file } tail
+    | name :: tail -> parse { arguments with names = name :: arguments.names } tail
+
+let private isWanted (names: string list) (path: string list) =
+    let full = String.Join(".", path)
+
+    List.isEmpty names
+    || names
+       |> List.exists (fun name -> full.Contains(name, StringComparison.OrdinalIgnoreCase))
+
+let private report countsFile (passed: int) (failed: int) =
+    let line = $"{passed} passed, {failed} failed"
+
+    match countsFile with
+    | Some(file: string) -> File.WriteAllText(file, line + "\n")
+    | None -> Console.Out.WriteLine line
+
+let private runTests arguments =
+    Console.Out.WriteLine $"seed {Check.seed} (the same cases again: ./test --seed {Check.seed})"
+    let mutable counts = None
+
+    let printer =
+        Impl.TestPrinters.withSummary
+            (fun _ summary ->
+                async { counts <- Some(summary.passed.Length, summary.failed.Length + summary.errored.Length) })
+            Impl.TestPrinters.defaultPrinter
+
+    let wanted = testList "" all |> Test.filter "." (isWanted arguments.names)
+
+    let exitCode =
+        runTestsWithCLIArgs [ No_Spinner; Printer printer; JoinWith "."; Colours 0 ] [||] wanted
+
+    let passed, failed = counts |> Option.defaultValue (0, 0)
+    report arguments.countsFile passed (if exitCode <> 0 && failed = 0 then 1 else failed)
+    exitCode
+
+[<EntryPoint>]
+let main argv =
+    let arguments = parse { countsFile = None; names = [] } (List.ofArray argv)
+
+    match arguments.names with
+    | name :: rest when commands.ContainsKey name ->
+        let exitCode = commands[name] rest
+        report arguments.countsFile (if exitCode = 0 then 1 else 0) (if exitCode = 0 then 0 else 1)
+        exitCode
+    | _ -> runTests arguments
