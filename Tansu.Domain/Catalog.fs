@@ -211,6 +211,19 @@ module Catalog =
         | ProducerIdsAllocated(first, count) -> { state with NextProducerId = first + int64 count }
         | NodeRegistered node -> { state with Nodes = state.Nodes.Add(node.Id, node) }
 
+    /// Puts back a topic that a snapshot found half removed.
+    let restoreTopicBeingRemoved (topic: Topic) (state: CatalogState) = {
+        state with
+            TopicsBeingRemoved = state.TopicsBeingRemoved.SetItem(topic.Id, topic)
+    }
+
+    /// Puts back the counters of a snapshot.
+    let restoreCounters (nextProducerId: int64) (nextFirstShard: int) (state: CatalogState) = {
+        state with
+            NextProducerId = nextProducerId
+            NextFirstShard = nextFirstShard
+    }
+
     let private refuse refusal = [], TopicRefused refusal
 
     let private judgeNewTopic settings nowMs (state: CatalogState) (topic: NewTopic) =

@@ -67,7 +67,7 @@ internal static class ShardStateCodec
                 BaseOffset = chunk.BaseOffset,
                 LastOffset = chunk.LastOffset,
                 EntryNumber = chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0,
-                DataObjectIndex = chunk.Source.IsInlineEntry ? -1 : objects.IndexOf(chunk.Source.objectName),
+                DataObjectIndex = chunk.Source.IsInlineEntry ? -1 : objects.IndexOf(chunk.Source.objectName!),
                 Position = chunk.Position,
                 Length = chunk.Length,
                 MaxTimestampMs = chunk.MaxTimestampMs,

@@ -55,12 +55,14 @@ public static class Compression
     /// <param name="compressed">The records part of a batch.</param>
     /// <param name="maxDecompressedBytes">The most bytes that may come out.</param>
     /// <param name="decompressed">The result, which the caller disposes; null unless the outcome is Done.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The limit is negative.</exception>
     public static DecompressionOutcome TryDecompress(
         CompressionCodec codec,
         ReadOnlyMemory<byte> compressed,
         int maxDecompressedBytes,
         out PooledBytes? decompressed)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(maxDecompressedBytes);
         var output = new PooledBytes(InitialCapacity(compressed.Length, maxDecompressedBytes));
         var outcome = DecompressionOutcome.Malformed;
         try

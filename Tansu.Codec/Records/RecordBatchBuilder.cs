@@ -56,7 +56,9 @@ public sealed class RecordBatchBuilder
     /// <summary>The length of the records appended so far in bytes, before compression.</summary>
     public int UncompressedBytes => _records.WrittenCount;
 
-    /// <summary>Appends a record at the next offset.</summary>
+    /// <summary>
+    /// Appends a record at the next offset. Note that a null array converts to empty bytes, not to null.
+    /// </summary>
     /// <param name="timestampMs">In ms since 1970, or -1.</param>
     /// <param name="key">The key, or null.</param>
     /// <param name="value">The value, or null.</param>

@@ -9,6 +9,7 @@ namespace Tansu.Codec.Records;
 public static class RecordBatchValidator
 {
     private const int NoRecord = -1;
+    private const int ShortestBatchLength = RecordBatchHeader.Length - RecordBatchLayout.LengthOverhead;
 
     /// <summary>Validates the records of one partition of a produce request.</summary>
     /// <param name="records">What the request carries for the partition; empty for null.</param>
@@ -67,8 +68,6 @@ public static class RecordBatchValidator
             ? RecordBatchOutcome.Valid
             : RecordBatchOutcome.Truncated;
     }
-
-    private const int ShortestBatchLength = RecordBatchHeader.Length - RecordBatchLayout.LengthOverhead;
 
     private static RecordBatchOutcome CheckBatch(
         ReadOnlySpan<byte> records, in RecordBatchHeader header, in RecordBatchLimits limits)

@@ -22,8 +22,14 @@ public sealed class RecordReader : IDisposable
         }
 
         _header = header;
+        if (header.RecordCount == 0)
+        {
+            // What compaction leaves of a batch for the sake of its sequence numbers.
+            return;
+        }
+
         _records = batch[RecordBatchHeader.Length..header.TotalLength];
-        if (header.Codec != CompressionCodec.None && header.RecordCount != 0)
+        if (header.Codec != CompressionCodec.None)
         {
             _decompressed = Compression.Decompress(header.Codec, _records, maxDecompressedBytes);
             _records = _decompressed.Memory;

@@ -85,7 +85,9 @@ internal ref struct RecordScanner(ReadOnlySpan<byte> records)
     {
         public bool IsNull => length < 0;
 
-        public ReadOnlyMemory<byte>? Of(ReadOnlyMemory<byte> bytes) => IsNull ? null : bytes.Slice(start, length);
+        /// <summary>A plain null would convert to empty memory, by way of a null array.</summary>
+        public ReadOnlyMemory<byte>? Of(ReadOnlyMemory<byte> bytes) =>
+            IsNull ? default(ReadOnlyMemory<byte>?) : bytes.Slice(start, length);
     }
 
     /// <summary>Where the parts of one record are.</summary>

@@ -1,0 +1,233 @@
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Reading;
+using Tansu.Adapters.Replica;
+using Tansu.Codec;
+using Tansu.Codec.Storage;
+using Tansu.Domain;
+
+namespace Tansu.Adapters;
+
+using CatalogReplica = Replica<CatalogState, CatalogCommand, CatalogEvent, CatalogReply>;
+using ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>;
+
+/// <summary>
+/// The cluster as one broker sees it: the replicas of the catalog and of every shard over one store, the record cache, and
+/// this broker's node. Safe to use from any thread.
+/// </summary>
+public sealed class Cluster : IAsyncDisposable
+{
+    private readonly ClusterOptions _options;
+    private readonly CatalogReplica _catalog;
+    private readonly ClusterShard[] _shards;
+    private readonly CatalogSettings _catalogSettings;
+    private readonly Housekeeping _housekeeping;
+
+    private Cluster(
+        ClusterObject identity,
+        ClusterOptions options,
+        CatalogReplica catalog,
+        CatalogSettings catalogSettings,
+        ClusterShard[] shards,
+        PartitionWaiters waiters,
+        Node self)
+    {
+        _options = options;
+        _catalog = catalog;
+        _catalogSettings = catalogSettings;
+        _shards = shards;
+        ClusterId = identity.ClusterId;
+        Waiters = waiters;
+        Self = self;
+        ProducerIds = new ProducerIdSource(catalog, options);
+        _housekeeping = new Housekeeping(this, options);
+    }
+
+    /// <summary>The id that clients see.</summary>
+    public string ClusterId { get; }
+
+    /// <summary>This broker's node.</summary>
+    public Node Self { get; }
+
+    /// <summary>Long polls.</summary>
+    public PartitionWaiters Waiters { get; }
+
+    /// <summary>Fresh producer ids.</summary>
+    public ProducerIdSource ProducerIds { get; }
+
+    /// <summary>The newest published catalog.</summary>
+    public CatalogState Catalog => _catalog.Current.State;
+
+    /// <summary>All shards, by number.</summary>
+    public IReadOnlyList<ClusterShard> Shards => _shards;
+
+    /// <summary>How long the state of an idle producer is kept, in milliseconds.</summary>
+    public long ProducerIdExpirationMs => _options.ProducerIdExpirationMs;
+
+    /// <summary>Faults when a log can no longer be used: the broker must end.</summary>
+    public Task Completion => Task.WhenAny([_catalog.Completion, .. _shards.Select(static shard => shard.Replica.Completion)]).Unwrap();
+
+    /// <summary>Opens the logs, creating the cluster if the store is empty, and registers this broker's address.</summary>
+    /// <exception cref="StoreRefusedException">The store cannot be used; the message says why and what to do.</exception>
+    /// <exception cref="StoreUnavailableException">The store does not answer now.</exception>
+    public static async Task<Cluster> OpenAsync(IStore store, ClusterOptions options, CancellationToken cancellationToken)
+    {
+        var identity = await IdentifyAsync(store, options, cancellationToken);
+        var settings = new CatalogSettings(identity.ShardCount, options.MaxPartitionsPerTopic);
+        var replicaOptions = new ReplicaOptions
+        {
+            CommitInterval = options.CommitInterval ?? store.Limits.DefaultCommitInterval,
+            InlinePayloadBytes = store.Limits.InlinePayloadBytes,
+            TimeProvider = options.TimeProvider,
+            OnNotice = options.OnNotice,
+        };
+        var catalog = CatalogReplica.OpenAsync(
+            await store.OpenLogAsync("catalog", cancellationToken),
+            store.Blobs,
+            new CatalogDecider(settings),
+            new CatalogCodec(settings),
+            new NoObserver<CatalogEvent>(),
+            replicaOptions,
+            cancellationToken).AsTask();
+        var waiters = new PartitionWaiters();
+        var cache = new RecordCache(options.CacheBytes);
+        var shards = await Task.WhenAll(Enumerable.Range(0, identity.ShardCount)
+            .Select(index => OpenShardAsync(store, index, options, replicaOptions, cache, waiters, cancellationToken)));
+        var reply = await (await catalog).SubmitAsync(
+            CatalogCommand.NewRegisterNode(options.AdvertisedHost, options.AdvertisedPort),
+            Payload.None,
+            options.StoreTimeout);
+        var self = ((CatalogReply.NodeIs)reply).node;
+        return new Cluster(identity, options, await catalog, settings, shards, waiters, self);
+    }
+
+    /// <summary>The shard that a partition was placed on when its topic was created.</summary>
+    public ClusterShard ShardOf(Topic topic, int partition) => _shards[Tansu.Domain.Catalog.shardOf(_catalogSettings, topic, partition)];
+
+    /// <summary>Asks the catalog. See <see cref="Replica{TState,TCommand,TEvent,TReply}.SubmitAsync"/>.</summary>
+    public Task<CatalogReply> SubmitAsync(CatalogCommand command, TimeSpan timeout) => _catalog.SubmitAsync(command, Payload.None, timeout);
+
+    /// <summary>
+    /// Learns what other brokers have done to the catalog: whoever does not find a topic catches up once before saying so.
+    /// </summary>
+    public Task CatchUpCatalogAsync(TimeSpan timeout) => _catalog.CatchUpAsync(timeout);
+
+    /// <summary>
+    /// Deletes topics: gone for clients with the first write, then dropped by their shards. What a crash leaves half done, any
+    /// broker's housekeeping finishes.
+    /// </summary>
+    /// <returns>What became of each, in order.</returns>
+    public async Task<TopicReply[]> DeleteTopicsAsync(TopicReference[] topics, TimeSpan timeout)
+    {
+        var reply = (CatalogReply.TopicsJudged)await SubmitAsync(CatalogCommand.NewDeleteTopics(topics), timeout);
+        foreach (var judged in reply.replies)
+        {
+            if (judged is TopicReply.TopicChanged changed)
+            {
+                await FinishRemovalAsync(changed.topic, timeout);
+            }
+        }
+
+        return reply.replies;
+    }
+
+    /// <summary>Finishes what is in flight and stops.</summary>
+    /// <param name="grace">What is not finished by then fails with <see cref="TimeoutException"/>.</param>
+    public async Task StopAsync(TimeSpan grace)
+    {
+        await _housekeeping.StopAsync();
+        await Task.WhenAll([_catalog.StopAsync(grace), .. _shards.Select(shard => shard.Replica.StopAsync(grace))]);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(TimeSpan.Zero);
+        await _housekeeping.DisposeAsync();
+        ProducerIds.Dispose();
+        foreach (var shard in _shards)
+        {
+            await shard.Replica.DisposeAsync();
+        }
+
+        await _catalog.DisposeAsync();
+    }
+
+    /// <summary>Drops a deleted topic's records from every shard that may hold some.</summary>
+    internal async Task FinishRemovalAsync(Topic topic, TimeSpan timeout)
+    {
+        await Task.WhenAll(_shards.Select(shard => shard.Replica.SubmitAsync(
+            ShardCommand.NewRemoveTopic(topic.Id),
+            Payload.None,
+            timeout)));
+        await SubmitAsync(CatalogCommand.NewConfirmTopicRemoved(topic.Id), timeout);
+    }
+
+    private static async Task<ClusterObject> IdentifyAsync(IStore store, ClusterOptions options, CancellationToken cancellationToken)
+    {
+        var proposed = new ClusterObject
+        {
+            ClusterId = options.ClusterId ?? Convert.ToBase64String(Guid.NewGuid().ToByteArray()).TrimEnd('=').Replace('+', '-').Replace('/', '_'),
+            ShardCount = options.ShardCount,
+            CreatedAtMs = options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds(),
+        };
+        var stored = await store.GetOrCreateClusterAsync(Encode(proposed), cancellationToken);
+        var identity = Decode(stored, store.Description);
+        if (options.ClusterId is not null && options.ClusterId != identity.ClusterId)
+        {
+            options.OnNotice?.Invoke($"the store belongs to cluster {identity.ClusterId}: --cluster-id {options.ClusterId} is ignored");
+        }
+
+        if (options.ShardCount != identity.ShardCount)
+        {
+            options.OnNotice?.Invoke($"the cluster was created with {identity.ShardCount} shard(s): --shards {options.ShardCount} is ignored");
+        }
+
+        return identity;
+    }
+
+    private static byte[] Encode(ClusterObject identity)
+    {
+        using var writer = new KafkaWriter();
+        EventFrame.WriteVersioned(writer, identity);
+        return writer.ToArray();
+    }
+
+    private static ClusterObject Decode(ReadOnlyMemory<byte> stored, string store)
+    {
+        try
+        {
+            var reader = new KafkaReader(stored);
+            var identity = EventFrame.Read<ClusterObject>(ref reader);
+            return identity.ShardCount >= 1 ? identity : throw new KafkaFormatException($"it names {identity.ShardCount} shards");
+        }
+        catch (KafkaFormatException malformed)
+        {
+            throw new StoreRefusedException(
+                $"the cluster object of {store} cannot be read: {malformed.Message}. "
+                + "Either a newer version of Tansu wrote it (start that version), or it is damaged (restore the store from a backup).",
+                malformed);
+        }
+    }
+
+    private static async Task<ClusterShard> OpenShardAsync(
+        IStore store,
+        int index,
+        ClusterOptions options,
+        ReplicaOptions replicaOptions,
+        RecordCache cache,
+        PartitionWaiters waiters,
+        CancellationToken cancellationToken)
+    {
+        var log = await store.OpenLogAsync($"shard-{index}", cancellationToken);
+        var reader = new RecordsReader(index, log, store.Blobs, cache);
+        var replica = await ShardReplica.OpenAsync(
+            log,
+            store.Blobs,
+            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs)),
+            new ShardCodec(),
+            new ShardObserver(reader, waiters),
+            replicaOptions,
+            cancellationToken);
+        return new ClusterShard(index, replica, reader);
+    }
+}

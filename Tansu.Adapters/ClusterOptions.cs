@@ -1,0 +1,41 @@
+namespace Tansu.Adapters;
+
+/// <summary>What a broker may be told about the cluster that it joins.</summary>
+public sealed record ClusterOptions
+{
+    /// <summary>The cluster id (<c>--cluster-id</c>) for a cluster that does not exist yet; null for a random one.</summary>
+    public string? ClusterId { get; init; }
+
+    /// <summary>K (<c>--shards</c>), for a cluster that does not exist yet.</summary>
+    public int ShardCount { get; init; } = 1;
+
+    /// <summary>The advertised host: the address clients are told.</summary>
+    public required string AdvertisedHost { get; init; }
+
+    /// <summary>The advertised port.</summary>
+    public required int AdvertisedPort { get; init; }
+
+    /// <summary>The least time between two commits of one log (<c>--commit-interval</c>); null for the store's default.</summary>
+    public TimeSpan? CommitInterval { get; init; }
+
+    /// <summary>The bound of the record cache (<c>--cache-bytes</c>).</summary>
+    public long CacheBytes { get; init; } = 64L * 1024 * 1024;
+
+    /// <summary>How long the state of an idle producer is kept (<c>producer.id.expiration.ms</c>), in milliseconds.</summary>
+    public long ProducerIdExpirationMs { get; init; } = 86_400_000;
+
+    /// <summary>The most partitions one topic may have: a bound on what one request can make the catalog do.</summary>
+    public int MaxPartitionsPerTopic { get; init; } = 100_000;
+
+    /// <summary>How many producer ids are taken from the catalog at a time.</summary>
+    public int ProducerIdBlockSize { get; init; } = 1000;
+
+    /// <summary>How long the store may take to answer at start, and a catalog command in the background.</summary>
+    public TimeSpan StoreTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The clock.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Told, in one line, what an operator may want to know. Must not throw.</summary>
+    public Action<string>? OnNotice { get; init; }
+}

@@ -1,0 +1,182 @@
+using System.Buffers;
+using Tansu.Adapters.Ports;
+using Tansu.Codec;
+using Tansu.Codec.Records;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Reading;
+
+/// <summary>
+/// Reads a partition's batches from the cache or the store. Works on a published state, so it needs no lock: what the state
+/// refers to is in the store.
+/// </summary>
+public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, RecordCache cache)
+{
+    /// <summary>
+    /// Whole batches from the one that holds <paramref name="offset"/> on, back to back, with their offsets set. The first batch may begin
+    /// before the offset, as in Kafka.
+    /// </summary>
+    /// <param name="partition">The partition's state.</param>
+    /// <param name="offset">Not below the log start offset.</param>
+    /// <param name="maxBytes">No more than this …</param>
+    /// <param name="atLeastOneBatch">… but the first batch even if it alone is larger.</param>
+    /// <param name="cancellationToken">Abandons the read.</param>
+    /// <returns>Empty at the end of the log. The bytes belong to the garbage collector.</returns>
+    /// <exception cref="StoreUnavailableException">The store cannot be read now.</exception>
+    /// <exception cref="StoreRefusedException">What the store holds is damaged.</exception>
+    /// <exception cref="EntryMissingException">The state is old, and what it refers to has been collected.</exception>
+    /// <exception cref="BlobMissingException">Likewise.</exception>
+    public async ValueTask<RecordBytes> ReadAsync(
+        Partition partition,
+        long offset,
+        int maxBytes,
+        bool atLeastOneBatch,
+        CancellationToken cancellationToken)
+    {
+        var index = PartitionModule.chunkIndex(offset, partition);
+        ReadOnlyMemory<byte>[] slices = [];
+        var count = 0;
+        var total = 0;
+        while (index < partition.Chunks.Count && (total < maxBytes || (total == 0 && atLeastOneBatch)))
+        {
+            var chunk = partition.Chunks[index];
+            var bytes = Cached(chunk);
+            if (bytes.IsEmpty)
+            {
+                bytes = await LoadAsync(chunk, cancellationToken);
+            }
+
+            var slice = Cut(bytes, chunk, offset, maxBytes - total, atLeastOneBatch && total == 0);
+            if (slice.IsEmpty)
+            {
+                break;
+            }
+
+            if (count == slices.Length)
+            {
+                Array.Resize(ref slices, Math.Max(4, count * 2));
+            }
+
+            slices[count++] = slice;
+            total += slice.Length;
+            if (slice.Length < bytes.Length && !EndsTogether(slice, bytes))
+            {
+                break;
+            }
+
+            index++;
+        }
+
+        return new RecordBytes(slices, count);
+    }
+
+    /// <summary>The bytes of one chunk, with offsets set.</summary>
+    public async ValueTask<ReadOnlyMemory<byte>> ReadChunkAsync(Chunk chunk, CancellationToken cancellationToken)
+    {
+        var bytes = Cached(chunk);
+        return bytes.IsEmpty ? await LoadAsync(chunk, cancellationToken) : bytes;
+    }
+
+    /// <summary>Keeps the payload of an entry that this broker has just written, since consumers are likely to be near.</summary>
+    /// <param name="entryNumber">The entry.</param>
+    /// <param name="events">Its events, which say which offsets its batches got.</param>
+    /// <param name="payload">The payload; it is copied.</param>
+    /// <param name="payloadLength">Its length, in bytes.</param>
+    public void Keep(long entryNumber, IReadOnlyList<ShardEvent> events, IReadOnlyList<ReadOnlyMemory<byte>> payload, int payloadLength)
+    {
+        if (payloadLength == 0 || !cache.Accepts(payloadLength))
+        {
+            return;
+        }
+
+        var bytes = GC.AllocateUninitializedArray<byte>(payloadLength);
+        var position = 0;
+        for (var index = 0; index < payload.Count; index++)
+        {
+            payload[index].Span.CopyTo(bytes.AsSpan(position));
+            position += payload[index].Length;
+        }
+
+        for (var index = 0; index < events.Count; index++)
+        {
+            if (events[index] is ShardEvent.BatchAppended { batch: { DataObject: null } batch })
+            {
+                BatchOffsets.Place(bytes.AsSpan(batch.Position, batch.Length), batch.BaseOffset);
+            }
+        }
+
+        cache.Add(new CacheKey(shard, entryNumber, null, CacheKey.Whole), bytes);
+    }
+
+    private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>
+        slice.Span[^1..] == bytes.Span[^1..];
+
+    /// <summary>The batches of a chunk from the one that holds the offset on, as many as fit.</summary>
+    private static ReadOnlyMemory<byte> Cut(ReadOnlyMemory<byte> bytes, Chunk chunk, long offset, int maxBytes, bool atLeastOneBatch)
+    {
+        if (offset <= chunk.BaseOffset && bytes.Length <= maxBytes)
+        {
+            return bytes;
+        }
+
+        var start = -1;
+        var end = 0;
+        foreach (var batch in new RecordBatches(bytes))
+        {
+            if (start < 0)
+            {
+                if (batch.Header.LastOffset < offset)
+                {
+                    continue;
+                }
+
+                start = batch.Position;
+                end = start;
+                if (batch.TotalLength > maxBytes && !atLeastOneBatch)
+                {
+                    break;
+                }
+            }
+            else if (batch.Position + batch.TotalLength - start > maxBytes)
+            {
+                break;
+            }
+
+            end = batch.Position + batch.TotalLength;
+        }
+
+        return start < 0 ? ReadOnlyMemory<byte>.Empty : bytes[start..end];
+    }
+
+    private CacheKey Key(Chunk chunk, int position) => chunk.Source.IsInlineEntry
+        ? new CacheKey(shard, chunk.Source.entryNumber, null, position)
+        : new CacheKey(shard, 0, chunk.Source.objectName, position);
+
+    private ReadOnlyMemory<byte> Cached(Chunk chunk)
+    {
+        if (cache.TryGet(Key(chunk, CacheKey.Whole), out var whole))
+        {
+            return whole.AsMemory(chunk.Position, chunk.Length);
+        }
+
+        // A chunk can have grown since it was cached: batches of one entry that follow one another become one chunk.
+        return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? part : default;
+    }
+
+    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, CancellationToken cancellationToken)
+    {
+        var bytes = GC.AllocateUninitializedArray<byte>(chunk.Length);
+        if (chunk.Source.IsInlineEntry)
+        {
+            await log.ReadPayloadAsync(chunk.Source.entryNumber, chunk.Position, bytes, cancellationToken);
+        }
+        else
+        {
+            await blobs.ReadAsync(chunk.Source.objectName!, chunk.Position, bytes, cancellationToken);
+        }
+
+        BatchOffsets.Place(bytes, chunk.BaseOffset);
+        cache.Add(Key(chunk, chunk.Position), bytes);
+        return bytes;
+    }
+}

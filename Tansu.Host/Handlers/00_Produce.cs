@@ -1,0 +1,66 @@
+using System.Runtime.InteropServices;
+using Tansu.Adapters;
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Replica;
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Codec.Records;
+using Tansu.Domain;
+
+namespace Tansu.Host.Handlers;
+
+/// <summary>
+/// Produce (API key 0). Version 3 brought record batches (magic 2, the only format accepted), 7 zstd, 8 error messages per batch, 9 flexible
+/// encoding, 10 the current leader in the answer, 12 transactions v2 (KIP-890), 13 topic ids.
+/// </summary>
+/// <remarks>
+/// A request becomes one command per shard it touches, submitted before this returns to the connection: that keeps the batches
+/// of one connection in order without waiting for one another. acks=1 and acks=all both mean durable.
+/// </remarks>
+internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, ProduceResponse>
+{
+    /// <summary>From this version on topics are named by id (KIP-516).</summary>
+    private const short FirstVersionWithTopicIds = 13;
+
+    /// <summary>A producer that does not say how long it waits gets this.</summary>
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+
+    public override async ValueTask<ProduceResponse?> HandleAsync(
+        RequestContext context,
+        ProduceRequest request,
+        CancellationToken cancellationToken)
+    {
+        if (NamesUnknownTopic(context, request))
+        {
+            // Another broker may have created it. Later requests of this connection must not overtake this one meanwhile.
+            var caughtUp = broker.CatchUpCatalogAsync();
+            context.HoldFollowing(caughtUp);
+            await caughtUp;
+        }
+
+        var plan = new ProducePlan(broker, context.Version >= FirstVersionWithTopicIds, context.Version);
+        var response = plan.Judge(request);
+        var timeout = request.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(request.TimeoutMs) : DefaultTimeout;
+        if (!await plan.CommitAsync(timeout))
+        {
+            // The outcome is open, so the store may still be reading the batches out of this request's frame.
+            context.AbandonFrame();
+        }
+
+        return request.Acks == 0 ? null : response;
+    }
+
+    private bool NamesUnknownTopic(RequestContext context, ProduceRequest request)
+    {
+        var byId = context.Version >= FirstVersionWithTopicIds;
+        foreach (var topic in request.TopicData)
+        {
+            if (broker.FindTopic(byId, topic.TopicId, topic.Name) is null)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}
