@@ -41,7 +41,7 @@ let private appends make = [
         task {
             do! appendRange log 1L 3L
 
-            for number in 1L..3L do
+            for number in 1L .. 3L do
                 let! outcome = tryAppend log number [| 9uy |] [| 9uy |]
                 Expect.equal outcome AppendOutcome.Conflict $"entry {number} again"
 
@@ -60,7 +60,8 @@ let private appends make = [
     withLog make $"of {racers} racers for one number exactly one wins, {rounds} times" (fun log ->
         task {
             for number in 1L .. int64 rounds do
-                let! outcomes = race racers (fun racer -> tryAppend log number [| byte racer |] (content racer 50))
+                let! outcomes =
+                    race racers (fun racer -> tryAppend log number [| byte racer |] (content racer 50))
 
                 let winners =
                     outcomes
@@ -77,7 +78,10 @@ let private appends make = [
     withLog make "heads and payloads may come in pieces, and be large" (fun log ->
         task {
             let head, payload = content 1 70_000, content 2 3_000_000
-            let! outcome = log.TryAppendAsync(1L, inPieces 999 head, inPieces 1_001 payload, none)
+
+            let! outcome =
+                log.TryAppendAsync(1L, inPieces 999 head, inPieces 1_001 payload, none)
+
             Expect.equal outcome AppendOutcome.Appended "appended"
             let! heads = readHeads log 0L 1
             Expect.equal heads [ 1L, head, payload.Length ] "the head"
@@ -126,7 +130,9 @@ let private reads make = [
             let! heads = readHeads log 5L 10
             Expect.isEmpty heads "heads after an entry that is not there"
         })
-    withLog make "heads come in order, without gaps, at most as many as asked for, and never none while there are some"
+    withLog
+        make
+        "heads come in order, without gaps, at most as many as asked for, and never none while there are some"
         (fun log ->
             task {
                 do! appendRange log 1L 25L
@@ -167,7 +173,11 @@ let private reads make = [
 let private load (log: IEventLog) below =
     task {
         let! snapshot = log.LoadSnapshotAsync(below, none)
-        return snapshot |> Option.ofObj |> Option.map (fun found -> found.Number, found.Content.ToArray())
+
+        return
+            snapshot
+            |> Option.ofObj
+            |> Option.map (fun found -> found.Number, found.Content.ToArray())
     }
 
 let private snapshots make = [
@@ -231,7 +241,7 @@ let private trims make = [
             do! appendRange log 1L 5L
             do! log.TrimAsync(1_000L, none)
 
-            for number in 1L..5L do
+            for number in 1L .. 5L do
                 let! outcome = tryAppend log number [| 9uy |] [||]
                 Expect.equal outcome AppendOutcome.Conflict $"entry {number} again"
 
@@ -277,8 +287,12 @@ let private blobs make = [
                 Expect.isTrue (part.AsSpan().SequenceEqual(bytes.AsSpan(position, length))) "the range"
 
             for name, position, length in
-                [ "data/0001/abc-1.bin", 1L, 100_000; "data/0001/abc-1.bin", 100_001L, 0; "data/0001/abc-2.bin", 0L, 0
-                  "nothing/here", 0L, 1 ] do
+                [
+                    "data/0001/abc-1.bin", 1L, 100_000
+                    "data/0001/abc-1.bin", 100_001L, 0
+                    "data/0001/abc-2.bin", 0L, 0
+                    "nothing/here", 0L, 1
+                ] do
                 let! missing =
                     failure<BlobMissingException> $"{length} bytes of {name}" (fun () ->
                         readBlob store.Blobs name position length :> Task)
@@ -315,7 +329,21 @@ let private blobs make = [
         })
     withStore make "object names that could leave the store are refused" (fun store ->
         task {
-            for name in [ ""; "/a"; "a/"; "a//b"; ".."; "a/../b"; ".a"; "a/.b"; "a b"; "a\\b"; "ä"; String('a', 201) ] do
+            for name in
+                [
+                    ""
+                    "/a"
+                    "a/"
+                    "a//b"
+                    ".."
+                    "a/../b"
+                    ".a"
+                    "a/.b"
+                    "a b"
+                    "a\\b"
+                    "ä"
+                    String('a', 201)
+                ] do
                 do!
                     failsWith<ArgumentException> $"object '{name}'" (fun () ->
                         store.Blobs.PutAsync(name, sequence [||], none).AsTask())

@@ -47,7 +47,9 @@ type internal FaultyDisk() =
 
 let private openFaulty root (disk: FaultyDisk) =
     task {
-        let! store = FileStore.OpenAsync(root, StoreOptions(FileRollBytes = 2_000L), disk, none)
+        let! store =
+            FileStore.OpenAsync(root, StoreOptions(FileRollBytes = 2_000L), disk, none)
+
         let! log = store.OpenLogAsync("shard-0", none)
         return store, log
     }
@@ -64,7 +66,7 @@ let private withFaulty name (body: FaultyDisk -> IEventLog -> Task<unit>) =
         disk.Decide <- fun _ -> None
         let! (store: FileStore), log = openFaulty directory.Path disk
         let! heads = readHeads log 0L 3
-        Expect.equal heads [ for number in 1L..3L -> number, headOf number, (payloadOf number).Length ] "acknowledged"
+        Expect.equal heads [ for number in 1L .. 3L -> number, headOf number, (payloadOf number).Length ] "acknowledged"
         do! store.DisposeAsync()
     }
 
@@ -86,35 +88,39 @@ let private outcomeOf log number =
 
 let private situations = [
     for count in [ 0; 1; 39; 60; 100_000 ] do
-        withFaulty $"a write that fails after {count} bytes is unknown, then absent, and can be repeated" (fun disk log ->
+        withFaulty
+            $"a write that fails after {count} bytes is unknown, then absent, and can be repeated"
+            (fun disk log ->
+                task {
+                    disk.Decide <- failing Write errnoInputOutput count
+                    let! outcome = outcomeOf log 4L
+                    Expect.equal outcome AppendOutcome.Unknown "the failed append"
+                    disk.Decide <- fun _ -> None
+                    let! heads = readHeads log 3L 1
+                    Expect.isEmpty heads "absent"
+                    let! outcome = outcomeOf log 4L
+                    Expect.equal outcome AppendOutcome.Appended "repeated"
+                    do! expectEntries log 1L 4L
+                })
+    withFaulty
+        "a sync that fails is unknown, and nothing is accepted or shown until the disk has been asked"
+        (fun disk log ->
             task {
-                disk.Decide <- failing Write errnoInputOutput count
+                disk.Decide <- failing Sync errnoInputOutput 0
                 let! outcome = outcomeOf log 4L
                 Expect.equal outcome AppendOutcome.Unknown "the failed append"
+
+                do! failsWith<StoreUnavailableException> "the tail" (fun () -> readHeads log 3L 1 :> Task)
+                do! failsWith<StoreUnavailableException> "an append" (fun () -> outcomeOf log 4L :> Task)
+                let! older = readHeads log 0L 3
+                Expect.equal older.Length 3 "what was acknowledged before"
+                let! conflict = outcomeOf log 3L
+                Expect.equal conflict AppendOutcome.Conflict "a number that is taken"
+
                 disk.Decide <- fun _ -> None
-                let! heads = readHeads log 3L 1
-                Expect.isEmpty heads "absent"
                 let! outcome = outcomeOf log 4L
-                Expect.equal outcome AppendOutcome.Appended "repeated"
-                do! expectEntries log 1L 4L
+                Expect.equal outcome AppendOutcome.Appended "when the disk is well again"
             })
-    withFaulty "a sync that fails is unknown, and nothing is accepted or shown until the disk has been asked" (fun disk log ->
-        task {
-            disk.Decide <- failing Sync errnoInputOutput 0
-            let! outcome = outcomeOf log 4L
-            Expect.equal outcome AppendOutcome.Unknown "the failed append"
-
-            do! failsWith<StoreUnavailableException> "the tail" (fun () -> readHeads log 3L 1 :> Task)
-            do! failsWith<StoreUnavailableException> "an append" (fun () -> outcomeOf log 4L :> Task)
-            let! older = readHeads log 0L 3
-            Expect.equal older.Length 3 "what was acknowledged before"
-            let! conflict = outcomeOf log 3L
-            Expect.equal conflict AppendOutcome.Conflict "a number that is taken"
-
-            disk.Decide <- fun _ -> None
-            let! outcome = outcomeOf log 4L
-            Expect.equal outcome AppendOutcome.Appended "when the disk is well again"
-        })
     withFaulty "on a full disk the append is refused for now, and it is certain that it was not made" (fun disk log ->
         task {
             disk.Decide <- once (failing Write errnoNoSpace 50)
@@ -211,9 +217,12 @@ let private campaign (seed: int) =
         log <- reopenedLog
         do! settle ()
         let! heads = readAllHeads log 0L
-        Expect.equal [ for number, head, _ in heads -> number, head ] [
-            for number in 1L .. next - 1L -> number, acknowledged[number]
-        ] "every acknowledged entry, once"
+
+        Expect.equal
+            [ for number, head, _ in heads -> number, head ]
+            [ for number in 1L .. next - 1L -> number, acknowledged[number] ]
+            "every acknowledged entry, once"
+
         do! reopened.DisposeAsync()
     }
 

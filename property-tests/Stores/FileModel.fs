@@ -50,7 +50,10 @@ let private observe (log: IEventLog) next trimmedBelow operation : Task<Observat
             match operation with
             | Append(ahead, headBytes, payloadBytes) ->
                 let number = next + int64 ahead
-                let! outcome = tryAppend log number (content headBytes headBytes) (content payloadBytes payloadBytes)
+
+                let! outcome =
+                    tryAppend log number (content headBytes headBytes) (content payloadBytes payloadBytes)
+
                 return Outcome outcome
             | ReadHeads after ->
                 // How much of what was to be trimmed is still there is the store's own affair.

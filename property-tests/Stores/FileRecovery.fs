@@ -10,7 +10,9 @@ open Tansu.Adapters.Ports
 open Tansu.PropertyTests.Stores.Helpers
 
 let private frameBytes = 40
-let private entryBytes number = frameBytes + (headOf number).Length + (payloadOf number).Length
+
+let private entryBytes number =
+    frameBytes + (headOf number).Length + (payloadOf number).Length
 
 /// Where entry `number` begins in a file whose first entry is `first`.
 let private positionOf first number =
@@ -20,7 +22,9 @@ let private logName = "shard-0"
 let private logDirectory (root: string) = Path.Combine(root, logName)
 
 let private filesOf root suffix =
-    Directory.GetFiles(logDirectory root, "*" + suffix) |> Array.sort |> List.ofArray
+    Directory.GetFiles(logDirectory root, "*" + suffix)
+    |> Array.sort
+    |> List.ofArray
 
 let private withDirectory name (body: string -> Task<unit>) =
     testTask name {
@@ -44,7 +48,9 @@ let private write root last =
 
 /// Rolls after about three entries.
 let private tiny (options: StoreOptions) =
-    let changed = StoreOptions(OnNotice = options.OnNotice, FileRollBytes = 400L, MaxOpenFiles = 2)
+    let changed =
+        StoreOptions(OnNotice = options.OnNotice, FileRollBytes = 400L, MaxOpenFiles = 2)
+
     changed
 
 let private writeTiny root last =
@@ -72,7 +78,13 @@ let private expectCut root path (last: int64) =
                 task {
                     do! expectEntries log 1L last
                     Expect.equal opened.notices.Count 1 "one notice"
-                    expectText (Seq.head opened.notices) [ path; $"byte {positionOf 1L (last + 1L)}"; $"entry {last + 1L}" ]
+
+                    expectText (Seq.head opened.notices) [
+                        path
+                        $"byte {positionOf 1L (last + 1L)}"
+                        $"entry {last + 1L}"
+                    ]
+
                     Expect.equal (FileInfo(path: string).Length) (int64 (positionOf 1L (last + 1L))) "the length"
                     do! appendNext log (last + 1L)
                 })
@@ -133,7 +145,9 @@ let private tail = [
             let bytes = File.ReadAllBytes path
 
             for position in 0 .. positionOf 1L 4L - 1 do
-                let number = [ 1L..3L ] |> List.findBack (fun number -> positionOf 1L number <= position)
+                let number =
+                    [ 1L .. 3L ] |> List.findBack (fun number -> positionOf 1L number <= position)
+
                 File.WriteAllBytes(path, flip bytes position)
                 let! refused = openFails id root
                 expectText refused.Message [ path; $"byte {positionOf 1L number}"; $"entry {number}" ]
@@ -192,7 +206,11 @@ let private rolling = [
                         })
 
             Expect.isGreaterThan (filesOf root ".log").Length 10 "files"
-            Expect.equal (filesOf root ".index").Length ((filesOf root ".log").Length - 1) "an index for each sealed file"
+
+            Expect.equal
+                (filesOf root ".index").Length
+                ((filesOf root ".log").Length - 1)
+                "an index for each sealed file"
 
             for path in filesOf root ".log" do
                 Expect.isLessThanOrEqual (FileInfo(path).Length) 400L "the length of a file"
@@ -206,7 +224,14 @@ let private rolling = [
 
             for number, bytes in List.indexed original |> List.skip 1 do
                 let position = number * 7 % bytes.Length
-                File.WriteAllBytes(indexes[number], if number % 3 = 0 then bytes[..position] else flip bytes position)
+
+                File.WriteAllBytes(
+                    indexes[number],
+                    if number % 3 = 0 then
+                        bytes[..position]
+                    else
+                        flip bytes position
+                )
 
             do!
                 withLogWith tiny root (fun opened log ->
@@ -356,7 +381,10 @@ let private others = [
                 task {
                     let! opened = openFile root
                     use opened = opened
-                    let! stored = opened.store.GetOrCreateClusterAsync(ReadOnlyMemory [| 1uy; 2uy |], none)
+
+                    let! stored =
+                        opened.store.GetOrCreateClusterAsync(ReadOnlyMemory [| 1uy; 2uy |], none)
+
                     return stored.ToArray()
                 }
 
@@ -364,7 +392,10 @@ let private others = [
             Expect.equal stored [| 1uy; 2uy |] "stored"
             let path = Path.Combine(root, "cluster")
             File.WriteAllBytes(path, flip (File.ReadAllBytes path) 41)
-            let! refused = failure<StoreRefusedException> "reading it" (fun () -> create () :> Task)
+
+            let! refused =
+                failure<StoreRefusedException> "reading it" (fun () -> create () :> Task)
+
             expectText refused.Message [ path ]
         })
     withDirectory "objects survive, and files that never got their name go away" (fun root ->
@@ -385,7 +416,10 @@ let private others = [
         task {
             let path = Path.Combine(root, "file")
             File.WriteAllText(path, "")
-            let! refused = failure<StoreRefusedException> "opening" (fun () -> openFile path :> Task)
+
+            let! refused =
+                failure<StoreRefusedException> "opening" (fun () -> openFile path :> Task)
+
             expectText refused.Message [ path ]
         })
 ]
@@ -393,19 +427,33 @@ let private others = [
 let private urls = [
     withDirectory "URLs of both kinds open their store" (fun root ->
         task {
-            let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), Path.Combine(root, "b c"))
+            let relative =
+                Path.GetRelativePath(Directory.GetCurrentDirectory(), Path.Combine(root, "b c"))
 
             for url, description in
-                [ "memory://", "memory"; $"file://{root}/a", $"file {root}/a"
-                  $"file://./{relative}", $"file {root}/b c"; $"file://{root}/b%%20c/", $"file {root}/b c" ] do
+                [
+                    "memory://", "memory"
+                    $"file://{root}/a", $"file {root}/a"
+                    $"file://./{relative}", $"file {root}/b c"
+                    $"file://{root}/b%%20c/", $"file {root}/b c"
+                ] do
                 let! (store: IStore) = StoreUrl.OpenAsync(url, StoreOptions.Default, none)
                 Expect.stringStarts store.Description description url
                 do! store.DisposeAsync()
         })
     testTask "other URLs are refused with the forms that are allowed, and without secrets" {
         for url in
-            [ ""; "tansu-data"; "file:/a"; "file://host/dir"; "file://"; "memory://x"; "FILE:///a"
-              "postgres://me:secret@host/db"; "s3://secret/x" ] do
+            [
+                ""
+                "tansu-data"
+                "file:/a"
+                "file://host/dir"
+                "file://"
+                "memory://x"
+                "FILE:///a"
+                "postgres://me:secret@host/db"
+                "s3://secret/x"
+            ] do
             let! (refused: StoreRefusedException) =
                 failure<StoreRefusedException> $"'{url}'" (fun () ->
                     StoreUrl.OpenAsync(url, StoreOptions.Default, none) :> Task)

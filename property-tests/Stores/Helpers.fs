@@ -97,9 +97,12 @@ let expectEntries (log: IEventLog) (first: int64) (last: int64) =
     task {
         let! heads = readAllHeads log (first - 1L)
 
-        Expect.equal heads [
-            for number in first..last -> number, headOf number, (payloadOf number).Length
-        ] $"the heads of entries {first} to {last}"
+        Expect.equal
+            heads
+            [
+                for number in first..last -> number, headOf number, (payloadOf number).Length
+            ]
+            $"the heads of entries {first} to {last}"
 
         for number in first..last do
             let expected = payloadOf number
@@ -169,22 +172,23 @@ let temporaryFileStore () =
         let directory = new TemporaryDirectory(true)
         let! store = FileStore.OpenAsync(directory.Path, StoreOptions.Default, none)
 
-        return
-            { new IStore with
+        return {
+            new IStore with
                 member _.Description = store.Description
                 member _.Limits = store.Limits
                 member _.Blobs = store.Blobs
                 member _.OpenLogAsync(name, token) = store.OpenLogAsync(name, token)
+
                 member _.GetOrCreateClusterAsync(proposed, token) =
                     store.GetOrCreateClusterAsync(proposed, token)
-              interface IAsyncDisposable with
-                  member _.DisposeAsync() =
-                      ValueTask(
-                          task {
-                              do! store.DisposeAsync()
-                              (directory :> IDisposable).Dispose()
-                          }
-                          :> Task
-                      )
-            }
+            interface IAsyncDisposable with
+                member _.DisposeAsync() =
+                    ValueTask(
+                        task {
+                            do! store.DisposeAsync()
+                            (directory :> IDisposable).Dispose()
+                        }
+                        :> Task
+                    )
+        }
     }
