@@ -31,6 +31,7 @@ internal sealed class FileLogWriter
     private ulong _fileId;
     private StoreRefusedException? _refusal;
     private volatile bool _inDoubt;
+    private bool _rolling;
 
     /// <param name="context">The store.</param>
     /// <param name="files">The log's files.</param>
@@ -56,7 +57,7 @@ internal sealed class FileLogWriter
 
         Resolve();
         var entryBytes = EntryFrame.Size + head.Length + payload.Length;
-        if (_active.Index.Count > 0 && _active.Index.End + entryBytes > _context.Options.FileRollBytes)
+        if (_rolling || (_active.Index.Count > 0 && _active.Index.End + entryBytes > _context.Options.FileRollBytes))
         {
             Roll();
         }
@@ -190,15 +191,20 @@ internal sealed class FileLogWriter
             && Crc32C.Append(0, bytes.AsSpan(EntryFrame.Size + frame.HeadLength)) == frame.PayloadCrc;
     }
 
-    /// <summary>Goes on in a new file. Until the last step nothing has changed, so that a failure may be tried again.</summary>
+    /// <summary>
+    /// Goes on in a new file. A failure may be tried again, and must be: the new file may exist by then, with the number of the
+    /// next entry as its name, so that the old one must not get that entry however small it is.
+    /// </summary>
     private void Roll()
     {
         SealedIndex.Save(_context, _active.File, _active.Index);
+        _rolling = true;
         var next = Create(_context, _files.Directory, _files.NextNumber);
         _context.OpenFiles.AddActive(next);
         _files.Add(next.File);
         _context.OpenFiles.Seal(_active);
         _active = next;
+        _rolling = false;
         _fileId = NewFileId();
     }
 

@@ -1,0 +1,234 @@
+/// A file store whose disk fails: nothing acknowledged is ever lost, nothing unknown is ever called certain.
+module Tansu.PropertyTests.Stores.FileFaults
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Ports
+open Tansu.PropertyTests
+open Tansu.PropertyTests.Stores.Helpers
+
+let private errnoInputOutput = 5
+let private errnoNoSpace = 28
+
+type internal Call =
+    | Write
+    | Sync
+    | Truncate
+
+/// Fails a call when `decide` says so: with that errno, after writing that many of the bytes.
+type internal FaultyDisk() =
+    inherit Disk()
+    member val Decide: Call -> (int * int) option = (fun _ -> None) with get, set
+
+    member private this.FailIf call =
+        match this.Decide call with
+        | Some(errno, _) -> raise (IOException("a made-up failure", errno))
+        | None -> ()
+
+    override this.Write(handle, buffers, position) =
+        match this.Decide Write with
+        | Some(errno, count) ->
+            let bytes = buffers |> Seq.collect (fun buffer -> buffer.ToArray()) |> Array.ofSeq
+            base.Write(handle, [| ReadOnlyMemory(bytes[.. min count bytes.Length - 1]) |], position)
+            raise (IOException("a made-up failure", errno))
+        | None -> base.Write(handle, buffers, position)
+
+    override this.SyncData handle =
+        this.FailIf Sync
+        base.SyncData handle
+
+    override this.Truncate(handle, length) =
+        this.FailIf Truncate
+        base.Truncate(handle, length)
+
+let private openFaulty root (disk: FaultyDisk) =
+    task {
+        let! store =
+            FileStore.OpenAsync(root, StoreOptions(FileRollBytes = 2_000L), disk, none)
+
+        let! log = store.OpenLogAsync("shard-0", none)
+        return store, log
+    }
+
+let private withFaulty name (body: FaultyDisk -> IEventLog -> Task<unit>) =
+    testTask name {
+        use directory = new TemporaryDirectory(false)
+        let disk = FaultyDisk()
+        let! (store: FileStore), log = openFaulty directory.Path disk
+        do! appendRange log 1L 3L
+        do! body disk log
+        do! store.DisposeAsync()
+        // Whatever happened, the log opens, and goes on where it was.
+        disk.Decide <- fun _ -> None
+        let! (store: FileStore), log = openFaulty directory.Path disk
+        let! heads = readHeads log 0L 3
+        Expect.equal heads [ for number in 1L .. 3L -> number, headOf number, (payloadOf number).Length ] "acknowledged"
+        do! store.DisposeAsync()
+    }
+
+let private failing call errno count =
+    fun actual -> if actual = call then Some(errno, count) else None
+
+let private once (decide: Call -> (int * int) option) =
+    let left = ref 1
+
+    fun call ->
+        match decide call with
+        | Some fault when left.Value > 0 ->
+            left.Value <- left.Value - 1
+            Some fault
+        | _ -> None
+
+let private outcomeOf log number =
+    tryAppend log number (headOf number) (payloadOf number)
+
+let private situations = [
+    for count in [ 0; 1; 39; 60; 100_000 ] do
+        withFaulty
+            $"a write that fails after {count} bytes is unknown, then absent, and can be repeated"
+            (fun disk log ->
+                task {
+                    disk.Decide <- failing Write errnoInputOutput count
+                    let! outcome = outcomeOf log 4L
+                    Expect.equal outcome AppendOutcome.Unknown "the failed append"
+                    disk.Decide <- fun _ -> None
+                    let! heads = readHeads log 3L 1
+                    Expect.isEmpty heads "absent"
+                    let! outcome = outcomeOf log 4L
+                    Expect.equal outcome AppendOutcome.Appended "repeated"
+                    do! expectEntries log 1L 4L
+                })
+    withFaulty
+        "a sync that fails is unknown, and nothing is accepted or shown until the disk has been asked"
+        (fun disk log ->
+            task {
+                disk.Decide <- failing Sync errnoInputOutput 0
+                let! outcome = outcomeOf log 4L
+                Expect.equal outcome AppendOutcome.Unknown "the failed append"
+
+                do! failsWith<StoreUnavailableException> "the tail" (fun () -> readHeads log 3L 1 :> Task)
+                do! failsWith<StoreUnavailableException> "an append" (fun () -> outcomeOf log 4L :> Task)
+                let! older = readHeads log 0L 3
+                Expect.equal older.Length 3 "what was acknowledged before"
+                let! conflict = outcomeOf log 3L
+                Expect.equal conflict AppendOutcome.Conflict "a number that is taken"
+
+                disk.Decide <- fun _ -> None
+                let! outcome = outcomeOf log 4L
+                Expect.equal outcome AppendOutcome.Appended "when the disk is well again"
+            })
+    withFaulty "on a full disk the append is refused for now, and it is certain that it was not made" (fun disk log ->
+        task {
+            disk.Decide <- once (failing Write errnoNoSpace 50)
+            do! failsWith<StoreUnavailableException> "the append" (fun () -> outcomeOf log 4L :> Task)
+            let! heads = readHeads log 3L 1
+            Expect.isEmpty heads "absent"
+            disk.Decide <- fun _ -> None
+            let! outcome = outcomeOf log 4L
+            Expect.equal outcome AppendOutcome.Appended "when there is room"
+        })
+    withFaulty "on a full disk that cannot be cut back either, the append is unknown" (fun disk log ->
+        task {
+            disk.Decide <-
+                function
+                | Write -> Some(errnoNoSpace, 50)
+                | Sync -> None
+                | Truncate -> Some(errnoInputOutput, 0)
+
+            let! outcome = outcomeOf log 4L
+            Expect.equal outcome AppendOutcome.Unknown "the append"
+        })
+    withFaulty "closed in doubt" (fun disk log ->
+        task {
+            disk.Decide <- failing Sync errnoInputOutput 0
+            let! outcome = outcomeOf log 4L
+            Expect.equal outcome AppendOutcome.Unknown "the append"
+        })
+]
+
+/// Appends under random failures and crashes; an acknowledged entry must stay, a certain absence must be one.
+let private campaign (seed: int) =
+    task {
+        use directory = new TemporaryDirectory(false)
+        let random = Random seed
+        let disk = FaultyDisk()
+        let acknowledged = Dictionary<int64, byte array>()
+        let mutable unknown: (int64 * byte array) option = None
+        let! store, log = openFaulty directory.Path disk
+        let mutable store: FileStore = store
+        let mutable log: IEventLog = log
+        let mutable next = 1L
+
+        let faults _ =
+            if random.Next 4 = 0 then
+                Some((if random.Next 2 = 0 then errnoInputOutput else errnoNoSpace), random.Next 400)
+            else
+                None
+
+        /// Reads the tail: what was unknown is now known.
+        let settle () =
+            task {
+                let! heads = readHeads log (next - 1L) 1
+
+                match heads, unknown with
+                | [], _ -> ()
+                | [ number, head, _ ], Some(unknownNumber, unknownHead) ->
+                    Expect.equal (number, head) (unknownNumber, unknownHead) "the unknown entry"
+                    acknowledged[number] <- head
+                    next <- number + 1L
+                | heads, _ -> failtest $"{heads.Length} entries that nobody appended"
+
+                unknown <- None
+            }
+
+        for step in 1..40 do
+            disk.Decide <- faults
+
+            if random.Next 8 = 0 then
+                do! store.DisposeAsync()
+                disk.Decide <- fun _ -> None
+                let! reopened, reopenedLog = openFaulty directory.Path disk
+                store <- reopened
+                log <- reopenedLog
+                do! settle ()
+            else
+                let head = content (seed + step) (1 + random.Next 100)
+
+                try
+                    let! outcome = tryAppend log next head (content step (random.Next 300))
+
+                    match outcome with
+                    | AppendOutcome.Appended ->
+                        acknowledged[next] <- head
+                        next <- next + 1L
+                        unknown <- None
+                    | AppendOutcome.Unknown -> unknown <- Some(next, head)
+                    | _ -> failtest "a conflict with nobody"
+                with :? StoreUnavailableException ->
+                    ()
+
+        do! store.DisposeAsync()
+        disk.Decide <- fun _ -> None
+        let! reopened, reopenedLog = openFaulty directory.Path disk
+        log <- reopenedLog
+        do! settle ()
+        let! heads = readAllHeads log 0L
+
+        Expect.equal
+            [ for number, head, _ in heads -> number, head ]
+            [ for number in 1L .. next - 1L -> number, acknowledged[number] ]
+            "every acknowledged entry, once"
+
+        do! reopened.DisposeAsync()
+    }
+
+let tests =
+    testList "faults" [
+        yield! situations
+        Check.propertyTimes 100 "every acknowledged entry survives failing disks and restarts" (fun (seed: int) ->
+            (campaign seed).GetAwaiter().GetResult())
+    ]

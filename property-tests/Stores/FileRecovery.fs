@@ -1,0 +1,472 @@
+/// What a file store finds when it opens a directory that something has happened to.
+module Tansu.PropertyTests.Stores.FileRecovery
+
+open System
+open System.IO
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Ports
+open Tansu.PropertyTests.Stores.Helpers
+
+let private frameBytes = 40
+
+let private entryBytes number =
+    frameBytes + (headOf number).Length + (payloadOf number).Length
+
+/// Where entry `number` begins in a file whose first entry is `first`.
+let private positionOf first number =
+    List.sumBy entryBytes [ first .. number - 1L ]
+
+let private logName = "shard-0"
+let private logDirectory (root: string) = Path.Combine(root, logName)
+
+let private filesOf root suffix =
+    Directory.GetFiles(logDirectory root, "*" + suffix)
+    |> Array.sort
+    |> List.ofArray
+
+let private withDirectory name (body: string -> Task<unit>) =
+    testTask name {
+        use directory = new TemporaryDirectory(false)
+        do! body directory.Path
+    }
+
+/// Opens the store and its log, runs `body`, closes both.
+let private withLogWith change root (body: Opened -> IEventLog -> Task<unit>) =
+    task {
+        let! opened = openFileWith change root
+        use opened = opened
+        let! log = opened.store.OpenLogAsync(logName, none)
+        do! body opened log
+    }
+
+let private withLog root body = withLogWith id root body
+
+let private write root last =
+    withLog root (fun _ log -> appendRange log 1L last)
+
+/// Rolls after about three entries.
+let private tiny (options: StoreOptions) =
+    let changed =
+        StoreOptions(OnNotice = options.OnNotice, FileRollBytes = 400L, MaxOpenFiles = 2)
+
+    changed
+
+let private writeTiny root last =
+    withLogWith tiny root (fun _ log -> appendRange log 1L last)
+
+let private openFails change root =
+    failure<StoreRefusedException> "opening" (fun () -> withLogWith change root (fun _ _ -> Task.FromResult()))
+
+let private expectText (message: string) (parts: string list) =
+    for part in parts do
+        Expect.stringContains message part "the message"
+
+    Expect.isFalse (message.Contains '\n') "one line"
+
+let private flip (bytes: byte array) position =
+    let changed = Array.copy bytes
+    changed[position] <- changed[position] ^^^ (1uy <<< (position % 8))
+    changed
+
+/// That the torn end after entry `last` is cut with a notice, that the log goes on, and that it is then whole.
+let private expectCut root path (last: int64) =
+    task {
+        do!
+            withLog root (fun opened log ->
+                task {
+                    do! expectEntries log 1L last
+                    Expect.equal opened.notices.Count 1 "one notice"
+
+                    expectText (Seq.head opened.notices) [
+                        path
+                        $"byte {positionOf 1L (last + 1L)}"
+                        $"entry {last + 1L}"
+                    ]
+
+                    Expect.equal (FileInfo(path: string).Length) (int64 (positionOf 1L (last + 1L))) "the length"
+                    do! appendNext log (last + 1L)
+                })
+
+        do!
+            withLog root (fun opened log ->
+                task {
+                    do! expectEntries log 1L (last + 1L)
+                    Expect.isEmpty opened.notices "no notice"
+                })
+    }
+
+let private tail = [
+    withDirectory "a last entry cut short at any byte is cut off" (fun root ->
+        task {
+            do! write root 3L
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+
+            for length in positionOf 1L 3L + 1 .. bytes.Length - 1 do
+                File.WriteAllBytes(path, bytes[.. length - 1])
+                do! expectCut root path 2L
+        })
+    withDirectory "a last entry with any byte damaged is cut off" (fun root ->
+        task {
+            do! write root 3L
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+
+            for position in positionOf 1L 3L .. bytes.Length - 1 do
+                File.WriteAllBytes(path, flip bytes position)
+                do! expectCut root path 2L
+        })
+    withDirectory "zeros or anything else after the last entry are cut off" (fun root ->
+        task {
+            do! write root 3L
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+
+            for rest in [ Array.zeroCreate 5_000; content 3 70_000; bytes[..30]; [| 0uy |] ] do
+                File.WriteAllBytes(path, Array.append bytes rest)
+                do! expectCut root path 3L
+        })
+    withDirectory "a torn first entry leaves an empty log" (fun root ->
+        task {
+            do! write root 1L
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+
+            for length in 1 .. bytes.Length - 1 do
+                File.WriteAllBytes(path, bytes[.. length - 1])
+                do! expectCut root path 0L
+        })
+    withDirectory "damage before the last entry is refused, saying which file and which byte" (fun root ->
+        task {
+            do! write root 4L
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+
+            for position in 0 .. positionOf 1L 4L - 1 do
+                let number =
+                    [ 1L .. 3L ] |> List.findBack (fun number -> positionOf 1L number <= position)
+
+                File.WriteAllBytes(path, flip bytes position)
+                let! refused = openFails id root
+                expectText refused.Message [ path; $"byte {positionOf 1L number}"; $"entry {number}" ]
+                Expect.equal (FileInfo(path).Length) (int64 bytes.Length) "nothing was cut"
+
+            File.WriteAllBytes(path, bytes)
+            do! withLog root (fun _ log -> expectEntries log 1L 4L)
+        })
+    withDirectory "a torn entry whose payload holds entries of another log is cut off" (fun root ->
+        task {
+            use other = new TemporaryDirectory(false)
+            do! write other.Path 9L
+            let foreign = File.ReadAllBytes(List.exactlyOne (filesOf other.Path ".log"))
+
+            do!
+                withLog root (fun _ log ->
+                    task {
+                        do! appendRange log 1L 2L
+                        let! outcome = tryAppend log 3L (headOf 3L) (Array.append foreign (content 1 100))
+                        Expect.equal outcome AppendOutcome.Appended "appended"
+                    })
+
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+            File.WriteAllBytes(path, bytes[.. bytes.Length - 2])
+            do! expectCut root path 2L
+        })
+    withDirectory "a log that is shorter than its newest snapshot is refused" (fun root ->
+        task {
+            do!
+                withLog root (fun _ log ->
+                    task {
+                        do! appendRange log 1L 3L
+                        do! log.SaveSnapshotAsync(3L, sequence [| 1uy |], none)
+                    })
+
+            let path = List.exactlyOne (filesOf root ".log")
+            let bytes = File.ReadAllBytes path
+            File.WriteAllBytes(path, bytes[.. positionOf 1L 3L - 1])
+            let! refused = openFails id root
+            expectText refused.Message [ logDirectory root; "entry 2"; "entry 3" ]
+        })
+]
+
+let private rolling = [
+    withDirectory "a log of many files reads the same after it is opened again" (fun root ->
+        task {
+            for first in [ 1L; 21L; 41L ] do
+                do!
+                    withLogWith tiny root (fun opened log ->
+                        task {
+                            do! expectEntries log 1L (first - 1L)
+                            do! appendRange log first (first + 19L)
+                            do! expectEntries log 1L (first + 19L)
+                            Expect.isEmpty opened.notices "no notice"
+                        })
+
+            Expect.isGreaterThan (filesOf root ".log").Length 10 "files"
+
+            Expect.equal
+                (filesOf root ".index").Length
+                ((filesOf root ".log").Length - 1)
+                "an index for each sealed file"
+
+            for path in filesOf root ".log" do
+                Expect.isLessThanOrEqual (FileInfo(path).Length) 400L "the length of a file"
+        })
+    withDirectory "an index that is missing or damaged is made again" (fun root ->
+        task {
+            do! writeTiny root 30L
+            let indexes = filesOf root ".index"
+            let original = indexes |> List.map File.ReadAllBytes
+            File.Delete indexes[0]
+
+            for number, bytes in List.indexed original |> List.skip 1 do
+                let position = number * 7 % bytes.Length
+
+                File.WriteAllBytes(
+                    indexes[number],
+                    if number % 3 = 0 then
+                        bytes[..position]
+                    else
+                        flip bytes position
+                )
+
+            do!
+                withLogWith tiny root (fun opened log ->
+                    task {
+                        do! expectEntries log 1L 30L
+                        Expect.equal opened.notices.Count indexes.Length "a notice for each"
+                    })
+
+            Expect.equal (indexes |> List.map File.ReadAllBytes) original "the indexes"
+        })
+    withDirectory "a missing file between others is refused" (fun root ->
+        task {
+            do! writeTiny root 30L
+            File.Delete(filesOf root ".log" |> List.item 2)
+            let! refused = openFails tiny root
+            expectText refused.Message [ (filesOf root ".log")[1]; "gap" ]
+        })
+    withDirectory "a sealed file that got shorter is refused" (fun root ->
+        task {
+            do! writeTiny root 30L
+            let path = (filesOf root ".log")[1]
+            let bytes = File.ReadAllBytes path
+            File.WriteAllBytes(path, bytes[.. bytes.Length - 2])
+            let! refused = openFails tiny root
+            expectText refused.Message [ path; "byte" ]
+        })
+    withDirectory "a damaged head in a sealed file is refused when it is read, saying where" (fun root ->
+        task {
+            do! writeTiny root 30L
+            let path = (filesOf root ".log")[0]
+            let bytes = File.ReadAllBytes path
+            let first = int64 (Path.GetFileNameWithoutExtension path)
+            let position = positionOf first (first + 1L)
+
+            for offset in [ 0; 5; 9; 17; 25; 29; 33; 37; frameBytes ] do
+                File.WriteAllBytes(path, flip bytes (position + offset))
+
+                do!
+                    withLogWith tiny root (fun _ log ->
+                        task {
+                            let! refused =
+                                failure<StoreRefusedException> "reading" (fun () -> readAllHeads log 0L :> Task)
+
+                            expectText refused.Message [ path; $"byte {position}"; $"entry {first + 1L}" ]
+                            let! others = readHeads log (first + 1L) 1
+                            Expect.equal others.Length 1 "entries after it"
+                        })
+        })
+    withDirectory "a roll that was interrupted goes on" (fun root ->
+        task {
+            do! writeTiny root 30L
+            // The index of the last file has been written, and the next file created.
+            let next = Path.Combine(logDirectory root, "00000000000000000031.log")
+            File.WriteAllBytes(next, [||])
+            do! withLogWith tiny root (fun _ log -> appendRange log 31L 40L)
+            do! withLogWith tiny root (fun _ log -> expectEntries log 1L 40L)
+        })
+    withDirectory "trimming deletes whole files below, and what remains opens again" (fun root ->
+        task {
+            do! writeTiny root 40L
+            let before = filesOf root ".log"
+
+            do!
+                withLogWith tiny root (fun _ log ->
+                    task {
+                        do! expectEntries log 1L 40L
+                        do! log.TrimAsync(20L, none)
+                        do! expectEntries log 20L 40L
+
+                        let! missing =
+                            failure<EntryMissingException> "entry 1" (fun () -> readHeads log 0L 1 :> Task)
+
+                        Expect.equal missing.Number 1L "its number"
+                        do! failsWith<EntryMissingException> "payload 1" (fun () -> readPayload log 1L 0 0 :> Task)
+                    })
+
+            let after = filesOf root ".log"
+            Expect.isLessThan after.Length before.Length "files"
+            Expect.equal (filesOf root ".index").Length (after.Length - 1) "indexes"
+            // A crash between the deletion of a file and of its index.
+            File.WriteAllText(Path.Combine(logDirectory root, "00000000000000000001.index"), "left over")
+
+            do!
+                withLogWith tiny root (fun _ log ->
+                    task {
+                        do! expectEntries log 20L 40L
+                        do! log.TrimAsync(1_000L, none)
+                        do! appendNext log 41L
+                        do! expectEntries log 41L 41L
+                    })
+
+            Expect.isFalse
+                (File.Exists(Path.Combine(logDirectory root, "00000000000000000001.index")))
+                "the index left over"
+        })
+]
+
+let private others = [
+    withDirectory "a damaged snapshot is passed over with a notice" (fun root ->
+        task {
+            do!
+                withLog root (fun _ log ->
+                    task {
+                        do! appendRange log 1L 3L
+                        do! log.SaveSnapshotAsync(1L, sequence (content 1 50), none)
+                        do! log.SaveSnapshotAsync(2L, sequence (content 2 50), none)
+                        do! log.SaveSnapshotAsync(3L, sequence (content 3 50), none)
+                    })
+
+            let files = Directory.GetFiles(logDirectory root, "snapshot-*") |> Array.sort
+            Expect.equal files.Length 2 "the two newest are kept"
+            let bytes = File.ReadAllBytes files[1]
+
+            for position in 0 .. bytes.Length - 1 do
+                File.WriteAllBytes(files[1], flip bytes position)
+
+                do!
+                    withLog root (fun opened log ->
+                        task {
+                            let! snapshot = log.LoadSnapshotAsync(Int64.MaxValue, none)
+                            Expect.equal (snapshot.Number, snapshot.Content.ToArray()) (2L, content 2 50) "the older"
+                            expectText (Seq.exactlyOne opened.notices) [ files[1] ]
+                        })
+
+            File.WriteAllBytes(files[0], [||])
+            let! opened = openFile root
+            use opened = opened
+            let! log = opened.store.OpenLogAsync(logName, none)
+            let! nothing = log.LoadSnapshotAsync(Int64.MaxValue, none)
+            Expect.isNull nothing "no snapshot"
+        })
+    withDirectory "a second store on a directory is refused, naming it and who holds it" (fun root ->
+        task {
+            let! first = openFile root
+
+            let! refused =
+                failure<StoreRefusedException> "the second" (fun () -> openFile root :> Task)
+
+            expectText refused.Message [ root; string Environment.ProcessId ]
+            do! first.store.DisposeAsync()
+            let! second = openFile root
+            do! second.store.DisposeAsync()
+        })
+    withDirectory "a damaged first object is refused" (fun root ->
+        task {
+            let create () =
+                task {
+                    let! opened = openFile root
+                    use opened = opened
+
+                    let! stored =
+                        opened.store.GetOrCreateClusterAsync(ReadOnlyMemory [| 1uy; 2uy |], none)
+
+                    return stored.ToArray()
+                }
+
+            let! stored = create ()
+            Expect.equal stored [| 1uy; 2uy |] "stored"
+            let path = Path.Combine(root, "cluster")
+            File.WriteAllBytes(path, flip (File.ReadAllBytes path) 41)
+
+            let! refused =
+                failure<StoreRefusedException> "reading it" (fun () -> create () :> Task)
+
+            expectText refused.Message [ path ]
+        })
+    withDirectory "objects survive, and files that never got their name go away" (fun root ->
+        task {
+            let! opened = openFile root
+            do! opened.store.Blobs.PutAsync("a/b", sequence (content 1 10), none)
+            do! opened.store.DisposeAsync()
+            let leftover = Path.Combine(root, "tmp", "leftover")
+            File.WriteAllText(leftover, "x")
+            let! opened = openFile root
+            use opened = opened
+            Expect.isFalse (File.Exists leftover) "the file left over"
+            let bytes = Array.zeroCreate<byte> 10
+            do! opened.store.Blobs.ReadAsync("a/b", 0L, bytes.AsMemory(), none)
+            Expect.equal bytes (content 1 10) "the object"
+        })
+    withDirectory "a path that is a file is refused" (fun root ->
+        task {
+            let path = Path.Combine(root, "file")
+            File.WriteAllText(path, "")
+
+            let! refused =
+                failure<StoreRefusedException> "opening" (fun () -> openFile path :> Task)
+
+            expectText refused.Message [ path ]
+        })
+]
+
+let private urls = [
+    withDirectory "URLs of both kinds open their store" (fun root ->
+        task {
+            let relative =
+                Path.GetRelativePath(Directory.GetCurrentDirectory(), Path.Combine(root, "b c"))
+
+            for url, description in
+                [
+                    "memory://", "memory"
+                    $"file://{root}/a", $"file {root}/a"
+                    $"file://./{relative}", $"file {root}/b c"
+                    $"file://{root}/b%%20c/", $"file {root}/b c"
+                ] do
+                let! (store: IStore) = StoreUrl.OpenAsync(url, StoreOptions.Default, none)
+                Expect.stringStarts store.Description description url
+                do! store.DisposeAsync()
+        })
+    testTask "other URLs are refused with the forms that are allowed, and without secrets" {
+        for url in
+            [
+                ""
+                "tansu-data"
+                "file:/a"
+                "file://host/dir"
+                "file://"
+                "memory://x"
+                "FILE:///a"
+                "postgres://me:secret@host/db"
+                "s3://secret/x"
+            ] do
+            let! (refused: StoreRefusedException) =
+                failure<StoreRefusedException> $"'{url}'" (fun () ->
+                    StoreUrl.OpenAsync(url, StoreOptions.Default, none) :> Task)
+
+            expectText refused.Message [ "file:///"; "file://./"; "memory://" ]
+            Expect.isFalse (refused.Message.Contains "secret") "no secret"
+    }
+]
+
+let tests =
+    testList "recovery" [
+        testList "end" tail
+        testList "files" rolling
+        testList "others" others
+        testList "url" urls
+    ]

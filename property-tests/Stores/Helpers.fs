@@ -1,0 +1,194 @@
+/// What the tests of stores share: the ports with F#'s types, and directories that go away.
+module Tansu.PropertyTests.Stores.Helpers
+
+open System
+open System.Buffers
+open System.Collections.Concurrent
+open System.IO
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Ports
+
+let none = CancellationToken.None
+
+/// Bytes that depend on the seed alone.
+let content (seed: int) (length: int) =
+    let bytes = Array.zeroCreate<byte> length
+    Random(seed).NextBytes bytes
+    bytes
+
+let sequence (bytes: byte array) = ReadOnlySequence<byte> bytes
+
+type private Piece(bytes: ReadOnlyMemory<byte>, runningIndex: int64) as this =
+    inherit ReadOnlySequenceSegment<byte>()
+
+    do
+        this.Memory <- bytes
+        this.RunningIndex <- runningIndex
+
+    member this.Follow(bytes: ReadOnlyMemory<byte>) =
+        let next = Piece(bytes, this.RunningIndex + int64 this.Memory.Length)
+        this.Next <- next
+        next
+
+/// The same bytes in pieces, as they come from a socket.
+let inPieces (size: int) (bytes: byte array) =
+    let first = Piece(ReadOnlyMemory.Empty, 0L)
+
+    let last =
+        bytes
+        |> Array.chunkBySize size
+        |> Array.fold (fun (piece: Piece) chunk -> piece.Follow(ReadOnlyMemory chunk)) first
+
+    ReadOnlySequence<byte>(first, 0, last, last.Memory.Length)
+
+let tryAppend (log: IEventLog) number (head: byte array) (payload: byte array) =
+    log.TryAppendAsync(number, sequence head, sequence payload, none).AsTask()
+
+/// The head and payload that tests give entry `number`.
+let headOf (number: int64) =
+    content (int number) (1 + int (number % 60L))
+
+let payloadOf (number: int64) =
+    content (int number + 100_000) (int (number * 37L % 200L))
+
+let appendNext (log: IEventLog) number =
+    task {
+        let! outcome = tryAppend log number (headOf number) (payloadOf number)
+        Expect.equal outcome AppendOutcome.Appended $"entry {number}"
+    }
+
+let appendRange (log: IEventLog) (first: int64) (last: int64) =
+    task {
+        for number in first..last do
+            do! appendNext log number
+    }
+
+let readHeads (log: IEventLog) after maxEntries =
+    task {
+        let! heads = log.ReadHeadsAsync(after, maxEntries, none)
+        return [ for head in heads -> head.Number, head.Head.ToArray(), head.PayloadLength ]
+    }
+
+/// All heads after a number, however many calls it takes.
+let readAllHeads (log: IEventLog) after =
+    let rec go after read =
+        task {
+            match! readHeads log after 7 with
+            | [] -> return List.concat (List.rev read)
+            | heads ->
+                let number, _, _ = List.last heads
+                return! go number (heads :: read)
+        }
+
+    go after []
+
+let readPayload (log: IEventLog) number position length =
+    task {
+        let bytes = Array.zeroCreate<byte> length
+        do! log.ReadPayloadAsync(number, position, bytes.AsMemory(), none)
+        return bytes
+    }
+
+/// That the log holds exactly the entries first..last (as `appendRange` makes them) after `first - 1`.
+let expectEntries (log: IEventLog) (first: int64) (last: int64) =
+    task {
+        let! heads = readAllHeads log (first - 1L)
+
+        Expect.equal
+            heads
+            [
+                for number in first..last -> number, headOf number, (payloadOf number).Length
+            ]
+            $"the heads of entries {first} to {last}"
+
+        for number in first..last do
+            let expected = payloadOf number
+            let! payload = readPayload log number 0 expected.Length
+            Expect.equal payload expected $"the payload of entry {number}"
+    }
+
+/// Runs what must fail, and returns its error.
+let failure<'error when 'error :> exn> (what: string) (run: unit -> Task) =
+    task {
+        try
+            do! run ()
+            return failtest $"{what}: it did not fail"
+        with :? 'error as error ->
+            return error
+    }
+
+let failsWith<'error when 'error :> exn> (what: string) (run: unit -> Task) =
+    task {
+        let! _ = failure<'error> what run
+        return ()
+    }
+
+/// A directory of its own, deleted in the end. In memory where the system has such a place, unless the disk is wanted.
+type TemporaryDirectory(onDisk: bool) =
+    let parent =
+        if not onDisk && Directory.Exists "/dev/shm" then
+            "/dev/shm"
+        else
+            Path.GetTempPath()
+
+    let path = Path.Combine(parent, "tansu-test-" + Guid.NewGuid().ToString "N")
+    do Directory.CreateDirectory path |> ignore
+    member _.Path = path
+
+    interface IDisposable with
+        member _.Dispose() =
+            Directory.Delete(path, recursive = true)
+
+    interface IAsyncDisposable with
+        member this.DisposeAsync() =
+            (this :> IDisposable).Dispose()
+            ValueTask.CompletedTask
+
+/// A file store under test, with the notices it gave.
+type Opened = {
+    store: FileStore
+    notices: ConcurrentQueue<string>
+} with
+
+    interface IAsyncDisposable with
+        member this.DisposeAsync() = this.store.DisposeAsync()
+
+let openFileWith (change: StoreOptions -> StoreOptions) (directory: string) =
+    task {
+        let notices = ConcurrentQueue<string>()
+        let options = change (StoreOptions(OnNotice = Action<string> notices.Enqueue))
+        let! store = FileStore.OpenAsync(directory, options, none)
+        return { store = store; notices = notices }
+    }
+
+let openFile directory = openFileWith id directory
+
+/// A store whose directory goes with it.
+let temporaryFileStore () =
+    task {
+        let directory = new TemporaryDirectory(true)
+        let! store = FileStore.OpenAsync(directory.Path, StoreOptions.Default, none)
+
+        return {
+            new IStore with
+                member _.Description = store.Description
+                member _.Limits = store.Limits
+                member _.Blobs = store.Blobs
+                member _.OpenLogAsync(name, token) = store.OpenLogAsync(name, token)
+
+                member _.GetOrCreateClusterAsync(proposed, token) =
+                    store.GetOrCreateClusterAsync(proposed, token)
+            interface IAsyncDisposable with
+                member _.DisposeAsync() =
+                    ValueTask(
+                        task {
+                            do! store.DisposeAsync()
+                            (directory :> IDisposable).Dispose()
+                        }
+                        :> Task
+                    )
+        }
+    }
