@@ -5,7 +5,12 @@ open System.IO
 open Expecto
 
 /// Every test list; a new file of tests is named here.
-let private all: Test list = [ Lint.tests; Codec.RecordTests.tests; Stores.Tests.tests ]
+let private all: Test list = [
+    Lint.tests
+    Codec.RecordTests.tests
+    Codec.MessageTests.tests
+    Stores.Tests.tests
+]
 
 /// Commands that are not test lists: `./test NAME …` runs the one named NAME with the arguments after it.
 let private commands: Map<string, string list -> int> = Map.ofList []

@@ -160,7 +160,7 @@ public sealed class AlterClientQuotasRequest : IMessage<AlterClientQuotasRequest
         public string EntityType { get; set; } = "";
 
         /// <summary>The name of the entity; null for the default of its type.</summary>
-        public string? EntityName { get; set; } = "";
+        public string? EntityName { get; set; }
 
         internal static EntityData Read(ref KafkaReader reader, short version)
         {

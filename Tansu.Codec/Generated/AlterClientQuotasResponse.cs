@@ -86,7 +86,7 @@ public sealed class AlterClientQuotasResponse : IMessage<AlterClientQuotasRespon
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>The user, client id or ip, or a combination, that the quotas are for.</summary>
         public EntityData[] Entity { get; set; } = [];
@@ -145,7 +145,7 @@ public sealed class AlterClientQuotasResponse : IMessage<AlterClientQuotasRespon
         public string EntityType { get; set; } = "";
 
         /// <summary>The name of the entity; null for the default of its type.</summary>
-        public string? EntityName { get; set; } = "";
+        public string? EntityName { get; set; }
 
         internal static EntityData Read(ref KafkaReader reader, short version)
         {

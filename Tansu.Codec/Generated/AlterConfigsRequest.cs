@@ -145,7 +145,7 @@ public sealed class AlterConfigsRequest : IMessage<AlterConfigsRequest>
         public string Name { get; set; } = "";
 
         /// <summary>The value; null if there is none or it is secret.</summary>
-        public string? Value { get; set; } = "";
+        public string? Value { get; set; }
 
         internal static AlterableConfig Read(ref KafkaReader reader, short version)
         {

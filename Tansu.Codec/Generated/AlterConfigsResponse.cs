@@ -86,7 +86,7 @@ public sealed class AlterConfigsResponse : IMessage<AlterConfigsResponse>
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>The type of the resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.</summary>
         public sbyte ResourceType { get; set; }

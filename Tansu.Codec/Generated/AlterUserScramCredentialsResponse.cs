@@ -78,7 +78,7 @@ public sealed class AlterUserScramCredentialsResponse : IMessage<AlterUserScramC
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         internal static AlterUserScramCredentialsResult Read(ref KafkaReader reader, short version)
         {

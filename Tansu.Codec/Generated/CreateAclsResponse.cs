@@ -87,7 +87,7 @@ public sealed class CreateAclsResponse : IMessage<CreateAclsResponse>
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         internal static AclCreationResult Read(ref KafkaReader reader, short version)
         {

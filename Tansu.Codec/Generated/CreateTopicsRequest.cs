@@ -237,7 +237,7 @@ public sealed class CreateTopicsRequest : IMessage<CreateTopicsRequest>
         public string Name { get; set; } = "";
 
         /// <summary>The value; null if there is none or it is secret.</summary>
-        public string? Value { get; set; } = "";
+        public string? Value { get; set; }
 
         internal static CreatableTopicConfig Read(ref KafkaReader reader, short version)
         {

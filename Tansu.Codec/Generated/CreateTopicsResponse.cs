@@ -96,7 +96,7 @@ public sealed class CreateTopicsResponse : IMessage<CreateTopicsResponse>
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>Why the configuration is not shown; 0 if it is.</summary>
         /// <remarks>In versions 5 to 7. Tagged field 0.</remarks>
@@ -236,7 +236,7 @@ public sealed class CreateTopicsResponse : IMessage<CreateTopicsResponse>
 
         /// <summary>The value; null if there is none or it is secret.</summary>
         /// <remarks>In versions 5 to 7.</remarks>
-        public string? Value { get; set; } = "";
+        public string? Value { get; set; }
 
         /// <summary>Whether the value cannot be changed.</summary>
         /// <remarks>In versions 5 to 7.</remarks>

@@ -82,17 +82,17 @@ public sealed class DeleteAclsRequest : IMessage<DeleteAclsRequest>
         public sbyte ResourceTypeFilter { get; set; }
 
         /// <summary>The name of the resource; null for any.</summary>
-        public string? ResourceNameFilter { get; set; } = "";
+        public string? ResourceNameFilter { get; set; }
 
         /// <summary>How the rule's resource name is meant: 1 any way, 2 any way that applies to the name, 3 literally, 4 as a prefix.</summary>
         /// <remarks>3 by default.</remarks>
         public sbyte PatternTypeFilter { get; set; } = 3;
 
         /// <summary>Whom the rule must be about; null for anyone.</summary>
-        public string? PrincipalFilter { get; set; } = "";
+        public string? PrincipalFilter { get; set; }
 
         /// <summary>The client address the rule must name; null for any.</summary>
-        public string? HostFilter { get; set; } = "";
+        public string? HostFilter { get; set; }
 
         /// <summary>The operation the rule must be about, as a number; 1 for any.</summary>
         public sbyte Operation { get; set; }

@@ -87,7 +87,7 @@ public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>The access rules that the filter matched.</summary>
         public DeleteAclsMatchingAcl[] MatchingAcls { get; set; } = [];
@@ -146,7 +146,7 @@ public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>The type of the resource, as a number.</summary>
         public sbyte ResourceType { get; set; }

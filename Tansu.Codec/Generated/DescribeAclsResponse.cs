@@ -32,7 +32,7 @@ public sealed class DescribeAclsResponse : IMessage<DescribeAclsResponse>
     public ErrorCode ErrorCode { get; set; }
 
     /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-    public string? ErrorMessage { get; set; } = "";
+    public string? ErrorMessage { get; set; }
 
     /// <summary>One element per resource.</summary>
     public DescribeAclsResource[] Resources { get; set; } = [];

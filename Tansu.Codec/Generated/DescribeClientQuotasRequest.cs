@@ -89,7 +89,7 @@ public sealed class DescribeClientQuotasRequest : IMessage<DescribeClientQuotasR
         public sbyte MatchType { get; set; }
 
         /// <summary>The name to match; null where the type of match needs none.</summary>
-        public string? Match { get; set; } = "";
+        public string? Match { get; set; }
 
         internal static ComponentData Read(ref KafkaReader reader, short version)
         {

@@ -31,7 +31,7 @@ public sealed class DescribeClientQuotasResponse : IMessage<DescribeClientQuotas
     public ErrorCode ErrorCode { get; set; }
 
     /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-    public string? ErrorMessage { get; set; } = "";
+    public string? ErrorMessage { get; set; }
 
     /// <summary>The entities that match, with their quotas; null on an error.</summary>
     public EntryData[]? Entries { get; set; } = [];
@@ -177,7 +177,7 @@ public sealed class DescribeClientQuotasResponse : IMessage<DescribeClientQuotas
         public string EntityType { get; set; } = "";
 
         /// <summary>The name of the entity; null for the default of its type.</summary>
-        public string? EntityName { get; set; } = "";
+        public string? EntityName { get; set; }
 
         internal static EntityData Read(ref KafkaReader reader, short version)
         {

@@ -88,7 +88,7 @@ public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>The type of the resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.</summary>
         public sbyte ResourceType { get; set; }
@@ -157,7 +157,7 @@ public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
         public string Name { get; set; } = "";
 
         /// <summary>The value; null if there is none or it is secret.</summary>
-        public string? Value { get; set; } = "";
+        public string? Value { get; set; }
 
         /// <summary>Whether the value cannot be changed.</summary>
         public bool ReadOnly { get; set; }
@@ -178,7 +178,7 @@ public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
 
         /// <summary>What the entry is for; null if not asked for.</summary>
         /// <remarks>In versions 3 to 4.</remarks>
-        public string? Documentation { get; set; } = "";
+        public string? Documentation { get; set; }
 
         internal static DescribeConfigsResourceResult Read(ref KafkaReader reader, short version)
         {
@@ -256,7 +256,7 @@ public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
         public string Name { get; set; } = "";
 
         /// <summary>The value; null if there is none or it is secret.</summary>
-        public string? Value { get; set; } = "";
+        public string? Value { get; set; }
 
         /// <summary>Where the value comes from, as in ConfigSource.</summary>
         public sbyte Source { get; set; }

@@ -28,7 +28,7 @@ public sealed class DescribeUserScramCredentialsResponse : IMessage<DescribeUser
     public ErrorCode ErrorCode { get; set; }
 
     /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-    public string? ErrorMessage { get; set; } = "";
+    public string? ErrorMessage { get; set; }
 
     /// <summary>One element per item of the request.</summary>
     public DescribeUserScramCredentialsResult[] Results { get; set; } = [];
@@ -88,7 +88,7 @@ public sealed class DescribeUserScramCredentialsResponse : IMessage<DescribeUser
         public ErrorCode ErrorCode { get; set; }
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         /// <summary>The credentials of the user, without the secrets.</summary>
         public CredentialInfo[] CredentialInfos { get; set; } = [];

@@ -38,7 +38,7 @@ public sealed class FindCoordinatorResponse : IMessage<FindCoordinatorResponse>
 
     /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
     /// <remarks>In versions 1 to 3.</remarks>
-    public string? ErrorMessage { get; set; } = "";
+    public string? ErrorMessage { get; set; }
 
     /// <summary>The number of the broker.</summary>
     /// <remarks>In versions 0 to 3.</remarks>
@@ -182,7 +182,7 @@ public sealed class FindCoordinatorResponse : IMessage<FindCoordinatorResponse>
 
         /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
         /// <remarks>In versions 4 to 6.</remarks>
-        public string? ErrorMessage { get; set; } = "";
+        public string? ErrorMessage { get; set; }
 
         internal static Coordinator Read(ref KafkaReader reader, short version)
         {

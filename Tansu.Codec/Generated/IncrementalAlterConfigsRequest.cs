@@ -148,7 +148,7 @@ public sealed class IncrementalAlterConfigsRequest : IMessage<IncrementalAlterCo
         public sbyte ConfigOperation { get; set; }
 
         /// <summary>The value; null if there is none or it is secret.</summary>
-        public string? Value { get; set; } = "";
+        public string? Value { get; set; }
 
         internal static AlterableConfig Read(ref KafkaReader reader, short version)
         {

@@ -29,7 +29,7 @@ public sealed class InitProducerIdRequest : IMessage<InitProducerIdRequest>
     public static short FirstFlexibleVersion => 2;
 
     /// <summary>The name of the transactional producer; null for one that is only idempotent.</summary>
-    public string? TransactionalId { get; set; } = "";
+    public string? TransactionalId { get; set; }
 
     /// <summary>How many milliseconds a transaction may stay open before it is aborted.</summary>
     public int TransactionTimeoutMs { get; set; }

@@ -109,7 +109,7 @@ public sealed class LeaveGroupResponse : IMessage<LeaveGroupResponse>
 
         /// <summary>The name a static member keeps over restarts (KIP-345); null for a dynamic member.</summary>
         /// <remarks>In versions 3 to 5.</remarks>
-        public string? GroupInstanceId { get; set; } = "";
+        public string? GroupInstanceId { get; set; }
 
         /// <summary>Whether it worked, and if not, why not.</summary>
         /// <remarks>In versions 3 to 5.</remarks>

@@ -34,7 +34,7 @@ public sealed class RequestHeader : IMessage<RequestHeader>
     public int CorrelationId { get; set; }
 
     /// <summary>The name the client gives itself; null if it has none.</summary>
-    public string? ClientId { get; set; } = "";
+    public string? ClientId { get; set; }
 
     /// <inheritdoc/>
     public static RequestHeader Read(ref KafkaReader reader, short version)

@@ -29,7 +29,7 @@ public sealed class SaslAuthenticateResponse : IMessage<SaslAuthenticateResponse
     public ErrorCode ErrorCode { get; set; }
 
     /// <summary>An explanation of the error for people; null if there is nothing to add.</summary>
-    public string? ErrorMessage { get; set; } = "";
+    public string? ErrorMessage { get; set; }
 
     /// <summary>One step of the SASL exchange, as the mechanism defines it.</summary>
     public ReadOnlyMemory<byte> AuthBytes { get; set; }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Text;
 
 namespace Tansu.Codec;
@@ -128,7 +129,7 @@ public ref partial struct KafkaReader
     {
         if ((uint)count > (uint)(_span.Length - _position))
         {
-            throw Malformed($"{count} bytes are needed and {Remaining} are left");
+            ThrowShort(count);
         }
 
         var taken = _span.Slice(_position, count);
@@ -142,6 +143,10 @@ public ref partial struct KafkaReader
         Take(count);
         return _frame.Slice(start, count);
     }
+
+    // Apart from Take, so that Take stays small enough to be inlined.
+    [DoesNotReturn]
+    private readonly void ThrowShort(int count) => throw Malformed($"{count} bytes are needed and {Remaining} are left");
 
     private readonly KafkaFormatException Malformed(string what) =>
         new($"Malformed frame at byte {_position} of {_span.Length}: {what}.");
