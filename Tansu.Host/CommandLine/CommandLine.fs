@@ -35,13 +35,12 @@ type CommandLine private () =
 
         match Array.collect split arguments with
         | arguments when Array.contains arguments[0] [| "--help"; "-h"; "help"; "--version" |] -> arguments
-        | arguments when arguments[0].StartsWith("-", StringComparison.Ordinal) ->
-            Array.append [| "broker" |] arguments
+        | arguments when arguments[0].StartsWith("-", StringComparison.Ordinal) -> Array.append [| "broker" |] arguments
         | arguments -> arguments
 
     // Argu follows its one line with the whole help, under which the line is lost.
     static let firstLine (message: string) =
-        let line = message.Split('\n')[0].Trim()
+        let line = (message.Split([| '\n' |])[0]).Trim()
 
         if line.StartsWith("ERROR: ", StringComparison.Ordinal) then
             line.Substring "ERROR: ".Length
@@ -118,7 +117,13 @@ type CommandLine private () =
                 Refuse($"tansu: {path} has {file.Length} bytes, which is too many", 1)
             else
                 let text = if file.Exists then File.ReadAllText path else ""
-                CommandLine.Parse(arguments, version, Func<_, _>(fun name -> Environment.GetEnvironmentVariable name), text)
+
+                CommandLine.Parse(
+                    arguments,
+                    version,
+                    Func<_, _>(fun name -> Environment.GetEnvironmentVariable name),
+                    text
+                )
         with
         | :? IOException
         | :? UnauthorizedAccessException -> Refuse($"tansu: {path} cannot be read", 1)
