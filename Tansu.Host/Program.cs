@@ -1,11 +1,24 @@
+using System.Reflection;
+using Tansu.Host;
 using Tansu.Host.CommandLine;
 
-var command = CommandLine.ParseHere(args, "0.1.0", Environment.CurrentDirectory);
-Console.WriteLine(command switch
+var version = typeof(BrokerCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
 {
-    Command.Print print => print.text,
-    Command.Refuse refuse => $"{refuse.exitCode} {refuse.text}",
-    Command.RunBroker run => run.options.ToString(),
-    _ => "?",
-});
-return 0;
+    case Command.Print print:
+        Console.Out.WriteLine(print.text);
+        return 0;
+    case Command.Refuse refusal:
+        Console.Error.WriteLine(refusal.text);
+        return refusal.exitCode;
+    case Command.RunBroker broker:
+        // Libraries read the environment by themselves (the S3 client its credentials), so the file's variables go there.
+        foreach (var (name, value) in broker.dotEnv)
+        {
+            Environment.SetEnvironmentVariable(name, value);
+        }
+
+        return await BrokerCommand.RunAsync(broker.options, version).ConfigureAwait(false);
+    default:
+        return 2;
+}
