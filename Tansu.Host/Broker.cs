@@ -1,15 +1,23 @@
 using System.Runtime.CompilerServices;
+using Serilog;
 using Tansu.Adapters;
+using Tansu.Adapters.Ports;
 using Tansu.Domain;
+using Tansu.Host.CommandLine;
 using Tansu.Host.Fetching;
 
 namespace Tansu.Host;
 
 /// <summary>What every handler works with: the cluster, this broker's settings, its clock and its fetch sessions.</summary>
-internal sealed class Broker(Cluster cluster, BrokerSettings settings, TimeProvider timeProvider)
+internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger log, TimeProvider timeProvider) : IAsyncDisposable
 {
+    /// <summary>How long commits under way may take to end once the broker stops.</summary>
+    private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(1);
+
     /// <summary>Parsed configurations, for as long as the topic they belong to is the current one.</summary>
     private readonly ConditionalWeakTable<Topic, TopicSettings> _settings = [];
+
+    private IStore? _store;
 
     /// <summary>The store's contents and rules.</summary>
     public Cluster Cluster => cluster;
@@ -17,14 +25,76 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, TimeProvi
     /// <summary>What was configured.</summary>
     public BrokerSettings Settings => settings;
 
+    /// <summary>Where notices go.</summary>
+    public ILogger Log => log;
+
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider => timeProvider;
 
     /// <summary>Fetch sessions of this broker's clients (KIP-227).</summary>
     public FetchSessions FetchSessions { get; } = new(settings.MaxFetchSessions, timeProvider);
 
+    /// <summary>What the store is, for the start line and DescribeLogDirs; holds no secrets.</summary>
+    public string StoreDescription => _store?.Description ?? "memory";
+
     /// <summary>The clock, in milliseconds since 1970.</summary>
     public long NowMs => timeProvider.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Opens the store and reads the state.</summary>
+    /// <param name="options">How the broker was configured.</param>
+    /// <param name="listener">Where it accepts connections.</param>
+    /// <param name="advertised">Where clients are told to connect.</param>
+    /// <param name="log">Where notices go.</param>
+    /// <param name="timeProvider">The clock.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="StoreRefusedException">The store cannot be used; the message says why and what to do.</exception>
+    /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
+    public static async Task<Broker> StartAsync(
+        BrokerOptions options,
+        Endpoint listener,
+        Endpoint advertised,
+        ILogger log,
+        TimeProvider timeProvider,
+        CancellationToken cancellationToken)
+    {
+        void Notice(string text) => log.Warning("{Notice:l}", text);
+        var store = await StoreUrl.OpenAsync(
+            options.StorageEngine,
+            new StoreOptions { OnNotice = Notice, TimeProvider = timeProvider },
+            cancellationToken);
+        try
+        {
+            var clusterOptions = new ClusterOptions
+            {
+                ClusterId = options.ClusterId,
+                ShardCount = options.Shards,
+                AdvertisedHost = advertised.Host,
+                AdvertisedPort = advertised.Port,
+                CommitInterval = options.CommitIntervalMs < 0 ? null : TimeSpan.FromMilliseconds(options.CommitIntervalMs),
+                CacheBytes = options.CacheBytes,
+                TimeProvider = timeProvider,
+                OnNotice = Notice,
+            };
+            var cluster = await Cluster.OpenAsync(store, clusterOptions, cancellationToken);
+            return new Broker(cluster, BrokerSettings.From(options, listener, advertised), log, timeProvider) { _store = store };
+        }
+        catch
+        {
+            await store.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Lets commits under way end, and closes the store.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await cluster.StopAsync(StopGrace);
+        await cluster.DisposeAsync();
+        if (_store is not null)
+        {
+            await _store.DisposeAsync();
+        }
+    }
 
     /// <summary>A topic by id or by name, in the newest catalog this broker knows; null if there is none.</summary>
     public Topic? FindTopic(bool byId, Guid topicId, string? name)

@@ -1,8 +1,22 @@
+using Tansu.Host.CommandLine;
+
 namespace Tansu.Host;
 
 /// <summary>Limits and defaults of one broker, all configurable; the names in brackets are Kafka's or the command line's.</summary>
 internal sealed record BrokerSettings
 {
+    /// <summary>Where the broker accepts connections (<c>listeners</c>).</summary>
+    public Endpoint Listener { get; init; } = new("localhost", 9092);
+
+    /// <summary>Where clients are told to connect (<c>advertised.listeners</c>).</summary>
+    public Endpoint AdvertisedListener { get; init; } = new("localhost", 9092);
+
+    /// <summary>The largest request accepted, in bytes (<c>socket.request.max.bytes</c>).</summary>
+    public int MaxRequestBytes { get; init; } = 100 * 1024 * 1024;
+
+    /// <summary>A connection on which nothing happened for this long is closed, in milliseconds (<c>connections.max.idle.ms</c>).</summary>
+    public int ConnectionIdleMs { get; init; } = 600_000;
+
     /// <summary>Whether Metadata and other requests create topics (<c>auto.create.topics.enable</c>, <c>--auto-create-topics</c>).</summary>
     public bool AutoCreateTopics { get; init; } = true;
 
@@ -23,4 +37,15 @@ internal sealed record BrokerSettings
 
     /// <summary>How long an administrative request without a timeout of its own waits for the store.</summary>
     public TimeSpan AdminTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The settings of a command line.</summary>
+    public static BrokerSettings From(BrokerOptions options, Endpoint listener, Endpoint advertised) => new()
+    {
+        Listener = listener,
+        AdvertisedListener = advertised,
+        MaxRequestBytes = options.MaxRequestBytes,
+        ConnectionIdleMs = options.ConnectionIdleMs,
+        AutoCreateTopics = options.AutoCreateTopics,
+        DefaultPartitions = options.DefaultPartitions,
+    };
 }

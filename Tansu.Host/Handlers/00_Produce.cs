@@ -1,11 +1,5 @@
-using System.Runtime.InteropServices;
-using Tansu.Adapters;
-using Tansu.Adapters.Ports;
-using Tansu.Adapters.Replica;
-using Tansu.Codec;
 using Tansu.Codec.Messages;
-using Tansu.Codec.Records;
-using Tansu.Domain;
+using Tansu.Host.Requests;
 
 namespace Tansu.Host.Handlers;
 

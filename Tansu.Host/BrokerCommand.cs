@@ -1,0 +1,111 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Serilog;
+using Tansu.Adapters.Ports;
+using Tansu.Host.CommandLine;
+using Tansu.Host.Handlers;
+using Tansu.Host.Network;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host;
+
+/// <summary>`tansu broker`: starts, serves until it is told to stop, and stops within <see cref="StopTimeout"/>.</summary>
+public static class BrokerCommand
+{
+    /// <summary>How long replies that are under way may take to leave once the broker was told to stop.</summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(3);
+
+    /// <summary>How long stopping may take altogether. What was acknowledged is durable, so ending hard loses nothing.</summary>
+    public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(4.5);
+
+    /// <summary>Runs a broker until SIGTERM or SIGINT.</summary>
+    /// <returns>The exit code: 0 after a signal, 1 if the broker could not start or the store refused to go on.</returns>
+    public static async Task<int> RunAsync(BrokerOptions options, string version)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var log = Logging.Create(options.LogLevel);
+        await using var _ = log.ConfigureAwait(false);
+        using var signalled = new CancellationTokenSource();
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => OnSignal(context, signalled));
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => OnSignal(context, signalled));
+        try
+        {
+            await ServeAsync(options, version, log, signalled.Token).ConfigureAwait(false);
+            return 0;
+        }
+        catch (OperationCanceledException) when (signalled.IsCancellationRequested)
+        {
+            return 0;
+        }
+        catch (Exception error) when (error is ListenException or StoreRefusedException or StoreUnavailableException)
+        {
+            log.Fatal("{Reason:l}", error.Message);
+            return 1;
+        }
+    }
+
+    private static async Task ServeAsync(BrokerOptions options, string version, Serilog.Core.Logger log, CancellationToken signalled)
+    {
+        var network = new NetworkOptions
+        {
+            MaxRequestBytes = options.MaxRequestBytes,
+            IdleTimeout = TimeSpan.FromMilliseconds(options.ConnectionIdleMs),
+        };
+        // The address first: a second broker by mistake is told so before it touches the store.
+        var listener = KafkaListener.Bind(options.Listener, network, log);
+        await using var listenerScope = listener.ConfigureAwait(false);
+        var advertised = options.AdvertisedListener ?? new Endpoint("localhost", listener.Endpoint.Port);
+        var broker = await Broker.StartAsync(options, listener.Endpoint, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
+        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log));
+        log.Information(
+            "Tansu {Version} listens on {Listener}, advertised as {Advertised}, store {Store}, cluster {ClusterId}, started in {ElapsedMs} ms",
+            version, listener.Endpoint.Url, advertised.Url, broker.StoreDescription, broker.Cluster.ClusterId, MillisecondsSinceStart());
+
+        await UntilAsync(broker.Cluster.Completion, signalled).ConfigureAwait(false);
+        log.Information("Stopping");
+        await StopAsync(listener, broker, log).ConfigureAwait(false);
+    }
+
+    private static async Task StopAsync(KafkaListener listener, Broker broker, Serilog.Core.Logger log)
+    {
+        var stopping = StopInOrderAsync(listener, broker);
+        try
+        {
+            await stopping.WaitAsync(StopTimeout).ConfigureAwait(false);
+            log.Information("Stopped");
+        }
+        catch (TimeoutException)
+        {
+            log.Warning("Stopped without waiting any longer for the store");
+            await log.DisposeAsync().ConfigureAwait(false);
+            Environment.Exit(0);
+        }
+    }
+
+    private static async Task StopInOrderAsync(KafkaListener listener, Broker broker)
+    {
+        await listener.StopAsync(Grace).ConfigureAwait(false);
+        await broker.DisposeAsync().ConfigureAwait(false);
+    }
+
+    // A log that can no longer be used ends the broker; its exception says why.
+    private static async Task UntilAsync(Task cluster, CancellationToken signalled)
+    {
+        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var registration = signalled.UnsafeRegister(static state => ((TaskCompletionSource)state!).TrySetResult(), stop);
+        await (await Task.WhenAny(stop.Task, cluster).ConfigureAwait(false)).ConfigureAwait(false);
+    }
+
+    // The first signal stops in order; a second one has its usual effect.
+    private static void OnSignal(PosixSignalContext context, CancellationTokenSource signalled)
+    {
+        context.Cancel = !signalled.IsCancellationRequested;
+        signalled.Cancel();
+    }
+
+    private static long MillisecondsSinceStart()
+    {
+        using var process = Process.GetCurrentProcess();
+        return (long)(DateTime.Now - process.StartTime).TotalMilliseconds;
+    }
+}

@@ -1,0 +1,67 @@
+namespace Tansu.Host.CommandLine
+
+open Argu
+
+/// The flags of `tansu broker`, for Argu: it splits them and writes the help; values are read by `Configuration`,
+/// so that a flag and a variable are refused in the same words.
+type internal BrokerArgument =
+    | Cluster_Id of id: string
+    | Listener_Url of url: string
+    | Advertised_Listener_Url of url: string
+    | Storage_Engine of url: string
+    | Shards of count: string
+    | Commit_Interval of milliseconds: string
+    | Cache_Bytes of bytes: string
+    | Max_Request_Bytes of bytes: string
+    | Connection_Idle_Ms of milliseconds: string
+    | Auto_Create_Topics of ``true|false``: string
+    | Default_Partitions of count: string
+    | Log_Level of level: string
+
+    /// The setting that the flag belongs to.
+    static member SettingOf argument =
+        match argument with
+        | Cluster_Id _ -> Setting.clusterId
+        | Listener_Url _ -> Setting.listenerUrl
+        | Advertised_Listener_Url _ -> Setting.advertisedListenerUrl
+        | Storage_Engine _ -> Setting.storageEngine
+        | Shards _ -> Setting.shards
+        | Commit_Interval _ -> Setting.commitInterval
+        | Cache_Bytes _ -> Setting.cacheBytes
+        | Max_Request_Bytes _ -> Setting.maxRequestBytes
+        | Connection_Idle_Ms _ -> Setting.connectionIdleMs
+        | Auto_Create_Topics _ -> Setting.autoCreateTopics
+        | Default_Partitions _ -> Setting.defaultPartitions
+        | Log_Level _ -> Setting.logLevel
+
+    /// The value as it was typed.
+    static member ValueOf argument =
+        match argument with
+        | Cluster_Id value
+        | Listener_Url value
+        | Advertised_Listener_Url value
+        | Storage_Engine value
+        | Shards value
+        | Commit_Interval value
+        | Cache_Bytes value
+        | Max_Request_Bytes value
+        | Connection_Idle_Ms value
+        | Auto_Create_Topics value
+        | Default_Partitions value
+        | Log_Level value -> value
+
+    interface IArgParserTemplate with
+        member argument.Usage =
+            let setting = BrokerArgument.SettingOf argument
+            $"{setting.Purpose} [environment: {setting.Variable}; default: {setting.Default}]"
+
+/// The commands of `tansu`, for Argu.
+type internal TansuArgument =
+    | [<CliPrefix(CliPrefix.None)>] Broker of ParseResults<BrokerArgument>
+    | Version
+
+    interface IArgParserTemplate with
+        member argument.Usage =
+            match argument with
+            | Broker _ -> "Run a broker. Without any command, `tansu` does the same."
+            | Version -> "Print the version."

@@ -1,0 +1,53 @@
+namespace Tansu.Host.CommandLine
+
+/// Where to listen, or where clients are told to connect.
+type Endpoint = {
+    /// A host name or an IP address, an IPv6 one without its brackets.
+    Host: string
+    /// 0 for a listener: any free port.
+    Port: int
+} with
+
+    /// `tcp://host:port`.
+    member endpoint.Url =
+        if endpoint.Host.Contains ':' then
+            $"tcp://[{endpoint.Host}]:{endpoint.Port}"
+        else
+            $"tcp://{endpoint.Host}:{endpoint.Port}"
+
+/// How much is logged. Each level includes those after it.
+type LogLevel =
+    | Verbose = 0
+    | Debug = 1
+    | Information = 2
+    | Warning = 3
+    | Error = 4
+    | Fatal = 5
+
+/// Everything `tansu broker` can be told.
+type BrokerOptions = {
+    /// The name of a new cluster; null lets the broker choose one. A cluster that exists keeps the id it has.
+    ClusterId: string | null
+    /// Where the broker accepts connections.
+    Listener: Endpoint
+    /// Where clients are told to connect; null for localhost and the listener's port.
+    AdvertisedListener: Endpoint | null
+    /// The URL of the store. May hold secrets: never to be logged.
+    StorageEngine: string
+    /// How many shard logs a new cluster gets. A cluster that exists keeps what it has.
+    Shards: int
+    /// The least time between two commits of one log; negative for the store's own default.
+    CommitIntervalMs: int
+    /// How many bytes of records are kept for readers.
+    CacheBytes: int64
+    /// The largest request accepted.
+    MaxRequestBytes: int
+    /// A connection on which nothing happened for this long is closed.
+    ConnectionIdleMs: int
+    /// Whether a client's mention of an unknown topic creates it.
+    AutoCreateTopics: bool
+    /// How many partitions a topic gets that does not say.
+    DefaultPartitions: int
+    /// How much is logged.
+    LogLevel: LogLevel
+}

@@ -1,0 +1,79 @@
+namespace Tansu.Host.CommandLine
+
+open System.Text.RegularExpressions
+
+/// Turns flags and environment variables into options. A flag wins over a variable, a variable over the default.
+module internal Configuration =
+    [<NoComparison; NoEquality>]
+    type Sources = {
+        /// The value given to a flag, if it was given.
+        Flag: string -> string option
+        /// The value of an environment variable, if it is set and not empty.
+        Variable: string -> string option
+    }
+
+    // A value can be a URL with a password in it.
+    let private withoutPassword (text: string) =
+        Regex.Replace(text, @"(://[^:/@\s]*:)[^@\s]*@", "$1***@")
+
+    let private read
+        (sources: Sources)
+        (setting: Setting)
+        (parse: string -> Result<'value, string>)
+        (fallback: 'value)
+        =
+        let given =
+            match sources.Flag setting.Flag, sources.Variable setting.Variable with
+            | Some text, _ -> Some(setting.Flag, text)
+            | None, Some text -> Some(setting.Variable, text)
+            | None, None -> None
+
+        match given with
+        | None -> Ok fallback
+        | Some(name, text) ->
+            let refused reason =
+                Error $"{name}: '{withoutPassword text}' is not allowed: {reason}"
+
+            match Expansion.expand sources.Variable text with
+            | Error reason -> refused reason
+            | Ok expanded ->
+                match parse (expanded.Trim()) with
+                | Ok value -> Ok value
+                | Error allowed when expanded <> text ->
+                    refused $"it becomes '{withoutPassword expanded}', expected {allowed}"
+                | Error allowed -> refused $"expected {allowed}"
+
+    /// Thrown and caught in this file only: twelve settings in a row read better than twelve nested binds.
+    exception private Refused of line: string
+
+    /// The options, or one line that names the flag or variable, its value, and what is allowed.
+    let broker (sources: Sources) : Result<BrokerOptions, string> =
+        let read setting parse fallback =
+            match read sources setting parse fallback with
+            | Ok value -> value
+            | Error line -> raise (Refused line)
+
+        let advertised text : Result<Endpoint | null, string> =
+            match Value.endpoint 1 text with
+            | Ok endpoint -> Ok endpoint
+            | Error allowed -> Error allowed
+
+        let bytes lowest highest text = Value.bytes lowest highest text
+
+        try
+            Ok {
+                ClusterId = read Setting.clusterId Value.clusterId null
+                Listener = read Setting.listenerUrl (Value.endpoint 0) { Host = "::"; Port = 9092 }
+                AdvertisedListener = read Setting.advertisedListenerUrl advertised null
+                StorageEngine = read Setting.storageEngine Value.storageEngine "file://./tansu-data"
+                Shards = read Setting.shards (Value.wholeNumber 1 1024) 1
+                CommitIntervalMs = read Setting.commitInterval (Value.wholeNumber 0 60000) -1
+                CacheBytes = read Setting.cacheBytes (bytes 0L 1099511627776L) 67108864L
+                MaxRequestBytes = read Setting.maxRequestBytes (bytes 1024L 1073741824L) 104857600L |> int
+                ConnectionIdleMs = read Setting.connectionIdleMs (Value.wholeNumber 1000 604800000) 600000
+                AutoCreateTopics = read Setting.autoCreateTopics Value.boolean true
+                DefaultPartitions = read Setting.defaultPartitions (Value.wholeNumber 1 10000) 1
+                LogLevel = read Setting.logLevel Value.logLevel LogLevel.Information
+            }
+        with Refused line ->
+            Error line

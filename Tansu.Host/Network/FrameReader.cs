@@ -1,0 +1,136 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Net.Sockets;
+using Tansu.Codec;
+
+namespace Tansu.Host.Network;
+
+/// <summary>
+/// Cuts the bytes of one socket into requests. Small ones are copied out of a small buffer, many of them for one system call;
+/// the rest of a large one is received straight into its own memory. Used by one loop at a time.
+/// </summary>
+internal sealed class FrameReader : IDisposable
+{
+    private const int LengthBytes = 4;
+    private const int BufferBytes = 4096;
+
+    private readonly Socket _socket;
+    private readonly int _maxRequestBytes;
+    private readonly RequestBudget _budget;
+    private readonly Action _onActivity;
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+    private int _start;
+    private int _end;
+    private volatile bool _isStarved;
+
+    public FrameReader(Socket socket, int maxRequestBytes, RequestBudget budget, Action onActivity)
+    {
+        _socket = socket;
+        _maxRequestBytes = maxRequestBytes;
+        _budget = budget;
+        _onActivity = onActivity;
+    }
+
+    /// <summary>Whether a request has begun to arrive and the client owes the rest of it.</summary>
+    public bool IsStarved => _isStarved;
+
+    /// <summary>The length of the next request, checked; null if the client has closed the connection.</summary>
+    /// <exception cref="KafkaFormatException">No request can have that length.</exception>
+    /// <exception cref="EndOfStreamException">The client closed the connection within the length.</exception>
+    public async ValueTask<int?> ReadLengthAsync()
+    {
+        while (_end - _start < LengthBytes)
+        {
+            if (_start == _end)
+            {
+                _start = _end = 0;
+            }
+            else if (_buffer.Length - _end < LengthBytes)
+            {
+                _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
+                _end -= _start;
+                _start = 0;
+            }
+
+            var isWithin = _end > _start;
+            var received = await ReceiveAsync(_buffer.AsMemory(_end), isWithin).ConfigureAwait(false);
+            if (received == 0)
+            {
+                return isWithin ? throw new EndOfStreamException() : null;
+            }
+
+            _end += received;
+        }
+
+        var length = BinaryPrimitives.ReadInt32BigEndian(_buffer.AsSpan(_start));
+        _start += LengthBytes;
+        if (length < NetworkOptions.MinRequestBytes || length > _maxRequestBytes)
+        {
+            throw new KafkaFormatException(
+                $"a request of {length} bytes; {NetworkOptions.MinRequestBytes} to {_maxRequestBytes} are allowed{Guess(length)}");
+        }
+
+        return length;
+    }
+
+    /// <summary>The request that follows a length.</summary>
+    /// <exception cref="EndOfStreamException">The client closed the connection before the request was complete.</exception>
+    public async ValueTask<FrameBuffer> ReadFrameAsync(int length, CancellationToken cancellationToken)
+    {
+        var frame = await FrameBuffer.RentAsync(_budget, length, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var buffered = Math.Min(_end - _start, length);
+            _buffer.AsSpan(_start, buffered).CopyTo(frame.Free.Span);
+            _start += buffered;
+            frame.Advance(buffered);
+            // Waiting for memory is not the client's fault: its time to send begins now.
+            _onActivity();
+            while (!frame.IsComplete)
+            {
+                if (frame.NeedsGrowth)
+                {
+                    await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
+                    _onActivity();
+                }
+
+                var received = await ReceiveAsync(frame.Free, isWithin: true).ConfigureAwait(false);
+                frame.Advance(received > 0 ? received : throw new EndOfStreamException());
+            }
+
+            return frame;
+        }
+        catch
+        {
+            frame.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        if (_buffer.Length != 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = [];
+        }
+    }
+
+    private async ValueTask<int> ReceiveAsync(Memory<byte> destination, bool isWithin)
+    {
+        _isStarved = isWithin;
+        // No token: a token costs a registration for each call, and disposing the socket ends the call as well.
+        var received = await _socket.ReceiveAsync(destination, SocketFlags.None).ConfigureAwait(false);
+        _isStarved = false;
+        _onActivity();
+        return received;
+    }
+
+    // The first four bytes of what is often sent to a wrong port.
+    private static string Guess(int length) => (uint)length switch
+    {
+        0x47455420 or 0x504f5354 or 0x48454144 or 0x50555420 => " (this looks like HTTP)",
+        >= 0x16030000 and <= 0x160304ff => " (this looks like TLS, which this listener does not speak)",
+        _ => "",
+    };
+}

@@ -1,0 +1,139 @@
+using Tansu.Codec;
+using Tansu.Host.Network;
+
+namespace Tansu.Host.Requests;
+
+/// <summary>Serves one Kafka API in a range of versions. One instance serves all connections, from many threads.</summary>
+internal abstract class Handler
+{
+    private protected Handler(string name, short apiKey, short lowestVersion, short highestVersion)
+    {
+        Name = name;
+        ApiKey = apiKey;
+        LowestVersion = lowestVersion;
+        HighestVersion = highestVersion;
+    }
+
+    /// <summary>Kafka's name of the API.</summary>
+    public string Name { get; }
+
+    /// <summary>The API's number on the wire.</summary>
+    public short ApiKey { get; }
+
+    /// <summary>The lowest version served.</summary>
+    public short LowestVersion { get; }
+
+    /// <summary>The highest version served.</summary>
+    public short HighestVersion { get; }
+
+    /// <summary>The lowest version that ApiVersions names. Lower than what is served only where old clients need the lie.</summary>
+    public virtual short LowestAdvertisedVersion => LowestVersion;
+
+    /// <summary>Whether a version is served.</summary>
+    public bool Serves(short version) => version >= LowestVersion && version <= HighestVersion;
+
+    /// <summary>Whether the version has tagged fields (KIP-482), in the request's header too.</summary>
+    internal abstract bool IsFlexible(short version);
+
+    /// <summary>Reads the request, has it handled, writes the response. Null if nothing is to be sent.</summary>
+    internal abstract ValueTask<Reply?> ProcessAsync(
+        RequestContext context, ref KafkaReader reader, CancellationToken cancellationToken);
+}
+
+/// <summary>Serves one Kafka API: translates a request into commands and their outcome into a response. No rules live here.</summary>
+/// <typeparam name="TRequest">The generated request.</typeparam>
+/// <typeparam name="TResponse">The generated response.</typeparam>
+internal abstract class Handler<TRequest, TResponse> : Handler
+    where TRequest : class, IMessage<TRequest>
+    where TResponse : class, IMessage<TResponse>
+{
+    private const short ApiVersionsKey = 18;
+
+    /// <summary>Serves every version that the codec knows.</summary>
+    protected Handler()
+        : this(TRequest.LowestVersion, TRequest.HighestVersion)
+    {
+    }
+
+    /// <summary>Serves some of the versions that the codec knows.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The codec does not know one of them.</exception>
+    protected Handler(short lowestVersion, short highestVersion)
+        : base(NameOf(), TRequest.ApiKey, lowestVersion, highestVersion)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(lowestVersion, TRequest.LowestVersion);
+        ArgumentOutOfRangeException.ThrowIfLessThan(lowestVersion, TResponse.LowestVersion);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(highestVersion, TRequest.HighestVersion);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(highestVersion, TResponse.HighestVersion);
+    }
+
+    /// <summary>
+    /// Answers a request. Requests of one connection are begun in the order of their arrival, each when the task of the one before was
+    /// returned (not when it completed): what has to happen in order is to be done before the first await.
+    /// </summary>
+    /// <param name="context">Version, client, connection.</param>
+    /// <param name="request">The request. Its bytes and records are valid until the task has completed and the reply was sent.</param>
+    /// <param name="cancellationToken">Cancelled when nobody waits for the reply any more: waits end, commits go on.</param>
+    /// <returns>The response; null if the client asked for none.</returns>
+    /// <exception cref="KafkaFormatException">The request makes no sense and has no error code for it: the connection is closed.</exception>
+    public abstract ValueTask<TResponse?> HandleAsync(
+        RequestContext context, TRequest request, CancellationToken cancellationToken);
+
+    internal sealed override bool IsFlexible(short version) => version >= TRequest.FirstFlexibleVersion;
+
+    internal sealed override ValueTask<Reply?> ProcessAsync(
+        RequestContext context, ref KafkaReader reader, CancellationToken cancellationToken)
+    {
+        var request = TRequest.Read(ref reader, context.Version);
+        return RespondAsync(context, request, cancellationToken);
+    }
+
+    /// <summary>Writes a response with its header.</summary>
+    internal static Reply? Write(TResponse? response, short version, int correlationId, IDisposable? borrowed)
+    {
+        if (response is null)
+        {
+            borrowed?.Dispose();
+            return null;
+        }
+
+        var writer = new KafkaWriter();
+        try
+        {
+            writer.WriteInt32(correlationId);
+            // A client that asks for the versions cannot know yet whether the broker speaks flexible ones (KIP-511).
+            if (version >= TResponse.FirstFlexibleVersion && TResponse.ApiKey != ApiVersionsKey)
+            {
+                writer.WriteUnsignedVarint(0);
+            }
+
+            response.Write(writer, version);
+            return new Reply(writer, borrowed);
+        }
+        catch
+        {
+            writer.Dispose();
+            throw;
+        }
+    }
+
+    private async ValueTask<Reply?> RespondAsync(RequestContext context, TRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var response = await HandleAsync(context, request, cancellationToken).ConfigureAwait(false);
+            return Write(response, context.Version, context.CorrelationId, context.TakeBorrowed());
+        }
+        catch
+        {
+            context.TakeBorrowed()?.Dispose();
+            throw;
+        }
+    }
+
+    private static string NameOf()
+    {
+        const string suffix = "Request";
+        var name = typeof(TRequest).Name;
+        return name.EndsWith(suffix, StringComparison.Ordinal) ? name[..^suffix.Length] : name;
+    }
+}
