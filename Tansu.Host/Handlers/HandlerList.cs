@@ -14,6 +14,10 @@ internal static class HandlerList
         [
             new ProduceHandler(broker),
             new FetchHandler(broker),
+            new ListOffsetsHandler(broker),
+            new MetadataHandler(broker),
+            new FindCoordinatorHandler(broker),
+            new InitProducerIdHandler(broker),
             apiVersions,
         ]);
         apiVersions.Describe(table);
