@@ -10,6 +10,7 @@ let private all: Test list = [
     Codec.RecordTests.tests
     Codec.MessageTests.tests
     Stores.Tests.tests
+    Host.Tests.tests
 ]
 
 /// Commands that are not test lists: `./test NAME …` runs the one named NAME with the arguments after it.
