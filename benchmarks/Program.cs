@@ -1,2 +1,15 @@
-Console.Error.WriteLine("No benchmarks yet.");
-return 0;
+using Tansu.Benchmarks;
+
+// Every benchmark is named here. Each measures its floor in the same run and prints ratios.
+var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
+{
+    ["produce"] = ProduceBenchmark.RunAsync,
+};
+
+if (args.Length > 0 && benchmarks.TryGetValue(args[0], out var benchmark))
+{
+    return await benchmark(args[1..]);
+}
+
+Console.Error.WriteLine($"usage: dotnet run -c Release --project benchmarks -- {string.Join('|', benchmarks.Keys)}");
+return 2;

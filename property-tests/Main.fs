@@ -9,12 +9,15 @@ let private all: Test list = [
     Lint.tests
     Codec.RecordTests.tests
     Codec.MessageTests.tests
+    Codec.Golden.tests
     Stores.Tests.tests
     Host.Tests.tests
+    EndToEnd.Tests.tests
 ]
 
 /// Commands that are not test lists: `./test NAME …` runs the one named NAME with the arguments after it.
-let private commands: Map<string, string list -> int> = Map.ofList []
+let private commands: Map<string, string list -> int> =
+    Map.ofList [ "capture-frames", EndToEnd.Capture.run ]
 
 [<NoComparison; NoEquality>]
 type private Arguments = { countsFile: string option; names: string list }

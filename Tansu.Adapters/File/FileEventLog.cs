@@ -17,7 +17,10 @@ internal sealed class FileEventLog(
     /// <inheritdoc/>
     public string Name => files.Name;
 
-    public bool IsDisposed => Volatile.Read(ref _disposed) != 0;
+    /// <summary>Whether it has let go of its files: only then may they be opened again.</summary>
+    public bool IsClosed { get; private set; }
+
+    private bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
     /// <inheritdoc/>
     public ValueTask<AppendOutcome> TryAppendAsync(
@@ -144,5 +147,6 @@ internal sealed class FileEventLog(
 
         await _writerThread.DisposeAsync().ConfigureAwait(false);
         files.Close();
+        IsClosed = true;
     }
 }

@@ -155,7 +155,7 @@ public sealed class FileStore : IStore
 
     /// <summary>Whether a log has to be opened anew: it failed to open, or has been disposed.</summary>
     private static bool IsGone(Task<FileEventLog> opening) =>
-        opening.IsCompleted && (!opening.IsCompletedSuccessfully || opening.GetAwaiter().GetResult().IsDisposed);
+        opening.IsCompleted && (!opening.IsCompletedSuccessfully || opening.GetAwaiter().GetResult().IsClosed);
 
     private ReadOnlyMemory<byte> GetOrCreateCluster(string path, ReadOnlyMemory<byte> proposed)
     {

@@ -1,8 +1,5 @@
 namespace Tansu.Host.Fetching;
 
-/// <summary>How a session names a partition: by topic id or by name, never both.</summary>
-internal readonly record struct FetchKey(string? TopicName, Guid TopicId, int Partition);
-
 /// <summary>
 /// What one consumer fetches, remembered so that its requests and answers carry only changes (KIP-227). Used by one request at
 /// a time: <see cref="TryEnter"/>.
@@ -40,18 +37,16 @@ internal sealed class FetchSession(int id, bool usesTopicIds)
     /// <summary>Gives it back.</summary>
     public void Leave() => Volatile.Write(ref _isInUse, 0);
 
-    /// <summary>Adds a partition or changes what is wanted of it.</summary>
-    public void Set(FetchKey key, long fetchOffset, int maxBytes, int currentLeaderEpoch)
+    /// <summary>The partition of that name, added if it is new.</summary>
+    public FetchPartition Set(FetchKey key)
     {
         if (!_partitions.TryGetValue(key, out var node))
         {
-            node = _order.AddLast(new FetchPartition(key.TopicName, key.TopicId, key.Partition));
+            node = _order.AddLast(new FetchPartition(key));
             _partitions.Add(key, node);
         }
 
-        node.Value.FetchOffset = fetchOffset;
-        node.Value.MaxBytes = maxBytes;
-        node.Value.CurrentLeaderEpoch = currentLeaderEpoch;
+        return node.Value;
     }
 
     /// <summary>Forgets a partition.</summary>
@@ -66,7 +61,7 @@ internal sealed class FetchSession(int id, bool usesTopicIds)
     /// <summary>Sends a partition that was just served to the end, so that the others get their turn.</summary>
     public void MoveToEnd(FetchPartition partition)
     {
-        if (_partitions.TryGetValue(new FetchKey(partition.TopicName, partition.TopicId, partition.Partition), out var node))
+        if (_partitions.TryGetValue(partition.Key, out var node))
         {
             _order.Remove(node);
             _order.AddLast(node);

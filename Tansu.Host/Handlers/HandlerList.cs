@@ -13,6 +13,7 @@ internal static class HandlerList
         var table = new ApiTable(
         [
             new ProduceHandler(broker),
+            new FetchHandler(broker),
             apiVersions,
         ]);
         apiVersions.Describe(table);

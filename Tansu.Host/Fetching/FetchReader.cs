@@ -1,0 +1,206 @@
+using Tansu.Adapters;
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Reading;
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Domain;
+
+namespace Tansu.Host.Fetching;
+
+/// <summary>Judges and reads the partitions of one fetch.</summary>
+internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest request)
+{
+    private const sbyte ReadCommitted = 1;
+
+    /// <summary>Looks the topics up in the newest catalog. False if one is not there.</summary>
+    public bool FindTopics()
+    {
+        var found = true;
+        foreach (var partition in scope.Partitions)
+        {
+            var key = partition.Key;
+            partition.Topic = broker.FindTopic(key.TopicName is null, key.TopicId, key.TopicName);
+            found &= partition.Topic is not null;
+        }
+
+        return found;
+    }
+
+    /// <summary>
+    /// Whether there is reason to answer now: enough bytes, or an error. Reads nothing but the index, so that it can be asked again
+    /// after every commit.
+    /// </summary>
+    public bool IsReady()
+    {
+        long readable = 0;
+        foreach (var partition in scope.Partitions)
+        {
+            if (Judge(partition, out var found) != ErrorCode.None)
+            {
+                return true;
+            }
+
+            readable += Readable(found.State, partition);
+            if (readable >= request.MinBytes)
+            {
+                return true;
+            }
+        }
+
+        return readable >= request.MinBytes;
+    }
+
+    /// <summary>The partitions that a long poll listens to.</summary>
+    public List<TopicPartition> Listened()
+    {
+        var listened = new List<TopicPartition>(scope.Partitions.Count);
+        foreach (var partition in scope.Partitions)
+        {
+            if (partition.Topic is { } topic)
+            {
+                listened.Add(new TopicPartition(topic.Id, partition.Key.Partition));
+            }
+        }
+
+        return listened;
+    }
+
+    /// <summary>Reads every partition within the request's limits. The first that has records gives at least one batch (KIP-74).</summary>
+    public async ValueTask<FetchResponse> ReadAsync(CancellationToken cancellationToken)
+    {
+        var answer = new FetchAnswer(scope);
+        var budget = Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes);
+        var atLeastOneBatch = true;
+        foreach (var partition in scope.Partitions)
+        {
+            var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, cancellationToken);
+            if (data.Records.Length > 0)
+            {
+                atLeastOneBatch = false;
+                budget -= data.Records.Length;
+            }
+
+            answer.Add(partition, data);
+        }
+
+        return answer.Build();
+    }
+
+    private static long Readable(Partition state, FetchPartition partition)
+    {
+        long readable = 0;
+        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state);
+            index < state.Chunks.Count && readable < partition.MaxBytes;
+            index++)
+        {
+            readable += state.Chunks[index].Length;
+        }
+
+        return Math.Min(readable, partition.MaxBytes);
+    }
+
+    private ErrorCode Judge(FetchPartition partition, out Found found)
+    {
+        found = default;
+        if (partition.Topic is not { } topic)
+        {
+            return partition.Key.TopicName is null ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
+        }
+
+        var index = partition.Key.Partition;
+        if (index < 0 || index >= topic.PartitionCount || !broker.Cluster.Catalog.TopicsById.ContainsKey(topic.Id))
+        {
+            return ErrorCode.UnknownTopicOrPartition;
+        }
+
+        if (LeaderEpochs.Judge(partition.CurrentLeaderEpoch) is var error and not ErrorCode.None)
+        {
+            return error;
+        }
+
+        var shard = broker.Cluster.ShardOf(topic, index);
+        found = new Found(shard, shard.Partition(new TopicPartition(topic.Id, index)));
+        return partition.FetchOffset < found.State.LogStartOffset || partition.FetchOffset > found.State.HighWatermark
+            ? ErrorCode.OffsetOutOfRange
+            : ErrorCode.None;
+    }
+
+    private async ValueTask<FetchResponse.PartitionData> ReadAsync(
+        FetchPartition partition,
+        int budget,
+        bool atLeastOneBatch,
+        CancellationToken cancellationToken)
+    {
+        var error = Judge(partition, out var found);
+        if (error != ErrorCode.None)
+        {
+            return Failed(partition, error);
+        }
+
+        try
+        {
+            var maxBytes = Math.Min(partition.MaxBytes, budget);
+            var records = RecordBytes.Empty;
+            if (maxBytes > 0 || atLeastOneBatch)
+            {
+                try
+                {
+                    records = await found.ReadAsync(partition.FetchOffset, maxBytes, atLeastOneBatch, cancellationToken);
+                }
+                catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
+                {
+                    // What an old state refers to may have been collected: the newest state refers to what replaced it.
+                    await found.Shard.Replica.CatchUpAsync(broker.Settings.CatchUpTimeout);
+                    if (Judge(partition, out found) is var changed and not ErrorCode.None)
+                    {
+                        return Failed(partition, changed);
+                    }
+
+                    records = await found.ReadAsync(partition.FetchOffset, maxBytes, atLeastOneBatch, cancellationToken);
+                }
+            }
+
+            return new FetchResponse.PartitionData
+            {
+                PartitionIndex = partition.Key.Partition,
+                HighWatermark = found.State.HighWatermark,
+                LastStableOffset = found.State.HighWatermark,
+                LogStartOffset = found.State.LogStartOffset,
+                AbortedTransactions = request.IsolationLevel == ReadCommitted ? [] : null,
+                Records = records,
+            };
+        }
+        catch (Exception failure) when (failure is StoreUnavailableException
+            or StoreRefusedException
+            or EntryMissingException
+            or BlobMissingException
+            or TimeoutException)
+        {
+            broker.Log.Warning(
+                "Cannot read {Topic}-{Partition} at offset {Offset}: {Reason:l}",
+                partition.Topic?.Name,
+                partition.Key.Partition,
+                partition.FetchOffset,
+                failure.Message);
+            return Failed(partition, ErrorCode.KafkaStorageError);
+        }
+    }
+
+    private static FetchResponse.PartitionData Failed(FetchPartition partition, ErrorCode error) => new()
+    {
+        PartitionIndex = partition.Key.Partition,
+        ErrorCode = error,
+        HighWatermark = -1,
+        LastStableOffset = -1,
+        LogStartOffset = -1,
+        AbortedTransactions = null,
+        Records = RecordBytes.Empty,
+    };
+
+    /// <summary>A partition's shard, and its state as first seen: one request sees one state.</summary>
+    private readonly record struct Found(ClusterShard Shard, Partition State)
+    {
+        public ValueTask<RecordBytes> ReadAsync(long offset, int maxBytes, bool atLeastOneBatch, CancellationToken cancellationToken) =>
+            Shard.Reader.ReadAsync(State, offset, maxBytes, atLeastOneBatch, cancellationToken);
+    }
+}

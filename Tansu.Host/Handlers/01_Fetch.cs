@@ -1,0 +1,74 @@
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Host.Fetching;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host.Handlers;
+
+/// <summary>
+/// Fetch (API key 1). Version 4 brought isolation levels, 5 the log start offset, 7 sessions (KIP-227), 9 leader epochs, 10 zstd,
+/// 11 rack ids, 12 flexible encoding, 13 topic ids, 15 the replica's state, 16 node endpoints, 17 directory ids, 18 the follower's high
+/// watermark. What concerns followers is ignored: there are none.
+/// </summary>
+internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchResponse>
+{
+    private const short FirstVersionWithTopicIds = 13;
+
+    public override async ValueTask<FetchResponse?> HandleAsync(
+        RequestContext context,
+        FetchRequest request,
+        CancellationToken cancellationToken)
+    {
+        var (error, scope) = FetchScope.Open(broker.FetchSessions, request, context.Version >= FirstVersionWithTopicIds);
+        if (scope is null)
+        {
+            return new FetchResponse { ErrorCode = error };
+        }
+
+        try
+        {
+            var reader = new FetchReader(broker, scope, request);
+            if (!reader.FindTopics())
+            {
+                // Another broker may have created it.
+                await broker.CatchUpCatalogAsync();
+                reader.FindTopics();
+            }
+
+            if (request.MaxWaitMs > 0 && !reader.IsReady())
+            {
+                await WaitAsync(context, reader, TimeSpan.FromMilliseconds(request.MaxWaitMs), cancellationToken);
+            }
+
+            return await reader.ReadAsync(cancellationToken);
+        }
+        finally
+        {
+            scope.Leave();
+        }
+    }
+
+    private async ValueTask WaitAsync(RequestContext context, FetchReader reader, TimeSpan maxWait, CancellationToken cancellationToken)
+    {
+        using var waiter = broker.Cluster.Waiters.Register(reader.Listened());
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.Stopping, cancellationToken);
+        var begun = broker.TimeProvider.GetTimestamp();
+        while (true)
+        {
+            // Rearmed before looking, so that a commit in between is not missed.
+            waiter.Rearm();
+            var left = maxWait - broker.TimeProvider.GetElapsedTime(begun);
+            if (reader.IsReady() || left <= TimeSpan.Zero || ended.IsCancellationRequested)
+            {
+                break;
+            }
+
+            await waiter.Changed
+                .WaitAsync(left, broker.TimeProvider, ended.Token)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        // A broker that stops answers with what there is; a client that is gone needs no answer.
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+}

@@ -1,0 +1,108 @@
+using Microsoft.FSharp.Collections;
+using Serilog;
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Codec.Records;
+using Tansu.Domain;
+using Tansu.Host;
+using Tansu.Host.CommandLine;
+using Tansu.Host.Handlers;
+using Tansu.Host.Network;
+using Tansu.Host.Requests;
+
+namespace Tansu.Benchmarks;
+
+/// <summary>A whole broker in this process, sockets included, with one topic.</summary>
+internal sealed class BrokerUnderTest : IAsyncDisposable
+{
+    private const short ProduceVersion = 13;
+
+    private readonly KafkaListener _listener;
+    private readonly Broker _broker;
+    private readonly Topic _topic;
+
+    private BrokerUnderTest(KafkaListener listener, Broker broker, Topic topic)
+    {
+        _listener = listener;
+        _broker = broker;
+        _topic = topic;
+    }
+
+    public int Port => _listener.Endpoint.Port;
+
+    /// <summary>How many entries the shard's log has: on File each cost one fdatasync.</summary>
+    public long Commits => _broker.Cluster.Shards[0].Replica.Current.EntryNumber;
+
+    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions)
+    {
+        var log = new LoggerConfiguration().MinimumLevel.Error().WriteTo.Console().CreateLogger();
+        var parsed = (Command.RunBroker)CommandLine.ParseHere(
+            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine],
+            "",
+            Path.GetTempPath());
+        var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);
+        var broker = await Broker.StartAsync(parsed.options, listener.Endpoint, listener.Endpoint, log, TimeProvider.System, CancellationToken.None);
+        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log));
+        var created = (CatalogReply.TopicsJudged)await broker.Cluster.SubmitAsync(
+            CatalogCommand.NewCreateTopics(
+                [new NewTopic("bench", TopicId.NewTopicId(Guid.NewGuid()), partitions, MapModule.Empty<string, string>())],
+                false),
+            TimeSpan.FromSeconds(10));
+        return new BrokerUnderTest(listener, broker, ((TopicReply.TopicChanged)created.replies[0]).topic);
+    }
+
+    /// <summary>One Produce request per partition.</summary>
+    public byte[][] Frames(int batchBytes, int recordBytes) => FramesFor(_topic.Id.Value, _topic.PartitionCount, batchBytes, recordBytes);
+
+    public static byte[][] FramesFor(Guid topicId, int partitions, int batchBytes, int recordBytes)
+    {
+        var batch = Batch(batchBytes, recordBytes);
+        var frames = new byte[partitions][];
+        for (var partition = 0; partition < partitions; partition++)
+        {
+            frames[partition] = Frame(topicId, partition, batch);
+        }
+
+        return frames;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _listener.StopAsync(TimeSpan.FromSeconds(1));
+        await _listener.DisposeAsync();
+        await _broker.DisposeAsync();
+    }
+
+    private static byte[] Batch(int batchBytes, int recordBytes)
+    {
+        var builder = new RecordBatchBuilder();
+        var value = new byte[recordBytes];
+        new Random(1).NextBytes(value);
+        for (var record = 0; record < batchBytes / recordBytes; record++)
+        {
+            builder.Append(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), null, value, []);
+        }
+
+        return builder.Build();
+    }
+
+    private static byte[] Frame(Guid topicId, int partition, byte[] batch)
+    {
+        using var writer = new KafkaWriter();
+        new RequestHeader { RequestApiKey = 0, RequestApiVersion = ProduceVersion, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
+        new ProduceRequest
+        {
+            Acks = -1,
+            TimeoutMs = 30_000,
+            TopicData =
+            [
+                new ProduceRequest.TopicProduceData
+                {
+                    TopicId = topicId,
+                    PartitionData = [new ProduceRequest.PartitionProduceData { Index = partition, Records = new RecordBytes(batch) }],
+                },
+            ],
+        }.Write(writer, ProduceVersion);
+        return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
+    }
+}

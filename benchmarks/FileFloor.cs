@@ -1,0 +1,30 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Tansu.Benchmarks;
+
+/// <summary>The same bytes appended to a file in as many equal pieces as there were commits, each made durable by one fdatasync.</summary>
+internal static partial class FileFloor
+{
+    /// <returns>Bytes per second.</returns>
+    public static double Measure(string directory, long bytes, long commits)
+    {
+        var piece = new byte[Math.Max(1, bytes / Math.Max(1, commits))];
+        Random.Shared.NextBytes(piece);
+        using var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
+        var clock = Stopwatch.StartNew();
+        for (var number = 0L; number < commits; number++)
+        {
+            RandomAccess.Write(file, piece, number * piece.Length);
+            if (fdatasync((int)file.DangerousGetHandle()) != 0)
+            {
+                throw new IOException($"fdatasync failed with {Marshal.GetLastPInvokeError()}");
+            }
+        }
+
+        return commits * (double)piece.Length / clock.Elapsed.TotalSeconds;
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fdatasync(int descriptor);
+}

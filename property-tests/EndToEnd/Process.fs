@@ -1,0 +1,129 @@
+/// The program as an operator meets it: start, stop, and what it says when something is wrong.
+module Tansu.PropertyTests.EndToEnd.Process
+
+open System
+open System.IO
+open System.Net
+open System.Net.Sockets
+open Confluent.Kafka
+open Expecto
+open Tansu.PropertyTests.EndToEnd.RealBroker
+
+let private listener = [ "--listener-url"; "tcp://127.0.0.1:0" ]
+
+let private stopsOnSigterm =
+    testCaseTask
+        "SIGTERM ends the broker with exit code 0 within 5 s, also while clients wait in a long poll"
+        (fun () ->
+            task {
+                use scratch = new Scratch()
+                use broker = start scratch
+
+                let config =
+                    Clients.configure (ConsumerConfig(GroupId = "unused", FetchWaitMaxMs = 30_000)) broker.Bootstrap
+
+                use producer =
+                    Clients.producer (Clients.configure (ProducerConfig()) broker.Bootstrap)
+
+                let! _ =
+                    producer.ProduceAsync("waits", Message<byte array, byte array>(Value = [| 1uy |]))
+
+                use consumer =
+                    ConsumerBuilder<byte array, byte array>(config).SetLogHandler(fun _ _ -> ()).Build()
+
+                consumer.Assign(TopicPartitionOffset("waits", Partition 0, Offset.Beginning))
+                Expect.isNotNull (consumer.Consume patience) "the record"
+                let exitCode, elapsed = broker.Terminate()
+                Expect.equal exitCode 0 $"exit code; it said:\n{broker.Log}"
+                Expect.isLessThan elapsed (TimeSpan.FromSeconds 5.0) "time to stop"
+            })
+
+let private secondBroker =
+    testCaseTask "a second broker on the same directory is refused with one clear line" (fun () ->
+        task {
+            use scratch = new Scratch()
+            use broker = start scratch
+
+            let! second =
+                run scratch.Path [] ([ "broker"; "--storage-engine"; scratch.Store ] @ listener)
+
+            Expect.equal second.exitCode 1 "exit code"
+
+            Expect.stringContains
+                (second.output + second.error)
+                $"{broker.ProcessId}"
+                "it names who holds the directory"
+        })
+
+let private portInUse =
+    testCaseTask "a port in use is refused with one clear line" (fun () ->
+        task {
+            use scratch = new Scratch()
+            use taken = new TcpListener(IPAddress.Loopback, 0)
+            taken.Start()
+            let port = (taken.LocalEndpoint :?> IPEndPoint).Port
+
+            let! refused =
+                run scratch.Path [] [
+                    "broker"
+                    "--listener-url"
+                    $"tcp://127.0.0.1:{port}"
+                    "--storage-engine"
+                    "memory://"
+                ]
+
+            Expect.equal refused.exitCode 1 "exit code"
+            Expect.stringContains (refused.output + refused.error) "in use" "what is wrong"
+        })
+
+let private unknownStore =
+    testCaseTask "a storage engine that does not exist is refused with the forms that do" (fun () ->
+        task {
+            use scratch = new Scratch()
+
+            let! refused =
+                run scratch.Path [ "STORAGE_ENGINE", "redis://user:secret@host" ] ([ "broker" ] @ listener)
+
+            Expect.equal refused.exitCode 1 "exit code"
+            let said = refused.output + refused.error
+            Expect.stringContains said "file://" "what is allowed"
+            Expect.isFalse (said.Contains "secret") "no secret is said"
+        })
+
+let private help =
+    testCaseTask "--version and broker --help answer" (fun () ->
+        task {
+            use scratch = new Scratch()
+            let! version = run scratch.Path [] [ "--version" ]
+            Expect.equal version.exitCode 0 "exit code"
+            Expect.stringContains version.output "0.1.0" "the version"
+            let! help = run scratch.Path [] [ "broker"; "--help" ]
+            Expect.equal help.exitCode 0 "exit code"
+
+            for flag in
+                [
+                    "--cluster-id"
+                    "--listener-url"
+                    "--advertised-listener-url"
+                    "--storage-engine"
+                    "--cache-bytes"
+                    "--max-request-bytes"
+                    "--connection-idle-ms"
+                    "--auto-create-topics"
+                    "--default-partitions"
+                ] do
+                Expect.stringContains help.output flag "the flag is explained"
+        })
+
+let private startLine =
+    testCaseTask "the start line tells version, listener, store and milliseconds" (fun () ->
+        task {
+            use scratch = new Scratch()
+            use broker = start scratch
+
+            for part in [ "0.1.0"; "tcp://127.0.0.1:"; "file"; "ms" ] do
+                Expect.stringContains broker.Log part "the start line"
+        })
+
+let tests =
+    testList "process" [ stopsOnSigterm; secondBroker; portInUse; unknownStore; help; startLine ]

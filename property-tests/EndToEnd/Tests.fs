@@ -1,0 +1,8 @@
+/// Everything that runs the real program.
+module Tansu.PropertyTests.EndToEnd.Tests
+
+open Expecto
+
+/// One after another: each has processes of its own, and the machine may be small.
+let tests =
+    testSequenced (testList "end to end" [ Process.tests; Clients.tests; Crashes.tests ])
