@@ -11,6 +11,7 @@ let private all: Test list = [
     Codec.MessageTests.tests
     Codec.Golden.tests
     Stores.Tests.tests
+    Host.Tests.tests
     EndToEnd.Tests.tests
 ]
 

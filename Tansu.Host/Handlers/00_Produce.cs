@@ -19,6 +19,11 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
     /// <summary>A producer that does not say how long it waits gets this.</summary>
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// librdkafka compresses only for brokers that name version 0, whatever it then sends (KAFKA-18659); Kafka 4 says so too.
+    /// </summary>
+    public override short LowestAdvertisedVersion => 0;
+
     public override async ValueTask<ProduceResponse?> HandleAsync(
         RequestContext context,
         ProduceRequest request,

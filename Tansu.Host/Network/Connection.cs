@@ -137,7 +137,8 @@ internal sealed partial class Connection
 
                 if (_info.TakeHold() is { } hold)
                 {
-                    await hold.WaitAsync(_closed.Token).ConfigureAwait(false);
+                    // How it ended is for its own request to say.
+                    await hold.WaitAsync(_closed.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 }
             }
 

@@ -42,6 +42,9 @@ public sealed class KafkaListener : IAsyncDisposable
     /// <summary>How many connections are open.</summary>
     public int ConnectionCount => Volatile.Read(ref _connectionCount);
 
+    /// <summary>The memory that requests hold now.</summary>
+    internal RequestBudget Budget => _budget;
+
     /// <summary>Claims an address. A host name is looked up; port 0 takes any free port.</summary>
     /// <exception cref="ListenException">The address is in use, not of this machine, or not allowed.</exception>
     public static KafkaListener Bind(Endpoint endpoint, NetworkOptions options, ILogger log)

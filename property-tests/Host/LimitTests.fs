@@ -1,0 +1,328 @@
+/// Back-pressure, idle connections, stopping.
+module Tansu.PropertyTests.Host.LimitTests
+
+open System
+open System.Net.Sockets
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Serilog.Events
+open Tansu.Host.Network
+open Tansu.PropertyTests
+open Tansu.PropertyTests.Host.Fixture
+
+let private options = NetworkOptions()
+let private never = CancellationToken.None
+
+/// Sends many requests at once to a toy that answers only when as many as are allowed have started.
+let private mostAtOnce (limits: NetworkOptions) (length: int) (expected: int) =
+    task {
+        let mutable outstanding = 0
+        let mutable most = 0
+
+        let toy =
+            Toy(fun _ ->
+                let now = Interlocked.Increment &outstanding
+                most <- max most now)
+
+        use server = new Server(toy, limits)
+        use client = new Client(server)
+        let total = expected * 10
+        let sending = client.Send(Array.concat [ for id in 1..total -> frame id length ])
+
+        for _ in 1..10 do
+            let batch = ResizeArray<ToyRequest>()
+
+            for _ in 1..expected do
+                let! (request: ToyRequest) = toy.Next()
+                batch.Add request
+
+            for request in batch do
+                Interlocked.Decrement &outstanding |> ignore
+                request.Echo()
+
+            for request in batch do
+                let! id = client.ReceiveId()
+                Expect.equal id request.Id "order"
+
+        do! sending
+        Expect.equal most expected "the most that were started and not answered"
+        do! eventually "all memory is given back" (fun () -> server.HeldBytes = 0L)
+    }
+
+let private backPressure =
+    testList "back-pressure" [
+        testCaseTask "a connection has a limit on unanswered requests"
+        <| fun () -> task { do! mostAtOnce (NetworkOptions(MaxInFlightRequests = 4)) 50 4 }
+
+        testCaseTask "a connection has a limit on unanswered bytes"
+        <| fun () -> task { do! mostAtOnce (NetworkOptions(MaxInFlightBytes = 1000L)) 400 2 }
+
+        testCaseTask "a request larger than the limit is served by itself"
+        <| fun () -> task { do! mostAtOnce (NetworkOptions(MaxInFlightBytes = 1000L)) 5000 1 }
+
+        testCaseTask "all connections together have a limit on small requests"
+        <| fun () ->
+            task {
+                let toy = manualToy ()
+                use server = new Server(toy, NetworkOptions(MaxSmallRequestBytes = 1000L))
+                use one = new Client(server)
+                use two = new Client(server)
+                do! one.Send(frame 1 600)
+                let! (first: ToyRequest) = toy.Next()
+                do! two.Send(frame 2 600)
+                do! one.Send(frame 3 600)
+                Expect.equal server.HeldBytes 600L "held"
+                first.Echo()
+                let! (second: ToyRequest) = toy.Next()
+                second.Echo()
+                let! (third: ToyRequest) = toy.Next()
+                third.Echo()
+                Expect.equal (List.sort [ second.Id; third.Id ]) [ 2; 3 ] "both are served in the end"
+            }
+
+        testCaseTask "all connections together have a limit on large requests"
+        <| fun () ->
+            task {
+                let length = FrameBuffer.FirstBytes * 3
+                let toy = manualToy ()
+
+                use server =
+                    new Server(toy, NetworkOptions(MaxLargeRequestBytes = int64 length + 1L))
+
+                use one = new Client(server)
+                use two = new Client(server)
+                let sending = Task.WhenAll(one.Send(frame 1 length), two.Send(frame 2 length))
+                let! (first: ToyRequest) = toy.Next()
+                Expect.equal server.Listener.Budget.Large.HeldBytes (int64 length) "held"
+                Expect.equal toy.StartedCount 0 "the other waits"
+                first.Echo()
+                let! (second: ToyRequest) = toy.Next()
+                second.Echo()
+                do! sending
+                Expect.equal (List.sort [ first.Id; second.Id ]) [ 1; 2 ] "both are served in the end"
+            }
+
+        testCaseTask "connections beyond the limit are closed"
+        <| fun () ->
+            task {
+                use server = new Server(echoToy (), NetworkOptions(MaxConnections = 1))
+                use first = new Client(server)
+                do! first.Send(frame 1 10)
+                let! (_: int) = first.ReceiveId()
+                use second = new Client(server)
+                do! second.ExpectClosed()
+                do! first.Send(frame 2 10)
+                let! id = first.ReceiveId()
+                Expect.equal id 2 "the first goes on"
+            }
+    ]
+
+let private budget =
+    testList "budget" [
+        testCaseTask "first come, first served; a cancelled wait holds nothing and lets the next pass"
+        <| fun () ->
+            task {
+                let budget = ByteBudget 100L
+                do! budget.HoldAsync(80L, never)
+                use cancellation = new CancellationTokenSource()
+                let large = budget.HoldAsync(90L, cancellation.Token).AsTask()
+                let small = budget.HoldAsync(10L, never).AsTask()
+                Expect.isFalse small.IsCompleted "it fits, and still waits its turn"
+                cancellation.Cancel()
+                do! small.WaitAsync patience
+                Expect.isTrue large.IsCanceled "cancelled"
+                Expect.equal budget.HeldBytes 90L "held"
+            }
+
+        testCaseTask "what is larger than the budget passes when nothing is held"
+        <| fun () ->
+            task {
+                let budget = ByteBudget 100L
+                do! budget.HoldAsync(1000L, never)
+                let next = budget.HoldAsync(1L, never).AsTask()
+                Expect.isFalse next.IsCompleted "waits"
+                budget.Release 1000L
+                do! next.WaitAsync patience
+            }
+
+        Check.property
+            "however it is used, the budget is kept, nobody is forgotten, and nothing is left over"
+            (fun (wants: uint16 list) ->
+                let budget = ByteBudget 1000L
+                let sizes = wants |> List.map (fun want -> int64 want % 1000L + 1L)
+                let mutable held = 0L
+
+                let tasks = [
+                    for size in sizes do
+                        task {
+                            do! budget.HoldAsync(size, never)
+                            Expect.isLessThanOrEqual (Interlocked.Add(&held, size)) 1000L "the budget"
+                            do! Task.Yield()
+                            Interlocked.Add(&held, -size) |> ignore
+                            budget.Release size
+                        }
+                        :> Task
+                ]
+
+                Task.WhenAll(tasks).WaitAsync(patience).GetAwaiter().GetResult()
+                Expect.equal budget.HeldBytes 0L "left over")
+    ]
+
+/// Lets time pass in steps until the connection is closed, and says how much it took.
+let private untilClosed (time: ManualTime) (step: TimeSpan) (client: Client) =
+    task {
+        let closed = client.Receive 1
+        let mutable passed = TimeSpan.Zero
+
+        while not closed.IsCompleted && passed < step * 100.0 do
+            time.Advance step
+            passed <- passed + step
+            let! (_: Task) = Task.WhenAny(closed, Task.Delay 20)
+            ()
+
+        let! rest = closed
+        Expect.isEmpty rest "closed"
+        return passed
+    }
+
+let private idle =
+    testList "idle connections" [
+        testCaseTask "a connection on which nothing happens is closed after the idle time"
+        <| fun () ->
+            task {
+                let time = ManualTime()
+                use server = new Server(echoToy (), NetworkOptions(TimeProvider = time))
+                use client = new Client(server)
+                do! client.Send(frame 1 10)
+                let! (_: int) = client.ReceiveId()
+                time.Advance(TimeSpan.FromMinutes 9.0)
+                do! client.Send(frame 2 10)
+                let! id = client.ReceiveId()
+                Expect.equal id 2 "nine minutes are not idle"
+                let! passed = untilClosed time (TimeSpan.FromMinutes 1.0) client
+                Expect.isGreaterThanOrEqual passed (TimeSpan.FromMinutes 9.0) "not before its time"
+                Expect.isLessThanOrEqual passed (TimeSpan.FromMinutes 12.0) "nor long after"
+                Expect.isEmpty (server.Lines.AtLeast LogEventLevel.Information) "no line"
+            }
+
+        testCaseTask "a client that waits for a reply is not idle"
+        <| fun () ->
+            task {
+                let time = ManualTime()
+                let toy = manualToy ()
+                use server = new Server(toy, NetworkOptions(TimeProvider = time))
+                use client = new Client(server)
+                do! client.Send(frame 1 10)
+                let! (request: ToyRequest) = toy.Next()
+                time.Advance(TimeSpan.FromHours 5.0)
+                request.Echo()
+                let! id = client.ReceiveId()
+                Expect.equal id 1 "answered"
+            }
+
+        testCaseTask "a client that stops within a request is closed sooner, and its memory ends"
+        <| fun () ->
+            task {
+                let time = ManualTime()
+                use server = new Server(echoToy (), NetworkOptions(TimeProvider = time))
+                use client = new Client(server)
+                do! client.Send((frame 1 1000)[..100])
+                do! eventually "the request has begun" (fun () -> server.HeldBytes > 0L)
+                let! passed = untilClosed time (TimeSpan.FromSeconds 10.0) client
+                Expect.isLessThanOrEqual passed (TimeSpan.FromMinutes 2.0) "soon"
+                do! eventually "all memory is given back" (fun () -> server.HeldBytes = 0L)
+            }
+    ]
+
+let private stopping =
+    testList "stopping" [
+        testCaseTask "what is in flight is answered, long polls are told, new clients are refused"
+        <| fun () ->
+            task {
+                let toy = manualToy ()
+                use server = new Server(toy, options)
+                use client = new Client(server)
+                use quiet = new Client(server)
+                do! client.Send(frame 1 10)
+                let! (request: ToyRequest) = toy.Next()
+                use registration = request.Connection.Stopping.Register(fun () -> request.Echo())
+                do! server.Listener.StopAsync patience
+                let! id = client.ReceiveId()
+                Expect.equal id 1 "answered"
+                do! client.ExpectClosed()
+                do! quiet.ExpectClosed()
+                Expect.equal server.Listener.ConnectionCount 0 "none left"
+                Expect.throwsT<SocketException> (fun () -> (new Client(server) :> IDisposable).Dispose()) "refused"
+            }
+
+        testCaseTask "what takes longer than the grace is cut off"
+        <| fun () ->
+            task {
+                let time = ManualTime()
+                let toy = manualToy ()
+
+                use server =
+                    new Server(toy, NetworkOptions(TimeProvider = time, DrainTimeout = TimeSpan.FromHours 1.0))
+
+                use client = new Client(server)
+                do! client.Send(frame 1 10)
+                let! (request: ToyRequest) = toy.Next()
+                let stopping = server.Listener.StopAsync(TimeSpan.FromSeconds 3.0)
+                Expect.isFalse stopping.IsCompleted "waits"
+                do! eventually "told to stop" (fun () -> request.Connection.Stopping.IsCancellationRequested)
+
+                while not stopping.IsCompleted do
+                    time.Advance(TimeSpan.FromSeconds 1.0)
+                    let! (_: Task) = Task.WhenAny(stopping, Task.Delay 20)
+                    ()
+
+                do! stopping
+                do! client.ExpectClosed()
+                Expect.isTrue request.Cancellation.IsCancellationRequested "cancelled"
+                request.NoReply()
+            }
+
+        testCaseTask "a port in use is said so, and is free again after stopping"
+        <| fun () ->
+            task {
+                let first = new Server(echoToy (), options)
+                let endpoint = { loopback with Port = first.Listener.Endpoint.Port }
+
+                let bind () =
+                    KafkaListener.Bind(endpoint, options, Serilog.Core.Logger.None)
+
+                try
+                    bind () |> ignore
+                    failtest "bound twice"
+                with :? ListenException as refusal ->
+                    Expect.stringContains refusal.Message $"tcp://127.0.0.1:{endpoint.Port}" "where"
+                    Expect.stringContains refusal.Message "in use" "why"
+
+                use client = new Client(first)
+                do! client.Send(frame 1 10)
+                let! (_: int) = client.ReceiveId()
+                do! (first :> IAsyncDisposable).DisposeAsync()
+                use again = bind ()
+                Expect.equal again.Endpoint endpoint "the same again"
+            }
+
+        testCase "[::] takes IPv4 too, and an unknown host is said so"
+        <| fun () ->
+            let listener =
+                KafkaListener.Bind({ Host = "::"; Port = 0 }, options, Serilog.Core.Logger.None)
+
+            use client =
+                new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+
+            client.Connect("127.0.0.1", listener.Endpoint.Port)
+            listener.DisposeAsync().AsTask().Wait()
+
+            Expect.throwsT<ListenException>
+                (fun () ->
+                    KafkaListener.Bind({ Host = "203.0.113.9"; Port = 0 }, options, Serilog.Core.Logger.None)
+                    |> ignore)
+                "not this machine's"
+    ]
+
+let tests = testList "limits" [ backPressure; budget; idle; stopping ]

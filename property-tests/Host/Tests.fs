@@ -1,0 +1,12 @@
+/// All tests of the host.
+module Tansu.PropertyTests.Host.Tests
+
+open Expecto
+
+let tests =
+    testList "host" [
+        OptionTests.tests
+        ConnectionTests.tests
+        LimitTests.tests
+        ApiVersionsTests.tests
+    ]
