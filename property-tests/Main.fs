@@ -7,6 +7,7 @@ open Expecto
 /// Every test list; a new file of tests is named here.
 let private all: Test list = [
     Lint.tests
+    Domain.Tests.tests
     Codec.RecordTests.tests
     Codec.MessageTests.tests
     Codec.Golden.tests

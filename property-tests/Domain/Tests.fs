@@ -1,0 +1,7 @@
+/// Rules and laws of the pure core.
+module Tansu.PropertyTests.Domain.Tests
+
+open Expecto
+
+let tests =
+    testList "domain" [ Appends.tests; Removals.tests; Topics.tests; Laws.tests ]

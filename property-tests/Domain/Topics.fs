@@ -1,0 +1,241 @@
+/// The catalog: topics, partitions, configurations, producer ids, nodes.
+module Tansu.PropertyTests.Domain.Topics
+
+open Expecto
+open Tansu.Domain
+open Tansu.PropertyTests.Domain.Given
+
+let private newTopic name : NewTopic = {
+    Name = name
+    Id = topicId (hash name)
+    PartitionCount = 2
+    Configs = Map.empty
+}
+
+let private decide state command =
+    Catalog.decide catalogSettings state command (at 5L)
+
+let private judged (decision: Decision<CatalogEvent, CatalogReply>) =
+    match decision.Reply with
+    | TopicsJudged replies -> List.ofArray replies
+    | ProducerIdBlock _
+    | NodeIs _
+    | CatalogDone -> failtest "not a reply about topics"
+
+let private refusal state command =
+    match judged (decide state command) with
+    | [ TopicRefused refusal ] -> refusal
+    | _ -> failtest "expected one refusal"
+
+let private after state command =
+    let decision = decide state command
+    Array.fold (Catalog.evolve catalogSettings) state decision.Events
+
+let private create names =
+    CreateTopics([| for name in names -> newTopic name |], false)
+
+let private withTopics names = after Catalog.initial (create names)
+
+let private creation =
+    testList "creating topics" [
+        testCase "gives each its id, and spreads first partitions over the shards"
+        <| fun () ->
+            let state = withTopics [ "a"; "b"; "c" ]
+
+            Expect.equal
+                [ for name in [ "a"; "b"; "c" ] -> state.TopicsByName[name].FirstShard ]
+                [ 0; 2; 1 ]
+                "first shards"
+
+            Expect.equal (Catalog.shardOf catalogSettings state.TopicsByName["b"] 1) 0 "it wraps around"
+
+        testCase "refuses a name that is there, before and within the request"
+        <| fun () ->
+            Expect.equal (refusal (withTopics [ "a" ]) (create [ "a" ])) (TopicAlreadyExists "a") "before"
+
+            match judged (decide Catalog.initial (create [ "a"; "a" ])) with
+            | [ TopicChanged _; TopicRefused refusal ] -> Expect.equal refusal (TopicAlreadyExists "a") "within"
+            | _ -> failtest "the first is created, the second refused"
+
+        testCase "refuses names that Kafka refuses"
+        <| fun () ->
+            for name in [ ""; "."; ".."; "a b"; "ä"; String.replicate 250 "x"; "a/b" ] do
+                match refusal Catalog.initial (create [ name ]) with
+                | InvalidTopicName _ -> ()
+                | _ -> failtest name
+
+            Expect.equal
+                (judged (decide Catalog.initial (create [ String.replicate 249 "x" ]))).Length
+                1
+                "249 are allowed"
+
+        testCase "refuses names that differ only by '.' and '_'"
+        <| fun () ->
+            match refusal (withTopics [ "a.b" ]) (create [ "a_b" ]) with
+            | InvalidTopicName _ -> ()
+            | _ -> failtest "they would share metrics"
+
+        testCase "refuses partition counts below 1 and above the limit"
+        <| fun () ->
+            for count in [ 0; -1; 101 ] do
+                match
+                    refusal Catalog.initial (CreateTopics([| { newTopic "a" with PartitionCount = count } |], false))
+                with
+                | InvalidPartitions _ -> ()
+                | _ -> failtest $"{count}"
+
+        testCase "refuses unknown configurations and values that Kafka refuses"
+        <| fun () ->
+            for name, value in
+                [
+                    "no.such.thing", "1"
+                    "retention.ms", "-2"
+                    "retention.ms", "soon"
+                    "cleanup.policy", "burn"
+                    "cleanup.policy", ""
+                    "min.cleanable.dirty.ratio", "1.5"
+                    "compression.type", "rar"
+                    "max.message.bytes", "3000000000"
+                    "preallocate", "yes"
+                ] do
+                let topic = { newTopic "a" with Configs = Map [ name, value ] }
+
+                match refusal Catalog.initial (CreateTopics([| topic |], false)) with
+                | InvalidConfig _ -> ()
+                | _ -> failtest $"{name}={value}"
+
+        testCase "changes nothing when it only validates"
+        <| fun () ->
+            let decision = decide Catalog.initial (CreateTopics([| newTopic "a" |], true))
+            Expect.isEmpty decision.Events "events"
+            Expect.equal (judged decision).Length 1 "but it answers"
+    ]
+
+let private deletion =
+    testList "deleting topics" [
+        testCase "works by name and by id, and leaves a removal to be confirmed"
+        <| fun () ->
+            let state = withTopics [ "a"; "b" ]
+            let byId = state.TopicsByName["b"].Id
+            let state = after state (DeleteTopics [| ByName "a"; ById byId |])
+            Expect.isTrue (state.TopicsByName.IsEmpty && state.TopicsById.IsEmpty) "gone for clients"
+            Expect.equal state.TopicsBeingRemoved.Count 2 "shards have yet to drop them"
+            let state = after state (ConfirmTopicRemoved byId)
+            Expect.equal state.TopicsBeingRemoved.Count 1 "confirmed"
+
+        testCase "refuses what is not there"
+        <| fun () ->
+            Expect.equal (refusal Catalog.initial (DeleteTopics [| ByName "a" |])) UnknownTopic "by name"
+            Expect.equal (refusal Catalog.initial (DeleteTopics [| ById(topicId 9) |])) UnknownTopicId "by id"
+
+        testCase "frees the name"
+        <| fun () ->
+            let state = after (withTopics [ "a.b" ]) (DeleteTopics [| ByName "a.b" |])
+            Expect.equal (after state (create [ "a_b" ])).TopicsByName.Count 1 "also for names that collided"
+    ]
+
+let private partitions =
+    testList "adding partitions" [
+        testCase "raises the count"
+        <| fun () ->
+            let state =
+                after (withTopics [ "a" ]) (CreatePartitions([| { Topic = "a"; Count = 5 } |], false))
+
+            Expect.equal state.TopicsByName["a"].PartitionCount 5 "by name"
+            Expect.equal state.TopicsById[state.TopicsByName["a"].Id].PartitionCount 5 "by id"
+
+        testCase "never lowers it, and refuses the same count"
+        <| fun () ->
+            for count in [ 1; 2; 101 ] do
+                match refusal (withTopics [ "a" ]) (CreatePartitions([| { Topic = "a"; Count = count } |], false)) with
+                | InvalidPartitions _ -> ()
+                | _ -> failtest $"{count}"
+    ]
+
+let private change state replacesAll changes =
+    AlterTopicConfigs([| { Topic = "a"; ReplacesAll = replacesAll; Changes = Array.ofList changes } |], false)
+    |> after state
+
+let private configs =
+    testList "configurations" [
+        testCase "are set, deleted, appended to and subtracted from one by one"
+        <| fun () ->
+            let state = withTopics [ "a" ]
+
+            let state =
+                change state false [ SetConfig("retention.ms", "5"); AppendConfig("cleanup.policy", "compact") ]
+
+            Expect.equal
+                state.TopicsByName["a"].Configs
+                (Map [ "retention.ms", "5"; "cleanup.policy", "delete,compact" ])
+                "set and appended"
+
+            let state =
+                change state false [ DeleteConfig "retention.ms"; SubtractConfig("cleanup.policy", "delete") ]
+
+            Expect.equal state.TopicsByName["a"].Configs (Map [ "cleanup.policy", "compact" ]) "deleted and subtracted"
+
+        testCase "are replaced as a whole by AlterConfigs"
+        <| fun () ->
+            let state = change (withTopics [ "a" ]) false [ SetConfig("retention.ms", "5") ]
+            let state = change state true [ SetConfig("segment.ms", "7") ]
+            Expect.equal state.TopicsByName["a"].Configs (Map [ "segment.ms", "7" ]) "only what was named"
+
+        testCase "change all together or not at all"
+        <| fun () ->
+            let state = withTopics [ "a" ]
+
+            let same =
+                change state false [ SetConfig("retention.ms", "5"); SetConfig("cleanup.policy", "burn") ]
+
+            Expect.equal same.TopicsByName["a"].Configs Map.empty "nothing changed"
+
+        testCase "that contradict each other are refused"
+        <| fun () ->
+            let state =
+                change (withTopics [ "a" ]) false [ SetConfig("max.compaction.lag.ms", "5") ]
+
+            let same = change state false [ SetConfig("min.compaction.lag.ms", "6") ]
+            Expect.equal same.TopicsByName["a"].Configs state.TopicsByName["a"].Configs "nothing changed"
+
+        testCase "that do not change write nothing"
+        <| fun () ->
+            let state = change (withTopics [ "a" ]) false [ SetConfig("retention.ms", "5") ]
+
+            let command =
+                AlterTopicConfigs(
+                    [|
+                        { Topic = "a"; ReplacesAll = false; Changes = [| SetConfig("retention.ms", "5") |] }
+                    |],
+                    false
+                )
+
+            Expect.isEmpty (decide state command).Events "events"
+
+        testCase "have defaults that are valid themselves"
+        <| fun () ->
+            for definition in TopicConfig.definitions do
+                Expect.isOk (TopicConfig.validate definition.Name definition.Default) definition.Name
+    ]
+
+let private others =
+    testList "cluster" [
+        testCase "blocks of producer ids never overlap"
+        <| fun () ->
+            let first = decide Catalog.initial (AllocateProducerIds 1000)
+            Expect.equal first.Reply (ProducerIdBlock(0L, 1000)) "the first block"
+            let state = after Catalog.initial (AllocateProducerIds 1000)
+            Expect.equal (decide state (AllocateProducerIds 10)).Reply (ProducerIdBlock(1000L, 10)) "the next"
+
+        testCase "an address is one node, whoever registers it and however often"
+        <| fun () ->
+            let state = after Catalog.initial (RegisterNode("a", 9092))
+            Expect.isEmpty (decide state (RegisterNode("a", 9092))).Events "known"
+
+            Expect.equal
+                (decide state (RegisterNode("b", 9092))).Reply
+                (NodeIs { Id = 2; Host = "b"; Port = 9092 })
+                "another address is another node"
+    ]
+
+let tests = testList "topics" [ creation; deletion; partitions; configs; others ]
