@@ -32,6 +32,12 @@ internal sealed record BrokerSettings
     /// <summary>The most partitions one DescribeTopicPartitions answers (<c>max.request.partition.size.limit</c>).</summary>
     public int MaxDescribedPartitions { get; init; } = 2000;
 
+    /// <summary>How often a client should push its metrics, if any were wanted, in milliseconds (KIP-714).</summary>
+    public int TelemetryPushIntervalMs { get; init; } = 300_000;
+
+    /// <summary>The most bytes of metrics that one push may hold (<c>telemetry.max.bytes</c>).</summary>
+    public int TelemetryMaxBytes { get; init; } = 1024 * 1024;
+
     /// <summary>How long a request waits for the catalog to catch up with other brokers.</summary>
     public TimeSpan CatchUpTimeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -14,7 +14,24 @@ internal static class HandlerList
         [
             new ProduceHandler(broker),
             new FetchHandler(broker),
+            new ListOffsetsHandler(broker),
+            new MetadataHandler(broker),
+            new FindCoordinatorHandler(broker),
             apiVersions,
+            new CreateTopicsHandler(broker),
+            new DeleteTopicsHandler(broker),
+            new DeleteRecordsHandler(broker),
+            new InitProducerIdHandler(broker),
+            new OffsetForLeaderEpochHandler(broker),
+            new DescribeConfigsHandler(broker),
+            new AlterConfigsHandler(broker),
+            new DescribeLogDirsHandler(broker),
+            new CreatePartitionsHandler(broker),
+            new IncrementalAlterConfigsHandler(broker),
+            new DescribeClusterHandler(broker),
+            new DescribeProducersHandler(broker),
+            new GetTelemetrySubscriptionsHandler(broker),
+            new DescribeTopicPartitionsHandler(broker),
         ]);
         apiVersions.Describe(table);
         return table;

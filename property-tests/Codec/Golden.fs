@@ -24,7 +24,7 @@ let private golden (line: string) =
         let version = Int16.Parse version
         let found, description = ApiKeys.TryGet apiKey
 
-        testCase $"{client} {(if found then description.Name else string apiKey)} {version}"
+        testCase $"{client} {(if found then description.Name else string apiKey)} {version}, {hex.Length / 2} bytes"
         <| fun () ->
             Expect.isTrue found "the API is known"
             let body = bodyOf description apiKey version (Convert.FromHexString hex)

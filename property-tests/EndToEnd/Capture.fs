@@ -34,8 +34,9 @@ let private copyBack (from: Stream) (``to``: Stream) =
         | :? ObjectDisposedException -> ()
     }
 
-/// Passes everything on, and keeps the first request of each API, version and client.
-type private Proxy(client: string, target: IPEndPoint, seen: ConcurrentDictionary<string * int16 * int16, Seen>) =
+/// Passes everything on, and keeps the first request of each API, version and client; of Produce one for each length, which
+/// is one for each codec.
+type private Proxy(client: string, target: IPEndPoint, seen: ConcurrentDictionary<string * int16 * int16 * int, Seen>) =
     let listener = new TcpListener(IPAddress.Loopback, 0)
 
     let forward (accepted: TcpClient) =
@@ -54,7 +55,7 @@ type private Proxy(client: string, target: IPEndPoint, seen: ConcurrentDictionar
                     let version = BinaryPrimitives.ReadInt16BigEndian(ReadOnlySpan(frame, 2, 2))
 
                     seen.TryAdd(
-                        (client, apiKey, version),
+                        (client, apiKey, version, (if apiKey = 0s then frame.Length else 0)),
                         { client = client; apiKey = apiKey; version = version; request = frame }
                     )
                     |> ignore
@@ -198,7 +199,7 @@ let run (arguments: string list) =
 
         let lines =
             seen.Values
-            |> Seq.sortBy (fun one -> one.client, one.apiKey, one.version)
+            |> Seq.sortBy (fun one -> one.client, one.apiKey, one.version, one.request.Length)
             |> Seq.map (fun one -> $"{one.client}\t{one.apiKey}\t{one.version}\t{Convert.ToHexStringLower one.request}")
 
         File.WriteAllLines(file, lines)

@@ -1,0 +1,56 @@
+using System.Globalization;
+using Tansu.Domain;
+
+namespace Tansu.Host;
+
+/// <summary>One of the broker's own configurations.</summary>
+/// <param name="Name">Kafka's name.</param>
+/// <param name="Type">What it holds.</param>
+/// <param name="Value">Its value here.</param>
+/// <param name="Source">Whether it was given at start.</param>
+/// <param name="Documentation">What it means here.</param>
+internal sealed record BrokerConfig(string Name, ConfigType Type, string Value, ConfigSource Source, string Documentation);
+
+/// <summary>
+/// The broker's configurations as DescribeConfigs shows them: those of Kafka's that mean something here. They are read-only; flags and
+/// environment set them when the broker starts.
+/// </summary>
+internal static class BrokerConfigs
+{
+    /// <summary>All of them.</summary>
+    public static IEnumerable<BrokerConfig> Of(Broker broker)
+    {
+        var settings = broker.Settings;
+        var id = Text(broker.Cluster.Self.Id);
+        yield return Given("advertised.listeners", ConfigType.String, $"PLAINTEXT://{settings.AdvertisedListener.Host}:{settings.AdvertisedListener.Port}", "Where clients are told to connect (--advertised-listener-url).");
+        yield return Given("auto.create.topics.enable", ConfigType.Boolean, settings.AutoCreateTopics ? "true" : "false", "Whether a client's mention of an unknown topic creates it (--auto-create-topics).");
+        yield return Given("broker.id", ConfigType.Int, id, "The node's id, given by the catalog to its advertised address.");
+        yield return Given("connections.max.idle.ms", ConfigType.Long, Text(settings.ConnectionIdleMs), "A connection on which nothing happened for this long is closed (--connection-idle-ms).");
+        yield return Fixed("default.replication.factor", ConfigType.Int, "1", "The store makes records durable; there are no replicas between brokers.");
+        yield return Fixed("fetch.max.bytes", ConfigType.Int, Text(settings.FetchMaxBytes), "The most bytes one fetch answers.");
+        yield return Given("listeners", ConfigType.String, $"PLAINTEXT://{settings.Listener.Host}:{settings.Listener.Port}", "Where the broker accepts connections (--listener-url).");
+        yield return Given("log.dirs", ConfigType.String, broker.StoreDescription, "The store (--storage-engine).");
+        yield return Fixed("max.incremental.fetch.session.cache.slots", ConfigType.Int, Text(settings.MaxFetchSessions), "How many fetch sessions are kept.");
+        yield return Fixed("max.request.partition.size.limit", ConfigType.Int, Text(settings.MaxDescribedPartitions), "The most partitions one DescribeTopicPartitions answers.");
+        yield return Given("node.id", ConfigType.Int, id, "The node's id, given by the catalog to its advertised address.");
+        yield return Given("num.partitions", ConfigType.Int, Text(settings.DefaultPartitions), "Partitions of a topic that does not say how many (--default-partitions).");
+        yield return Fixed("producer.id.expiration.ms", ConfigType.Int, Text(broker.Cluster.ProducerIdExpirationMs), "How long the state of an idle producer is kept.");
+        yield return Given("socket.request.max.bytes", ConfigType.Int, Text(settings.MaxRequestBytes), "The largest request accepted (--max-request-bytes).");
+        yield return Fixed("telemetry.max.bytes", ConfigType.Int, Text(settings.TelemetryMaxBytes), "The most bytes of client metrics in one push; none are asked for.");
+        foreach (var definition in TopicConfig.definitions)
+        {
+            if (definition.BrokerSynonym is { } name)
+            {
+                yield return Fixed(name, definition.Type, definition.Default, definition.Documentation);
+            }
+        }
+    }
+
+    private static BrokerConfig Given(string name, ConfigType type, string value, string documentation) =>
+        new(name, type, value, ConfigSource.StaticBroker, documentation);
+
+    private static BrokerConfig Fixed(string name, ConfigType type, string value, string documentation) =>
+        new(name, type, value, ConfigSource.Default, documentation);
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
+}

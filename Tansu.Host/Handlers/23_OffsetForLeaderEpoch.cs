@@ -1,0 +1,56 @@
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Domain;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host.Handlers;
+
+/// <summary>
+/// OffsetForLeaderEpoch (API key 23, KIP-101, KIP-320). Version 3 brought the replica id, 4 is flexible. The one epoch there is ends at the high
+/// watermark.
+/// </summary>
+internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>
+{
+    public override ValueTask<OffsetForLeaderEpochResponse?> HandleAsync(
+        RequestContext context,
+        OffsetForLeaderEpochRequest request,
+        CancellationToken cancellationToken)
+    {
+        var topics = new OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult[request.Topics.Length];
+        for (var index = 0; index < topics.Length; index++)
+        {
+            var wanted = request.Topics[index];
+            var topic = broker.FindTopic(false, default, wanted.Topic);
+            var partitions = new OffsetForLeaderEpochResponse.EpochEndOffset[wanted.Partitions.Length];
+            for (var place = 0; place < partitions.Length; place++)
+            {
+                partitions[place] = Answer(topic, wanted.Partitions[place]);
+            }
+
+            topics[index] = new OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult { Topic = wanted.Topic, Partitions = partitions };
+        }
+
+        return new ValueTask<OffsetForLeaderEpochResponse?>(new OffsetForLeaderEpochResponse { Topics = topics });
+    }
+
+    private OffsetForLeaderEpochResponse.EpochEndOffset Answer(Topic? topic, OffsetForLeaderEpochRequest.OffsetForLeaderPartition wanted)
+    {
+        var answer = new OffsetForLeaderEpochResponse.EpochEndOffset { Partition = wanted.Partition };
+        if (topic is null || wanted.Partition < 0 || wanted.Partition >= topic.PartitionCount)
+        {
+            answer.ErrorCode = ErrorCode.UnknownTopicOrPartition;
+        }
+        else if (LeaderEpochs.Judge(wanted.CurrentLeaderEpoch) is var error and not ErrorCode.None)
+        {
+            answer.ErrorCode = error;
+        }
+        else if (wanted.LeaderEpoch == LeaderEpochs.Current)
+        {
+            answer.LeaderEpoch = LeaderEpochs.Current;
+            answer.EndOffset = broker.Cluster.ShardOf(topic, wanted.Partition).Partition(new TopicPartition(topic.Id, wanted.Partition)).HighWatermark;
+        }
+
+        // An epoch that never was has no end: both stay -1.
+        return answer;
+    }
+}

@@ -1,0 +1,47 @@
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host.Handlers;
+
+/// <summary>
+/// DescribeCluster (API key 60, KIP-700). Version 1 brought endpoint types (KIP-919), 2 fenced brokers (KIP-1073); there are none here, and no
+/// controllers with an endpoint of their own.
+/// </summary>
+internal sealed class DescribeClusterHandler(Broker broker) : Handler<DescribeClusterRequest, DescribeClusterResponse>
+{
+    private const sbyte Brokers = 1;
+    private const sbyte Controllers = 2;
+
+    public override ValueTask<DescribeClusterResponse?> HandleAsync(
+        RequestContext context,
+        DescribeClusterRequest request,
+        CancellationToken cancellationToken)
+    {
+        var self = broker.Cluster.Self;
+        var response = request.EndpointType switch
+        {
+            Brokers => new DescribeClusterResponse
+            {
+                ClusterId = broker.Cluster.ClusterId,
+                ControllerId = self.Id,
+                EndpointType = Brokers,
+                Brokers = [new DescribeClusterResponse.DescribeClusterBroker { BrokerId = self.Id, Host = self.Host, Port = self.Port }],
+                ClusterAuthorizedOperations = request.IncludeClusterAuthorizedOperations
+                    ? AuthorizedOperations.Cluster
+                    : AuthorizedOperations.NotAsked,
+            },
+            Controllers => new DescribeClusterResponse
+            {
+                ErrorCode = ErrorCode.MismatchedEndpointType,
+                ErrorMessage = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER",
+            },
+            _ => new DescribeClusterResponse
+            {
+                ErrorCode = ErrorCode.UnsupportedEndpointType,
+                ErrorMessage = $"Unsupported endpoint type {request.EndpointType}",
+            },
+        };
+        return new ValueTask<DescribeClusterResponse?>(response);
+    }
+}

@@ -1,0 +1,62 @@
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Domain;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host.Handlers;
+
+/// <summary>DescribeProducers (API key 61, KIP-664): the idempotent producers a partition remembers.</summary>
+internal sealed class DescribeProducersHandler(Broker broker) : Handler<DescribeProducersRequest, DescribeProducersResponse>
+{
+    public override ValueTask<DescribeProducersResponse?> HandleAsync(
+        RequestContext context,
+        DescribeProducersRequest request,
+        CancellationToken cancellationToken)
+    {
+        var topics = new DescribeProducersResponse.TopicResponse[request.Topics.Length];
+        for (var index = 0; index < topics.Length; index++)
+        {
+            var wanted = request.Topics[index];
+            var topic = broker.FindTopic(false, default, wanted.Name);
+            topics[index] = new DescribeProducersResponse.TopicResponse
+            {
+                Name = wanted.Name,
+                Partitions = [.. wanted.PartitionIndexes.Select(partition => Describe(topic, partition))],
+            };
+        }
+
+        return new ValueTask<DescribeProducersResponse?>(new DescribeProducersResponse { Topics = topics });
+    }
+
+    private DescribeProducersResponse.PartitionResponse Describe(Topic? topic, int partition)
+    {
+        if (topic is null || partition < 0 || partition >= topic.PartitionCount)
+        {
+            return new DescribeProducersResponse.PartitionResponse
+            {
+                PartitionIndex = partition,
+                ErrorCode = ErrorCode.UnknownTopicOrPartition,
+            };
+        }
+
+        var state = broker.Cluster.ShardOf(topic, partition).Partition(new TopicPartition(topic.Id, partition));
+        return new DescribeProducersResponse.PartitionResponse
+        {
+            PartitionIndex = partition,
+            ActiveProducers = [.. state.Producers.Where(IsActive).Select(static producer => Describe(producer.Key, producer.Value))],
+        };
+    }
+
+    private bool IsActive(KeyValuePair<long, Producer> producer) =>
+        broker.NowMs - producer.Value.LastTimeMs < broker.Cluster.ProducerIdExpirationMs;
+
+    private static DescribeProducersResponse.ProducerState Describe(long producerId, Producer producer) => new()
+    {
+        ProducerId = producerId,
+        ProducerEpoch = producer.Epoch,
+        LastSequence = producer.Batches.Length == 0 ? -1 : producer.Batches[producer.Batches.Length - 1].LastSequence,
+        LastTimestamp = producer.LastTimeMs,
+        CoordinatorEpoch = -1,
+        CurrentTxnStartOffset = -1,
+    };
+}
