@@ -12,6 +12,7 @@ let private all: Test list = [
     Codec.MessageTests.tests
     Codec.Golden.tests
     Stores.Tests.tests
+    Replica.Tests.tests
     Host.Tests.tests
     Documentation.tests
     EndToEnd.Tests.tests

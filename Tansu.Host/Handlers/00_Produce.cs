@@ -1,3 +1,4 @@
+using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Host.Requests;
 
@@ -29,24 +30,64 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
         ProduceRequest request,
         CancellationToken cancellationToken)
     {
-        if (NamesUnknownTopic(context, request))
+        if (!NamesUnknownTopic(context, request))
         {
-            // Another broker may have created it. Later requests of this connection must not overtake this one meanwhile.
-            var caughtUp = broker.CatchUpCatalogAsync();
-            context.HoldFollowing(caughtUp);
-            await caughtUp;
+            return await AppendAsync(context, request, submitted: null);
         }
 
+        // Another broker may have created it. Later requests of this connection must not overtake this one meanwhile: an
+        // idempotent producer's second batch would be taken for its first.
+        var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.HoldFollowing(submitted.Task);
+        try
+        {
+            await broker.CatchUpCatalogAsync();
+            return await AppendAsync(context, request, submitted);
+        }
+        finally
+        {
+            submitted.TrySetResult();
+        }
+    }
+
+    private async ValueTask<ProduceResponse?> AppendAsync(RequestContext context, ProduceRequest request, TaskCompletionSource? submitted)
+    {
         var plan = new ProducePlan(broker, context.Version >= FirstVersionWithTopicIds, context.Version);
         var response = plan.Judge(request);
         var timeout = request.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(request.TimeoutMs) : DefaultTimeout;
-        if (!await plan.CommitAsync(timeout))
+        var committing = plan.CommitAsync(timeout);
+        submitted?.TrySetResult();
+        if (!await committing)
         {
             // The outcome is open, so the store may still be reading the batches out of this request's frame.
             context.AbandonFrame();
         }
 
-        return request.Acks == 0 ? null : response;
+        if (request.Acks != 0)
+        {
+            return response;
+        }
+
+        // There is no reply to carry an error: closing the connection makes the client look for what has changed, as with Kafka.
+        return FirstError(response) is { } error
+            ? throw new KafkaFormatException($"a produce request with acks=0 failed with {error}")
+            : null;
+    }
+
+    private static ErrorCode? FirstError(ProduceResponse response)
+    {
+        foreach (var topic in response.Responses)
+        {
+            foreach (var partition in topic.PartitionResponses)
+            {
+                if (partition.ErrorCode != ErrorCode.None)
+                {
+                    return partition.ErrorCode;
+                }
+            }
+        }
+
+        return null;
     }
 
     private bool NamesUnknownTopic(RequestContext context, ProduceRequest request)

@@ -1,0 +1,247 @@
+/// What a replica makes of commands, of conflicts and of a store that does not say what it did.
+module Tansu.PropertyTests.Replica.Commits
+
+open System
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Ports
+open Tansu.Adapters.Replica
+open Tansu.Codec
+open Tansu.Domain
+open Tansu.PropertyTests.Replica.Rig
+open Tansu.PropertyTests.Replica.ScriptedLog
+
+/// The task fails with this exception.
+let private failsWith<'Failure when 'Failure :> exn> (pending: Task) =
+    task {
+        try
+            do! pending.WaitAsync patience
+            failtest $"expected {typeof<'Failure>.Name}"
+        with :? 'Failure ->
+            ()
+    }
+
+let private test name (body: unit -> Task<unit>) = testCaseTask name body
+
+let private groupCommit =
+    testList "group commit" [
+        test "commands that come while an append is in flight share the next entry" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                let gate = TaskCompletionSource()
+                one.log.Script [ After gate.Task ]
+                let first = append one (partition 0) 1
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                let others = [ for index in 1..50 -> append one (partition (index % 3)) 2 ]
+                gate.SetResult()
+                let! _ = first.WaitAsync patience
+                let! offsets = (Task.WhenAll others).WaitAsync patience
+                Expect.equal one.replica.Current.EntryNumber 2L "two entries in all"
+
+                let perPartition =
+                    List.indexed (List.ofArray offsets)
+                    |> List.groupBy (fun (index, _) -> (index + 1) % 3)
+
+                for _, given in perPartition do
+                    let given = List.map snd given
+                    Expect.equal (List.sort given) given "in the order they were submitted"
+                    Expect.equal (List.distinct given) given "no offset twice"
+            })
+
+        test "nothing is visible and nothing is answered before the store has it" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                let gate = TaskCompletionSource()
+                one.log.Script [ After gate.Task ]
+                let pending = append one (partition 0) 1
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                Expect.isFalse pending.IsCompleted "no answer"
+                Expect.isEmpty one.replica.Current.State.Partitions "no state"
+                gate.SetResult()
+                let! offset = pending.WaitAsync patience
+                Expect.equal offset 0L "the offset"
+            })
+
+        test "a retry within the entry of its first try waits for that entry" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                let gate = TaskCompletionSource()
+                one.log.Script [ After gate.Task; After gate.Task ]
+                let blocker = append one (partition 1) 1
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                let bytes = recordBatch 1 10
+
+                let command =
+                    AppendBatches [|
+                        {
+                            Partition = partition 0
+                            Position = 0
+                            Length = bytes.Length
+                            LastOffsetDelta = 0
+                            MaxTimestampMs = 1L
+                            ProducerId = 7L
+                            ProducerEpoch = 0s
+                            BaseSequence = 0
+                        }
+                    |]
+
+                let submit () =
+                    one.replica.SubmitAsync(command, Payload [| ReadOnlyMemory bytes |], patience)
+
+                let tries = [ submit (); submit () ]
+                gate.SetResult()
+                let! _ = blocker.WaitAsync patience
+                let! replies = (Task.WhenAll tries).WaitAsync patience
+                Expect.allEqual replies (BatchesJudged [| Appended(0L, 0L) |]) "both got the one offset"
+                Expect.equal (Shard.partition (partition 0) one.replica.Current.State).HighWatermark 1L "stored once"
+            })
+    ]
+
+let private unsure =
+    testList "an unsure store" [
+        for name, script in
+            [
+                "the entry was stored but nobody said so", [ StoredButUnknown ]
+                "the entry was lost and nobody said so", [ LostAndUnknown; LostAndUnknown ]
+                "the store was away", [ Unavailable; Unavailable ]
+                "our own late entry looks like a conflict", [ StoredButConflict ]
+                "all of it",
+                [
+                    Unavailable
+                    LostAndUnknown
+                    StoredButUnknown
+                    Honest
+                    StoredButConflict
+                    StoredButUnknown
+                ]
+            ] do
+            test $"{name}: every record is stored once, at the offset replied" (fun () ->
+                task {
+                    let space = MemorySpace()
+                    let! one = openMember space
+                    one.log.Script script
+
+                    for expected in 0L .. 4L do
+                        let! offset = (append one (partition 0) 1).WaitAsync patience
+                        Expect.equal offset expected "offset"
+
+                    let! other = openMember space
+
+                    Expect.equal
+                        (bytesOf other.replica.Current.State)
+                        (bytesOf one.replica.Current.State)
+                        "what another broker sees"
+                })
+
+        test "a command whose outcome is not known in time fails with a timeout" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                let gate = TaskCompletionSource()
+                one.log.Script [ After gate.Task ]
+                let bytes = recordBatch 1 10
+
+                let pending =
+                    one.replica.SubmitAsync(
+                        appendCommand (partition 0) 1 bytes,
+                        Payload [| ReadOnlyMemory bytes |],
+                        TimeSpan.FromMilliseconds 1.0
+                    )
+
+                do! failsWith<TimeoutException> pending
+
+                gate.SetResult()
+                let! offset = (append one (partition 0) 1).WaitAsync patience
+                Expect.equal offset 1L "it took effect all the same"
+            })
+
+        test "a store that refuses ends the replica, and whoever waits is told" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                one.log.Script [ Refused ]
+
+                do! failsWith<StoreRefusedException>(append one (partition 0) 1)
+                do! failsWith<StoreRefusedException> one.replica.Completion
+                do! failsWith<StoreRefusedException>(append one (partition 0) 1)
+            })
+    ]
+
+let private brokers =
+    testList "several brokers" [
+        test "both make progress, their offsets are disjoint and their states agree" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openMember space
+                let! other = openMember space
+
+                let many (broker: Member) =
+                    task {
+                        let offsets = ResizeArray()
+
+                        for _ in 1..100 do
+                            let! offset = (append broker (partition 0) 1).WaitAsync patience
+                            offsets.Add offset
+
+                        return List.ofSeq offsets
+                    }
+
+                let! offsets = Task.WhenAll [ many one; many other ]
+                let all = offsets |> Seq.concat |> Seq.sort |> List.ofSeq
+                Expect.equal all [ 0L .. 199L ] "every offset once"
+                do! one.replica.CatchUpAsync patience
+                do! other.replica.CatchUpAsync patience
+                Expect.equal (bytesOf one.replica.Current.State) (bytesOf other.replica.Current.State) "states"
+            })
+
+        test "a refusal is given only after looking at the log's end" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openMember space
+                let! behind = openMember space
+
+                let submit (broker: Member) sequence =
+                    let bytes = recordBatch 1 10
+
+                    broker.replica.SubmitAsync(
+                        AppendBatches [|
+                            {
+                                Partition = partition 0
+                                Position = 0
+                                Length = bytes.Length
+                                LastOffsetDelta = 0
+                                MaxTimestampMs = 1L
+                                ProducerId = 7L
+                                ProducerEpoch = 0s
+                                BaseSequence = sequence
+                            }
+                        |],
+                        Payload [| ReadOnlyMemory bytes |],
+                        patience
+                    )
+
+                let! _ = submit one 0
+                let! _ = submit behind 1
+                let! _ = submit one 2
+                // To the broker that is behind, sequence 3 would look like a gap.
+                let! reply = submit behind 3
+                Expect.equal reply (BatchesJudged [| Appended(3L, 0L) |]) "the true answer"
+            })
+    ]
+
+let private stopping =
+    testList "stopping" [
+        test "what was submitted is finished, what comes later is refused" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                let pending = [ for _ in 1..20 -> append one (partition 0) 1 ]
+                do! one.replica.StopAsync patience
+                let! offsets = (Task.WhenAll pending).WaitAsync patience
+                Expect.equal (List.ofArray offsets) [ 0L .. 19L ] "all of them"
+                let late = append one (partition 0) 1
+
+                do! failsWith<TimeoutException> late
+            })
+    ]
+
+let tests = testList "commits" [ groupCommit; unsure; brokers; stopping ]

@@ -1,0 +1,124 @@
+/// Reading records, from the cache or the store, and waiting for them.
+module Tansu.PropertyTests.Replica.Reading
+
+open System
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Reading
+open Tansu.Codec.Records
+open Tansu.Domain
+open Tansu.PropertyTests.Replica.Rig
+
+let private baseOffsets (records: ReadOnlyMemory<byte>) =
+    let offsets = ResizeArray()
+    let mutable batches = (RecordBatches records).GetEnumerator()
+
+    while batches.MoveNext() do
+        offsets.Add(batches.Current.Header.BaseOffset)
+
+    List.ofSeq offsets
+
+/// Ten batches of three records, each in an entry of its own.
+let private filled cacheBytes =
+    task {
+        let! one = openWith options cacheBytes (MemorySpace())
+
+        for _ in 1..10 do
+            let! _ = (append one (partition 0) 3).WaitAsync patience
+            ()
+
+        return one, Shard.partition (partition 0) one.replica.Current.State
+    }
+
+let private read (one: Member) state offset maxBytes atLeastOne =
+    task {
+        let! records =
+            one.reader.ReadAsync(state, offset, maxBytes, atLeastOne, CancellationToken.None)
+
+        return records.Joined()
+    }
+
+let private batchBytes = (recordBatch 3 10).Length
+
+let private reading =
+    testList "reading" [
+        for name, cacheBytes in [ "from the cache", 1_000_000L; "from the store", 0L ] do
+            testCaseTask $"{name}: whole batches from the one that holds the offset, with their offsets set" (fun () ->
+                task {
+                    let! one, state = filled cacheBytes
+
+                    for offset in 0L .. 29L do
+                        let! records = read one state offset Int32.MaxValue true
+
+                        Expect.equal
+                            (baseOffsets records)
+                            [ for first in offset / 3L .. 9L -> first * 3L ]
+                            "base offsets"
+
+                    let! atEnd = read one state 30L Int32.MaxValue true
+                    Expect.equal atEnd.Length 0 "nothing at the end"
+                })
+
+            testCaseTask $"{name}: no more than was asked for, but one batch at least if so asked" (fun () ->
+                task {
+                    let! one, state = filled cacheBytes
+                    let! two = read one state 4L (2 * batchBytes + 1) true
+                    Expect.equal (baseOffsets two) [ 3L; 6L ] "two fit"
+                    let! one' = read one state 4L 1 true
+                    Expect.equal (baseOffsets one') [ 3L ] "one all the same"
+                    let! none = read one state 4L 1 false
+                    Expect.equal none.Length 0 "none"
+                })
+
+        testCaseTask "the cache keeps its bound, and the most recently used" (fun () ->
+            task {
+                let cache = RecordCache 250L
+
+                let key number =
+                    CacheKey(0, number, null, CacheKey.Whole)
+
+                let has number = fst (cache.TryGet(key number))
+
+                for number in 1L .. 2L do
+                    cache.Add(key number, Array.zeroCreate 100)
+
+                Expect.isTrue (has 1L) "used again"
+                cache.Add(key 3L, Array.zeroCreate 100)
+                Expect.equal (has 1L, has 2L, has 3L) (true, false, true) "the least recently used went"
+                cache.Add(key 4L, Array.zeroCreate 251)
+                Expect.isFalse (has 4L) "too large for the cache"
+                Expect.equal cache.Bytes 200L "bytes"
+            })
+    ]
+
+let private waiting =
+    testList "waiting" [
+        testCaseTask "a commit wakes who waits for its partition, and nobody else" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                use hears = one.waiters.Register [ partition 0; partition 1 ]
+                use deaf = one.waiters.Register [ partition 2 ]
+                let! _ = (append one (partition 1) 1).WaitAsync patience
+                do! hears.Changed.WaitAsync patience
+                Expect.isFalse deaf.Changed.IsCompleted "another partition"
+                hears.Rearm()
+                Expect.isFalse hears.Changed.IsCompleted "armed again"
+                let! _ = (append one (partition 0) 1).WaitAsync patience
+                do! hears.Changed.WaitAsync patience
+            })
+
+        testCaseTask "the removal of a topic wakes who waits for any of its partitions" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                use hears = one.waiters.Register [ partition 5 ]
+
+                let! _ =
+                    one.replica.SubmitAsync(RemoveTopic topic, Tansu.Adapters.Replica.Payload.None, patience)
+
+                do! hears.Changed.WaitAsync patience
+            })
+    ]
+
+let tests = testList "reading" [ reading; waiting ]

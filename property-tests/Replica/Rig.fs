@@ -1,0 +1,109 @@
+/// Replicas of one shard over one memory store.
+module Tansu.PropertyTests.Replica.Rig
+
+open System
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Ports
+open Tansu.Adapters.Reading
+open Tansu.Adapters.Replica
+open Tansu.Codec.Records
+open Tansu.Domain
+open Tansu.PropertyTests.Replica.ScriptedLog
+
+type ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>
+
+/// Far more than any step here takes.
+let patience = TimeSpan.FromSeconds 20.0
+
+let settings = { ProducerIdExpirationMs = 86_400_000L }
+
+let options =
+    ReplicaOptions(FirstBackoff = TimeSpan.FromMilliseconds 0.1, MaxBackoff = TimeSpan.FromMilliseconds 1.0)
+
+let topic = TopicId(Guid(1, 0s, 0s, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy))
+
+let partition number = { TopicId = topic; Partition = number }
+
+/// A broker's view of the shard: its replica, reader and cache.
+type Member = {
+    log: ScriptedLog
+    replica: ShardReplica
+    reader: RecordsReader
+    cache: RecordCache
+    waiters: PartitionWaiters
+}
+
+let openWith (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) =
+    task {
+        let store = new MemoryStore(space, StoreOptions.Default) :> IStore
+        let! inner = store.OpenLogAsync("shard-0", CancellationToken.None)
+        let log = ScriptedLog inner
+        let cache = RecordCache cacheBytes
+        let reader = RecordsReader(0, log, store.Blobs, cache)
+        let waiters = PartitionWaiters()
+
+        let! replica =
+            ShardReplica.OpenAsync(
+                log,
+                store.Blobs,
+                ShardDecider settings,
+                ShardCodec(),
+                ShardObserver(reader, waiters),
+                options,
+                CancellationToken.None
+            )
+
+        return { log = log; replica = replica; reader = reader; cache = cache; waiters = waiters }
+    }
+
+let openMember space = openWith options 1_000_000L space
+
+/// A record batch as a producer sends it.
+let recordBatch (records: int) (valueBytes: int) =
+    let builder = RecordBatchBuilder()
+
+    for index in 0 .. records - 1 do
+        builder.Append(
+            int64 index,
+            ReadOnlyMemory [| byte index |],
+            ReadOnlyMemory(Array.create valueBytes 1uy),
+            ReadOnlySpan.Empty
+        )
+
+    builder.Build()
+
+let appendCommand key (records: int) (bytes: byte array) : ShardCommand =
+    AppendBatches [|
+        {
+            Partition = key
+            Position = 0
+            Length = bytes.Length
+            LastOffsetDelta = records - 1
+            MaxTimestampMs = int64 records
+            ProducerId = Absent.ProducerId
+            ProducerEpoch = Absent.ProducerEpoch
+            BaseSequence = Absent.Sequence
+        }
+    |]
+
+/// Appends a batch; the task gives its base offset.
+let append (one: Member) key records =
+    let bytes = recordBatch records 10
+
+    let reply =
+        one.replica.SubmitAsync(appendCommand key records bytes, Payload [| ReadOnlyMemory bytes |], patience)
+
+    task {
+        match! reply with
+        | BatchesJudged [| Appended(baseOffset, _) |] -> return baseOffset
+        | _ -> return failtest "it was not accepted"
+    }
+
+/// The state as its stored bytes: equal states give equal bytes.
+let bytesOf (state: ShardState) =
+    use writer = new Tansu.Codec.KafkaWriter()
+    ShardCodec().WriteState(writer, state)
+    writer.ToArray()

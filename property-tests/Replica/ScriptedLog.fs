@@ -1,0 +1,87 @@
+/// A log that does what a test says before it does what it should.
+module Tansu.PropertyTests.Replica.ScriptedLog
+
+open System
+open System.Buffers
+open System.Collections.Concurrent
+open System.Threading
+open System.Threading.Tasks
+open Tansu.Adapters.Ports
+
+/// What an append comes to.
+type Step =
+    /// As the log below says.
+    | Honest
+    /// The entry is stored, but the caller hears nothing of it.
+    | StoredButUnknown
+    /// Nothing is stored, and the caller hears nothing of it.
+    | LostAndUnknown
+    /// The store is away for a moment.
+    | Unavailable
+    /// The store refuses for good.
+    | Refused
+    /// The entry is stored, and the caller is told that somebody was faster.
+    | StoredButConflict
+    /// Waits until the task is done, then honest.
+    | After of Task
+
+type ScriptedLog(inner: IEventLog) =
+    let steps = ConcurrentQueue<Step>()
+    let mutable appends = 0
+
+    /// What the next appends come to; honest when the script is over.
+    member _.Script(script: Step list) =
+        for step in script do
+            steps.Enqueue step
+
+    /// How many appends were tried.
+    member _.Appends = Volatile.Read &appends
+
+    interface IEventLog with
+        member _.Name = inner.Name
+
+        member _.TryAppendAsync(number, head, payload, cancellationToken) =
+            Interlocked.Increment &appends |> ignore
+
+            let append () =
+                inner.TryAppendAsync(number, head, payload, cancellationToken).AsTask()
+
+            let step =
+                match steps.TryDequeue() with
+                | true, step -> step
+                | _ -> Honest
+
+            task {
+                match step with
+                | Honest -> return! append ()
+                | StoredButUnknown ->
+                    let! _ = append ()
+                    return AppendOutcome.Unknown
+                | LostAndUnknown -> return AppendOutcome.Unknown
+                | Unavailable -> return raise (StoreUnavailableException "scripted")
+                | Refused -> return raise (StoreRefusedException "scripted")
+                | StoredButConflict ->
+                    let! _ = append ()
+                    return AppendOutcome.Conflict
+                | After gate ->
+                    do! gate
+                    return! append ()
+            }
+            |> ValueTask<AppendOutcome>
+
+        member _.ReadHeadsAsync(after, maxEntries, cancellationToken) =
+            inner.ReadHeadsAsync(after, maxEntries, cancellationToken)
+
+        member _.ReadPayloadAsync(number, position, destination, cancellationToken) =
+            inner.ReadPayloadAsync(number, position, destination, cancellationToken)
+
+        member _.SaveSnapshotAsync(number, content, cancellationToken) =
+            inner.SaveSnapshotAsync(number, content, cancellationToken)
+
+        member _.LoadSnapshotAsync(belowNumber, cancellationToken) =
+            inner.LoadSnapshotAsync(belowNumber, cancellationToken)
+
+        member _.TrimAsync(below, cancellationToken) =
+            inner.TrimAsync(below, cancellationToken)
+
+        member _.DisposeAsync() = inner.DisposeAsync()
