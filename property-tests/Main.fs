@@ -14,6 +14,7 @@ let private all: Test list = [
     Stores.Tests.tests
     Replica.Tests.tests
     Host.Tests.tests
+    Handlers.Tests.tests
     Documentation.tests
     EndToEnd.Tests.tests
 ]

@@ -1,0 +1,187 @@
+/// Produce, as a client meets it.
+module Tansu.PropertyTests.Handlers.Producing
+
+open System
+open System.Threading.Tasks
+open Expecto
+open Tansu.Codec
+open Tansu.Codec.Messages
+open Tansu.Domain
+open Tansu.Codec.Records
+open Tansu.PropertyTests.Handlers.Desk
+
+let private highWatermark (desk: Desk) topic partition =
+    let topic = desk.Broker.FindTopic(false, Guid.Empty, topic)
+    desk.Broker.Cluster.ShardOf(topic, partition).Partition({ TopicId = topic.Id; Partition = partition }).HighWatermark
+
+let private one (answers: ProduceResponse.PartitionProduceResponse list) = List.exactlyOne answers
+
+let private test name (body: Desk -> Task<unit>) =
+    testCaseTask name (fun () ->
+        task {
+            let! desk = Desk.Open()
+            do! body desk
+            do! (desk :> IAsyncDisposable).DisposeAsync()
+        })
+
+let private refused name configs (spoil: byte array -> byte array) error =
+    test $"{name}: {error}, and nothing of it is stored" (fun desk ->
+        task {
+            let! _ = desk.Create("a", 1, configs)
+            let! answers = desk.Produce("a", [ 0, spoil (batch 3) ])
+            Expect.equal (one answers).ErrorCode error "error"
+            Expect.equal (one answers).BaseOffset -1L "no offset"
+            Expect.equal (highWatermark desk "a" 0) 0L "nothing is stored"
+        })
+
+let private changed (change: byte array -> unit) (bytes: byte array) =
+    change bytes
+    bytes
+
+let tests =
+    testList "produce" [
+        test "answers with the base offset, for acks 1 and all" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 1, [])
+                let! first = desk.Produce("a", [ 0, batch 3 ], 1s)
+                let! second = desk.Produce("a", [ 0, batch 2 ], -1s)
+                Expect.equal [ (one first).BaseOffset; (one second).BaseOffset ] [ 0L; 3L ] "offsets"
+            })
+
+        test "gives no answer for acks 0, and stores all the same" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 1, [])
+                let! answers = desk.Produce("a", [ 0, batch 3 ], 0s)
+                Expect.isEmpty answers "no reply"
+                Expect.equal (highWatermark desk "a" 0) 3L "stored"
+            })
+
+        test "closes the connection for acks 0 when it fails" (fun desk ->
+            task {
+                try
+                    let! _ = desk.Produce("missing", [ 0, batch 1 ], 0s)
+                    failtest "it should close"
+                with :? KafkaFormatException ->
+                    ()
+            })
+
+        test "refuses acks that mean nothing" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 1, [])
+                let! answers = desk.Produce("a", [ 0, batch 3 ], 2s)
+                Expect.equal (one answers).ErrorCode ErrorCode.InvalidRequiredAcks "error"
+            })
+
+        test "judges every partition by itself" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 2, [])
+                let! answers = desk.Produce("a", [ 0, batch 1; 7, batch 1; 1, batch 1; 1, [||] ])
+
+                Expect.equal
+                    [ for answer in answers -> answer.ErrorCode ]
+                    [
+                        ErrorCode.None
+                        ErrorCode.UnknownTopicOrPartition
+                        ErrorCode.None
+                        ErrorCode.InvalidRecord
+                    ]
+                    "errors"
+            })
+
+        test "finds topics by id from version 13 on" (fun desk ->
+            task {
+                let! id = desk.Create("a", 1, [])
+
+                let request (topicId: Guid) =
+                    ProduceRequest(
+                        Acks = -1s,
+                        TopicData = [|
+                            ProduceRequest.TopicProduceData(
+                                TopicId = topicId,
+                                PartitionData = [|
+                                    ProduceRequest.PartitionProduceData(
+                                        Index = 0,
+                                        Records = RecordBytes(ReadOnlyMemory(batch 1))
+                                    )
+                                |]
+                            )
+                        |]
+                    )
+
+                let! known = desk.Ask<_, ProduceResponse>(request id, 13)
+                let! unknown = desk.Ask<_, ProduceResponse>(request (Guid.NewGuid()), 13)
+                Expect.equal known.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "known"
+                Expect.equal known.Responses[0].TopicId id "the id comes back"
+                Expect.equal unknown.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.UnknownTopicId "unknown"
+            })
+
+        refused
+            "a flipped bit"
+            []
+            (changed (fun bytes -> bytes[bytes.Length - 1] <- bytes[bytes.Length - 1] ^^^ 1uy))
+            ErrorCode.CorruptMessage
+
+        refused
+            "too few records for the count"
+            []
+            (changed (fun bytes ->
+                bytes[60] <- 4uy
+                let crc = Crc32C.Compute(ReadOnlySpan(bytes, 21, bytes.Length - 21))
+                Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(Span(bytes, 17, 4), crc)))
+            ErrorCode.InvalidRecord
+
+        refused "a batch cut short" [] (fun bytes -> bytes[.. bytes.Length - 2]) ErrorCode.InvalidRecord
+        refused "two batches" [] (fun bytes -> Array.append bytes bytes) ErrorCode.InvalidRecord
+        refused "more than max.message.bytes" [ "max.message.bytes", "70" ] id ErrorCode.MessageTooLarge
+
+        refused
+            "a timestamp far in the future"
+            []
+            (fun _ -> batchAt CompressionCodec.None (DateTimeOffset.UtcNow.AddDays(1.0).ToUnixTimeMilliseconds()) 1 1)
+            ErrorCode.InvalidTimestamp
+
+        refused
+            "a record without a key in a compacted topic"
+            [ "cleanup.policy", "compact" ]
+            (fun _ ->
+                let builder = RecordBatchBuilder()
+
+                builder.Append(
+                    DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
+                    Nullable(),
+                    Nullable(ReadOnlyMemory [| 1uy |]),
+                    ReadOnlySpan.Empty
+                )
+
+                builder.Build())
+            ErrorCode.InvalidRecord
+
+        refused
+            "a transactional batch, as long as there are no transactions"
+            []
+            (fun _ ->
+                let builder =
+                    RecordBatchBuilder(IsTransactional = true, ProducerId = 1L, ProducerEpoch = 0s, BaseSequence = 0)
+
+                builder.Append(
+                    DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
+                    ReadOnlyMemory [| 1uy |],
+                    ReadOnlyMemory [| 1uy |],
+                    ReadOnlySpan.Empty
+                )
+
+                builder.Build())
+            ErrorCode.InvalidTxnState
+
+        test "stamps the broker's time where the topic says so" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 1, [ "message.timestamp.type", "LogAppendTime" ])
+                let! answers = desk.Produce("a", [ 0, batchAt CompressionCodec.None 5L 2 10 ])
+                Expect.isGreaterThan (one answers).LogAppendTimeMs 1_000_000_000_000L "the time of the append"
+                let! fetched = desk.Ask<_, FetchResponse>(fetch "a" [ wanted 0 0L 10_000 ], 11)
+                let bytes = fetched.Responses[0].Partitions[0].Records.Joined()
+                let _, header = RecordBatchHeader.TryRead bytes.Span
+                Expect.equal header.MaxTimestamp (one answers).LogAppendTimeMs "it is in the batch"
+                Expect.equal header.Crc (Crc32C.Compute(bytes.Span.Slice 21)) "whose CRC is right"
+            })
+    ]

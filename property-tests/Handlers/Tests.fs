@@ -1,0 +1,13 @@
+/// Every API, in process.
+module Tansu.PropertyTests.Handlers.Tests
+
+open Expecto
+
+let tests =
+    testList "handlers" [
+        Everything.tests
+        Producing.tests
+        Fetching.tests
+        Looking.tests
+        Administering.tests
+    ]
