@@ -1,46 +1,69 @@
 using Tansu.Adapters.Ports;
 using Tansu.Codec;
 using Tansu.Domain;
+using Tansu.Host.Handlers;
 
 namespace Tansu.Host;
 
-/// <summary>What the store made of an administrative command.</summary>
-/// <param name="Replies">One per item asked for; null if the command as a whole failed.</param>
-/// <param name="Error">Why it failed.</param>
-internal readonly record struct AdminOutcome(TopicReply[]? Replies, ErrorCode Error);
+/// <summary>What became of one topic in an administrative request, in Kafka's terms.</summary>
+/// <param name="Topic">The topic after the change (before a deletion); null if it failed.</param>
+/// <param name="Error">NONE, or why it failed.</param>
+/// <param name="Message">What to tell a person about it; null if the error says it all.</param>
+internal readonly record struct TopicOutcome(Topic? Topic, ErrorCode Error, string? Message);
 
-/// <summary>Administrative commands with the store's failures turned into Kafka's errors, in one place.</summary>
+/// <summary>Administrative commands with refusals and failures of the store turned into Kafka's errors, in one place.</summary>
 internal static class AdminCommands
 {
     /// <summary>Asks the catalog about topics.</summary>
-    public static Task<AdminOutcome> JudgeTopicsAsync(this Broker broker, CatalogCommand command, int timeoutMs) =>
-        GuardAsync(async () =>
+    /// <param name="broker">Whose catalog.</param>
+    /// <param name="command">About this many topics …</param>
+    /// <param name="count">… each of which gets an outcome.</param>
+    /// <param name="timeoutMs">What the request allows; 0 for the broker's own limit.</param>
+    public static Task<TopicOutcome[]> JudgeTopicsAsync(this Broker broker, CatalogCommand command, int count, int timeoutMs) =>
+        GuardAsync(count, async () =>
         {
             var reply = await broker.Cluster.SubmitAsync(command, broker.AdminTimeout(timeoutMs));
             return ((CatalogReply.TopicsJudged)reply).replies;
         });
 
     /// <summary>Deletes topics, records and all.</summary>
-    public static Task<AdminOutcome> DeleteTopicsAsync(this Broker broker, TopicReference[] topics, int timeoutMs) =>
-        GuardAsync(() => broker.Cluster.DeleteTopicsAsync(topics, broker.AdminTimeout(timeoutMs)));
+    public static Task<TopicOutcome[]> DeleteTopicsAsync(this Broker broker, TopicReference[] topics, int timeoutMs) =>
+        GuardAsync(topics.Length, () => broker.Cluster.DeleteTopicsAsync(topics, broker.AdminTimeout(timeoutMs)));
 
     /// <summary>The time that a request allows, or the broker's own limit.</summary>
     public static TimeSpan AdminTimeout(this Broker broker, int timeoutMs) =>
         timeoutMs > 0 ? TimeSpan.FromMilliseconds(timeoutMs) : broker.Settings.AdminTimeout;
 
-    private static async Task<AdminOutcome> GuardAsync(Func<Task<TopicReply[]>> ask)
+    private static async Task<TopicOutcome[]> GuardAsync(int count, Func<Task<TopicReply[]>> ask)
     {
+        if (count == 0)
+        {
+            return [];
+        }
+
+        var error = ErrorCode.None;
         try
         {
-            return new AdminOutcome(await ask(), ErrorCode.None);
+            return Array.ConvertAll(await ask(), ToOutcome);
         }
         catch (TimeoutException)
         {
-            return new AdminOutcome(null, ErrorCode.RequestTimedOut);
+            error = ErrorCode.RequestTimedOut;
         }
         catch (StoreRefusedException)
         {
-            return new AdminOutcome(null, ErrorCode.KafkaStorageError);
+            error = ErrorCode.KafkaStorageError;
         }
+
+        var failed = new TopicOutcome[count];
+        Array.Fill(failed, new TopicOutcome(null, error, null));
+        return failed;
     }
+
+    private static TopicOutcome ToOutcome(TopicReply reply) => reply switch
+    {
+        TopicReply.TopicChanged changed => new TopicOutcome(changed.topic, ErrorCode.None, null),
+        TopicReply.TopicRefused refused => new TopicOutcome(null, Errors.Of(refused.refusal), Errors.Describe(refused.refusal)),
+        _ => new TopicOutcome(null, ErrorCode.UnknownServerError, null),
+    };
 }

@@ -9,17 +9,8 @@ open Tansu.Adapters
 open Tansu.Host
 open Tansu.Host.Handlers
 
-let private repository =
-    let rec above (directory: DirectoryInfo) =
-        if File.Exists(Path.Combine(directory.FullName, "Tansu.sln")) then
-            directory.FullName
-        else
-            above directory.Parent
-
-    above (DirectoryInfo AppContext.BaseDirectory)
-
 let private read (path: string) =
-    File.ReadAllText(Path.Combine(repository, path))
+    File.ReadAllText(Path.Combine(EndToEnd.RealBroker.repository, path))
 
 /// Key, name and versions of every row of the table of APIs.
 let private documented () =

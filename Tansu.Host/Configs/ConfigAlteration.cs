@@ -42,19 +42,11 @@ internal static class ConfigAlteration
             }
         }
 
-        if (sound.Count > 0)
+        var command = CatalogCommand.NewAlterTopicConfigs([.. sound.Select(static item => item.Changes)], validateOnly);
+        var outcomes = await broker.JudgeTopicsAsync(command, sound.Count, 0);
+        for (var place = 0; place < sound.Count; place++)
         {
-            var command = CatalogCommand.NewAlterTopicConfigs([.. sound.Select(static item => item.Changes)], validateOnly);
-            var outcome = await broker.JudgeTopicsAsync(command, 0);
-            for (var place = 0; place < sound.Count; place++)
-            {
-                results[sound[place].Index] = outcome.Replies?[place] switch
-                {
-                    TopicReply.TopicChanged => new AlteredResult(ErrorCode.None, null),
-                    TopicReply.TopicRefused refused => new AlteredResult(Errors.Of(refused.refusal), Errors.Describe(refused.refusal)),
-                    _ => new AlteredResult(outcome.Error, null),
-                };
-            }
+            results[sound[place].Index] = new AlteredResult(outcomes[place].Error, outcomes[place].Message);
         }
 
         return results;

@@ -107,17 +107,16 @@ internal sealed class MetadataHandler(Broker broker) : Handler<MetadataRequest, 
         }
 
         NewTopic[] topics = [.. missing.Values];
-        var outcome = await broker.JudgeTopicsAsync(CatalogCommand.NewCreateTopics(topics, false), 0);
+        var outcomes = await broker.JudgeTopicsAsync(CatalogCommand.NewCreateTopics(topics, false), topics.Length, 0);
         for (var index = 0; index < topics.Length; index++)
         {
-            // Two clients may have asked at once: a topic that exists now is what was wanted.
-            if (outcome.Replies is null)
+            // Two clients may have asked at once: a topic that exists now is what was wanted. A store that does not answer
+            // is for the client to try again.
+            if (outcomes[index].Error is not (ErrorCode.None or ErrorCode.TopicAlreadyExists))
             {
-                failures[topics[index].Name] = ErrorCode.LeaderNotAvailable;
-            }
-            else if (outcome.Replies[index] is TopicReply.TopicRefused refused && !refused.refusal.IsTopicAlreadyExists)
-            {
-                failures[topics[index].Name] = Errors.Of(refused.refusal);
+                failures[topics[index].Name] = outcomes[index].Error is ErrorCode.RequestTimedOut or ErrorCode.KafkaStorageError
+                    ? ErrorCode.LeaderNotAvailable
+                    : outcomes[index].Error;
             }
         }
 

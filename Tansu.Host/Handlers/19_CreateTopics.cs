@@ -49,27 +49,18 @@ internal sealed class CreateTopicsHandler(Broker broker) : Handler<CreateTopicsR
         List<(int Index, NewTopic Topic)> sound,
         CreateTopicsResponse.CreatableTopicResult[] results)
     {
-        if (sound.Count == 0)
-        {
-            return;
-        }
-
         var command = CatalogCommand.NewCreateTopics([.. sound.Select(static item => item.Topic)], request.ValidateOnly);
-        var outcome = await broker.JudgeTopicsAsync(command, request.TimeoutMs);
+        var outcomes = await broker.JudgeTopicsAsync(command, sound.Count, request.TimeoutMs);
         for (var place = 0; place < sound.Count; place++)
         {
             var result = results[sound[place].Index];
-            switch (outcome.Replies?[place])
+            if (outcomes[place].Topic is { } topic)
             {
-                case TopicReply.TopicChanged created:
-                    Fill(result, created.topic);
-                    break;
-                case TopicReply.TopicRefused refused:
-                    Refuse(result, Errors.Of(refused.refusal), Errors.Describe(refused.refusal));
-                    break;
-                default:
-                    Refuse(result, outcome.Error, null);
-                    break;
+                Fill(result, topic);
+            }
+            else
+            {
+                Refuse(result, outcomes[place].Error, outcomes[place].Message);
             }
         }
     }

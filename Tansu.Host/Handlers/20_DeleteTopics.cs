@@ -46,28 +46,16 @@ internal sealed class DeleteTopicsHandler(Broker broker) : Handler<DeleteTopicsR
         List<(int Index, TopicReference Reference)> sound,
         DeleteTopicsResponse.DeletableTopicResult[] results)
     {
-        if (sound.Count == 0)
-        {
-            return;
-        }
-
-        var outcome = await broker.DeleteTopicsAsync([.. sound.Select(static item => item.Reference)], request.TimeoutMs);
+        var outcomes = await broker.DeleteTopicsAsync([.. sound.Select(static item => item.Reference)], request.TimeoutMs);
         for (var place = 0; place < sound.Count; place++)
         {
             var result = results[sound[place].Index];
-            switch (outcome.Replies?[place])
+            result.ErrorCode = outcomes[place].Error;
+            result.ErrorMessage = outcomes[place].Message;
+            if (outcomes[place].Topic is { } topic)
             {
-                case TopicReply.TopicChanged deleted:
-                    result.Name = deleted.topic.Name;
-                    result.TopicId = deleted.topic.Id.Value;
-                    break;
-                case TopicReply.TopicRefused refused:
-                    result.ErrorCode = Errors.Of(refused.refusal);
-                    result.ErrorMessage = Errors.Describe(refused.refusal);
-                    break;
-                default:
-                    result.ErrorCode = outcome.Error;
-                    break;
+                result.Name = topic.Name;
+                result.TopicId = topic.Id.Value;
             }
         }
     }

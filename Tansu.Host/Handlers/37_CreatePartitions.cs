@@ -44,28 +44,12 @@ internal sealed class CreatePartitionsHandler(Broker broker) : Handler<CreatePar
         List<(int Index, PartitionsToAdd Wanted)> sound,
         CreatePartitionsResponse.CreatePartitionsTopicResult[] results)
     {
-        if (sound.Count == 0)
-        {
-            return;
-        }
-
         var command = CatalogCommand.NewCreatePartitions([.. sound.Select(static item => item.Wanted)], request.ValidateOnly);
-        var outcome = await broker.JudgeTopicsAsync(command, request.TimeoutMs);
+        var outcomes = await broker.JudgeTopicsAsync(command, sound.Count, request.TimeoutMs);
         for (var place = 0; place < sound.Count; place++)
         {
-            var result = results[sound[place].Index];
-            switch (outcome.Replies?[place])
-            {
-                case TopicReply.TopicChanged:
-                    break;
-                case TopicReply.TopicRefused refused:
-                    result.ErrorCode = Errors.Of(refused.refusal);
-                    result.ErrorMessage = Errors.Describe(refused.refusal);
-                    break;
-                default:
-                    result.ErrorCode = outcome.Error;
-                    break;
-            }
+            results[sound[place].Index].ErrorCode = outcomes[place].Error;
+            results[sound[place].Index].ErrorMessage = outcomes[place].Message;
         }
     }
 

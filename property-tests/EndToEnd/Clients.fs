@@ -10,16 +10,6 @@ open Confluent.Kafka.Admin
 open Expecto
 open Tansu.PropertyTests.EndToEnd.RealBroker
 
-/// The first folder above the tests that holds the solution.
-let private repository =
-    let rec above (directory: DirectoryInfo) =
-        if File.Exists(Path.Combine(directory.FullName, "Tansu.sln")) then
-            directory.FullName
-        else
-            above directory.Parent
-
-    above (DirectoryInfo AppContext.BaseDirectory)
-
 /// Settings that every client here shares: quick to come back after a broker was gone.
 let configure (config: #ClientConfig) (bootstrap: string) =
     config.BootstrapServers <- bootstrap

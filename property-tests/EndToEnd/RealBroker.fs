@@ -14,6 +14,16 @@ open System.Threading.Tasks
 /// Far more than any step here takes; a step that needs longer hangs.
 let patience = TimeSpan.FromSeconds 60.0
 
+/// The first folder above the tests that holds the solution.
+let repository =
+    let rec above (directory: DirectoryInfo) =
+        if File.Exists(Path.Combine(directory.FullName, "Tansu.sln")) then
+            directory.FullName
+        else
+            above directory.Parent
+
+    above (DirectoryInfo AppContext.BaseDirectory)
+
 /// The built program: it lies beside the tests, which reference it.
 let private program = Path.Combine(AppContext.BaseDirectory, "tansu.dll")
 

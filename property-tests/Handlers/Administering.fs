@@ -8,14 +8,6 @@ open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.Desk
 
-let private test name (body: Desk -> Task<unit>) =
-    testCaseTask name (fun () ->
-        task {
-            let! desk = Desk.Open()
-            do! body desk
-            do! (desk :> IAsyncDisposable).DisposeAsync()
-        })
-
 let private wish name partitions (replicas: int16) =
     CreateTopicsRequest.CreatableTopic(Name = name, NumPartitions = partitions, ReplicationFactor = replicas)
 
@@ -40,7 +32,7 @@ let private create (desk: Desk) topics validateOnly =
 
 let private creation =
     testList "CreateTopics" [
-        test "fills in defaults, and tells id, partitions and configurations" (fun desk ->
+        deskTest "fills in defaults, and tells id, partitions and configurations" (fun desk ->
             task {
                 let! results = create desk [ wish "a" -1 -1s ] false
                 let result = List.exactlyOne results
@@ -64,20 +56,20 @@ let private creation =
                 "a gap between partitions", assigned "a" [ 0, [ 1 ]; 2, [ 1 ] ], ErrorCode.InvalidReplicaAssignment
                 "a partition twice", assigned "a" [ 0, [ 1 ]; 0, [ 1 ] ], ErrorCode.InvalidReplicaAssignment
             ] do
-            test $"refuses {name} with {error}" (fun desk ->
+            deskTest $"refuses {name} with {error}" (fun desk ->
                 task {
                     let! results = create desk [ topic ] false
                     Expect.equal (List.exactlyOne results).ErrorCode error "error"
                     Expect.isNotNull (List.exactlyOne results).ErrorMessage "it says why"
                 })
 
-        test "takes assignments to this node" (fun desk ->
+        deskTest "takes assignments to this node" (fun desk ->
             task {
                 let! results = create desk [ assigned "a" [ 0, [ 1 ]; 1, [ 1 ] ] ] false
                 Expect.equal (List.exactlyOne results).NumPartitions 2 "partitions"
             })
 
-        test "refuses a topic named twice, and one that exists, and creates the others" (fun desk ->
+        deskTest "refuses a topic named twice, and one that exists, and creates the others" (fun desk ->
             task {
                 let! _ = create desk [ wish "there" 1 1s ] false
 
@@ -95,7 +87,7 @@ let private creation =
                     "errors"
             })
 
-        test "only validates when asked to" (fun desk ->
+        deskTest "only validates when asked to" (fun desk ->
             task {
                 let! results = create desk [ wish "a" 1 1s ] true
                 Expect.equal (List.exactlyOne results).ErrorCode ErrorCode.None "it would work"
@@ -105,7 +97,7 @@ let private creation =
 
 let private deletion =
     testList "DeleteTopics" [
-        test "frees the name: the topic created again is another, and empty" (fun desk ->
+        deskTest "frees the name: the topic created again is another, and empty" (fun desk ->
             task {
                 let! first = desk.Create("a", 1, [])
                 let! _ = desk.Produce("a", [ 0, batch 3 ])
@@ -122,7 +114,7 @@ let private deletion =
                 Expect.isEmpty desk.Broker.Cluster.Catalog.TopicsBeingRemoved "and the removal is complete"
             })
 
-        test "works by id, and refuses what is unknown, unnamed or named twice over" (fun desk ->
+        deskTest "works by id, and refuses what is unknown, unnamed or named twice over" (fun desk ->
             task {
                 let! id = desk.Create("a", 1, [])
 
@@ -203,7 +195,7 @@ let private change (desk: Desk) resourceType name (operations: (string * sbyte *
 
 let private configs =
     testList "configurations" [
-        test "are described with source, type, synonyms and documentation" (fun desk ->
+        deskTest "are described with source, type, synonyms and documentation" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [ "retention.ms", "5" ])
                 let! result = describe desk topicResource "a" null
@@ -229,7 +221,7 @@ let private configs =
                 Expect.equal [ for one in filtered.Configs -> one.Name ] [ "segment.ms" ] "only what was asked for"
             })
 
-        test "of this broker are described, of others not" (fun desk ->
+        deskTest "of this broker are described, of others not" (fun desk ->
             task {
                 let! own = describe desk brokerResource "1" null
                 Expect.isTrue (own.Configs |> Array.forall _.ReadOnly) "read-only"
@@ -240,7 +232,7 @@ let private configs =
                 Expect.equal missing.ErrorCode ErrorCode.UnknownTopicOrPartition "an unknown topic"
             })
 
-        test "are changed one by one, and validated" (fun desk ->
+        deskTest "are changed one by one, and validated" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [ "retention.ms", "5" ])
 
@@ -266,7 +258,7 @@ let private configs =
                 Expect.equal [ for one in result.Configs -> one.Value ] [ "delete,compact"; "7" ] "what is in force"
             })
 
-        test "are replaced as a whole by AlterConfigs" (fun desk ->
+        deskTest "are replaced as a whole by AlterConfigs" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [ "retention.ms", "5" ])
 
@@ -294,7 +286,7 @@ let private configs =
 
 let private partitions =
     testList "CreatePartitions" [
-        test "adds partitions that can be written at once" (fun desk ->
+        deskTest "adds partitions that can be written at once" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
 

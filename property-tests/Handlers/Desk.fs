@@ -161,6 +161,15 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
     interface IAsyncDisposable with
         member _.DisposeAsync() = broker.DisposeAsync()
 
+/// A test with a broker of its own.
+let deskTest name (body: Desk -> Task<unit>) =
+    testCaseTask name (fun () ->
+        task {
+            let! desk = Desk.Open()
+            do! body desk
+            do! (desk :> IAsyncDisposable).DisposeAsync()
+        })
+
 let private timestamp = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()
 
 /// A batch of records with keys; record n is n milliseconds later than the first.

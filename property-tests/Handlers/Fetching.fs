@@ -11,12 +11,10 @@ open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Handlers.Desk
 
 let private test name (body: Desk -> Task<unit>) =
-    testCaseTask name (fun () ->
+    deskTest name (fun desk ->
         task {
-            let! desk = Desk.Open()
             let! _ = desk.Create("a", 3, [])
             do! body desk
-            do! (desk :> IAsyncDisposable).DisposeAsync()
         })
 
 let private ask (desk: Desk) (request: FetchRequest) = desk.Ask<_, FetchResponse>(request, 11)

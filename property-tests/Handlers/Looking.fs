@@ -10,14 +10,6 @@ open Tansu.Codec.Records
 open Tansu.Host
 open Tansu.PropertyTests.Handlers.Desk
 
-let private test name (body: Desk -> Task<unit>) =
-    testCaseTask name (fun () ->
-        task {
-            let! desk = Desk.Open()
-            do! body desk
-            do! (desk :> IAsyncDisposable).DisposeAsync()
-        })
-
 let private now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()
 
 let private listOffset (desk: Desk) version timestamp =
@@ -42,7 +34,7 @@ let private listOffset (desk: Desk) version timestamp =
 let private offsets =
     testList "ListOffsets" [
         for codec in [ CompressionCodec.None; CompressionCodec.Zstd ] do
-            test $"finds the first record at or after a time, inside batches of {codec}" (fun desk ->
+            deskTest $"finds the first record at or after a time, inside batches of {codec}" (fun desk ->
                 task {
                     let! _ = desk.Create("a", 1, [])
 
@@ -66,7 +58,7 @@ let private offsets =
                     Expect.equal largest (ErrorCode.None, 5L, now + 102L) "the largest timestamp"
                 })
 
-        test "knows the ends, also after DeleteRecords" (fun desk ->
+        deskTest "knows the ends, also after DeleteRecords" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
                 let! _ = desk.Produce("a", [ 0, batchAt CompressionCodec.None now 5 10 ])
@@ -95,7 +87,7 @@ let private offsets =
                 Expect.equal byTime (ErrorCode.None, 2L, now + 2L) "deleted records are not found"
             })
 
-        test "refuses special timestamps of later versions" (fun desk ->
+        deskTest "refuses special timestamps of later versions" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
 
@@ -121,7 +113,7 @@ let private ask (desk: Desk) version (names: string list) =
 
 let private metadata =
     testList "Metadata" [
-        test "null means all topics, empty means none; in version 0 empty means all" (fun desk ->
+        deskTest "null means all topics, empty means none; in version 0 empty means all" (fun desk ->
             task {
                 let! _ = desk.Create("a", 2, [])
                 let! all = desk.Ask<_, MetadataResponse>(MetadataRequest(Topics = null), 9)
@@ -133,7 +125,7 @@ let private metadata =
                 Expect.equal old [ "a", ErrorCode.None, 2 ] "version 0"
             })
 
-        test "creates what is mentioned, if both sides allow it" (fun desk ->
+        deskTest "creates what is mentioned, if both sides allow it" (fun desk ->
             task {
                 let! created = ask desk 9 [ "new" ]
                 Expect.equal created [ "new", ErrorCode.None, 1 ] "created"
@@ -157,7 +149,7 @@ let private metadata =
                 Expect.equal answer [ "new", ErrorCode.UnknownTopicOrPartition, 0 ] "unknown"
             })
 
-        test "finds topics by id" (fun desk ->
+        deskTest "finds topics by id" (fun desk ->
             task {
                 let! id = desk.Create("a", 2, [])
 
@@ -174,7 +166,7 @@ let private metadata =
 
 let private describing =
     testList "describing" [
-        test "DescribeTopicPartitions pages over topics with a cursor" (fun desk ->
+        deskTest "DescribeTopicPartitions pages over topics with a cursor" (fun desk ->
             task {
                 for name in [ "b"; "a"; "c" ] do
                     let! _ = desk.Create(name, 3, [])
@@ -211,7 +203,7 @@ let private describing =
                 Expect.equal (List.ofSeq seen) expected "every partition once, in order"
             })
 
-        test "DescribeProducers tells the last sequence; DescribeLogDirs the bytes" (fun desk ->
+        deskTest "DescribeProducers tells the last sequence; DescribeLogDirs the bytes" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
 
@@ -247,7 +239,7 @@ let private describing =
                 Expect.equal dirs.Results[0].Topics[0].Partitions[0].PartitionSize (int64 bytes.Length) "bytes"
             })
 
-        test "OffsetForLeaderEpoch ends the one epoch at the high watermark" (fun desk ->
+        deskTest "OffsetForLeaderEpoch ends the one epoch at the high watermark" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
                 let! _ = desk.Produce("a", [ 0, batch 4 ])
@@ -270,7 +262,7 @@ let private describing =
                 Expect.equal answers [ 0, 4L; -1, -1L ] "epochs and ends"
             })
 
-        test
+        deskTest
             "producer ids are never given twice; transactional ids are refused as long as there are no transactions"
             (fun desk ->
                 task {
@@ -287,7 +279,7 @@ let private describing =
                     Expect.equal refused.ErrorCode ErrorCode.TransactionalIdAuthorizationFailed "refused"
                 })
 
-        test "FindCoordinator names this node, one key or many" (fun desk ->
+        deskTest "FindCoordinator names this node, one key or many" (fun desk ->
             task {
                 let! one =
                     desk.Ask<_, FindCoordinatorResponse>(FindCoordinatorRequest(Key = "group"), 3)

@@ -16,16 +16,8 @@ let private highWatermark (desk: Desk) topic partition =
 
 let private one (answers: ProduceResponse.PartitionProduceResponse list) = List.exactlyOne answers
 
-let private test name (body: Desk -> Task<unit>) =
-    testCaseTask name (fun () ->
-        task {
-            let! desk = Desk.Open()
-            do! body desk
-            do! (desk :> IAsyncDisposable).DisposeAsync()
-        })
-
 let private refused name configs (spoil: byte array -> byte array) error =
-    test $"{name}: {error}, and nothing of it is stored" (fun desk ->
+    deskTest $"{name}: {error}, and nothing of it is stored" (fun desk ->
         task {
             let! _ = desk.Create("a", 1, configs)
             let! answers = desk.Produce("a", [ 0, spoil (batch 3) ])
@@ -40,7 +32,7 @@ let private changed (change: byte array -> unit) (bytes: byte array) =
 
 let tests =
     testList "produce" [
-        test "answers with the base offset, for acks 1 and all" (fun desk ->
+        deskTest "answers with the base offset, for acks 1 and all" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
                 let! first = desk.Produce("a", [ 0, batch 3 ], 1s)
@@ -48,7 +40,7 @@ let tests =
                 Expect.equal [ (one first).BaseOffset; (one second).BaseOffset ] [ 0L; 3L ] "offsets"
             })
 
-        test "gives no answer for acks 0, and stores all the same" (fun desk ->
+        deskTest "gives no answer for acks 0, and stores all the same" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
                 let! answers = desk.Produce("a", [ 0, batch 3 ], 0s)
@@ -56,7 +48,7 @@ let tests =
                 Expect.equal (highWatermark desk "a" 0) 3L "stored"
             })
 
-        test "closes the connection for acks 0 when it fails" (fun desk ->
+        deskTest "closes the connection for acks 0 when it fails" (fun desk ->
             task {
                 try
                     let! _ = desk.Produce("missing", [ 0, batch 1 ], 0s)
@@ -65,14 +57,14 @@ let tests =
                     ()
             })
 
-        test "refuses acks that mean nothing" (fun desk ->
+        deskTest "refuses acks that mean nothing" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [])
                 let! answers = desk.Produce("a", [ 0, batch 3 ], 2s)
                 Expect.equal (one answers).ErrorCode ErrorCode.InvalidRequiredAcks "error"
             })
 
-        test "judges every partition by itself" (fun desk ->
+        deskTest "judges every partition by itself" (fun desk ->
             task {
                 let! _ = desk.Create("a", 2, [])
                 let! answers = desk.Produce("a", [ 0, batch 1; 7, batch 1; 1, batch 1; 1, [||] ])
@@ -88,7 +80,7 @@ let tests =
                     "errors"
             })
 
-        test "finds topics by id from version 13 on" (fun desk ->
+        deskTest "finds topics by id from version 13 on" (fun desk ->
             task {
                 let! id = desk.Create("a", 1, [])
 
@@ -173,7 +165,7 @@ let tests =
                 builder.Build())
             ErrorCode.InvalidTxnState
 
-        test "stamps the broker's time where the topic says so" (fun desk ->
+        deskTest "stamps the broker's time where the topic says so" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [ "message.timestamp.type", "LogAppendTime" ])
                 let! answers = desk.Produce("a", [ 0, batchAt CompressionCodec.None 5L 2 10 ])
