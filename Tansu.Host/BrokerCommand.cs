@@ -19,8 +19,11 @@ public static class BrokerCommand
     public static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(4.5);
 
     /// <summary>Runs a broker until SIGTERM or SIGINT.</summary>
+    /// <param name="options">How the broker is configured.</param>
+    /// <param name="version">For the start line.</param>
+    /// <param name="startedAt">The <see cref="Stopwatch"/> timestamp at which the program was entered, for the start line.</param>
     /// <returns>The exit code: 0 after a signal, 1 if the broker could not start or the store refused to go on.</returns>
-    public static async Task<int> RunAsync(BrokerOptions options, string version)
+    public static async Task<int> RunAsync(BrokerOptions options, string version, long startedAt)
     {
         ArgumentNullException.ThrowIfNull(options);
         var log = Logging.Create(options.LogLevel);
@@ -30,7 +33,7 @@ public static class BrokerCommand
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => OnSignal(context, signalled));
         try
         {
-            await ServeAsync(options, version, log, signalled.Token).ConfigureAwait(false);
+            await ServeAsync(options, version, startedAt, log, signalled.Token).ConfigureAwait(false);
             return 0;
         }
         catch (OperationCanceledException) when (signalled.IsCancellationRequested)
@@ -44,7 +47,12 @@ public static class BrokerCommand
         }
     }
 
-    private static async Task ServeAsync(BrokerOptions options, string version, Serilog.Core.Logger log, CancellationToken signalled)
+    private static async Task ServeAsync(
+        BrokerOptions options,
+        string version,
+        long startedAt,
+        Serilog.Core.Logger log,
+        CancellationToken signalled)
     {
         var network = new NetworkOptions
         {
@@ -59,7 +67,7 @@ public static class BrokerCommand
         listener.Start(new RequestDispatcher(HandlerList.Create(broker), log));
         log.Information(
             "Tansu {Version} listens on {Listener}, advertised as {Advertised}, store {Store}, cluster {ClusterId}, started in {ElapsedMs} ms",
-            version, listener.Endpoint.Url, advertised.Url, broker.StoreDescription, broker.Cluster.ClusterId, MillisecondsSinceStart());
+            version, listener.Endpoint.Url, advertised.Url, broker.StoreDescription, broker.Cluster.ClusterId, (long)Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds);
 
         await UntilAsync(broker.Cluster.Completion, signalled).ConfigureAwait(false);
         log.Information("Stopping");
@@ -101,11 +109,5 @@ public static class BrokerCommand
     {
         context.Cancel = !signalled.IsCancellationRequested;
         signalled.Cancel();
-    }
-
-    private static long MillisecondsSinceStart()
-    {
-        using var process = Process.GetCurrentProcess();
-        return (long)(DateTime.Now - process.StartTime).TotalMilliseconds;
     }
 }

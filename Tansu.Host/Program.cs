@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using System.Reflection;
 using Tansu.Host;
 using Tansu.Host.CommandLine;
 
+var startedAt = Stopwatch.GetTimestamp();
 var version = typeof(BrokerCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
 switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
 {
@@ -18,7 +20,7 @@ switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
             Environment.SetEnvironmentVariable(name, value);
         }
 
-        return await BrokerCommand.RunAsync(broker.options, version).ConfigureAwait(false);
+        return await BrokerCommand.RunAsync(broker.options, version, startedAt).ConfigureAwait(false);
     default:
         return 2;
 }
