@@ -109,6 +109,9 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         if (!validation.IsValid)
         {
             Refuse(answer, Errors.Of(validation.Outcome), Errors.Describe(validation.Outcome));
+            answer.RecordErrors = validation.RecordIndex < 0
+                ? []
+                : [new ProduceResponse.BatchIndexAndErrorMessage { BatchIndex = validation.RecordIndex, BatchIndexErrorMessage = answer.ErrorMessage }];
             return;
         }
 
@@ -119,17 +122,24 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
             return;
         }
 
+        var maxTimestampMs = validation.MaxTimestampMs;
         if (configs.UsesLogAppendTime)
         {
             // The frame is this request's own, so the batch is stamped where it lies.
             RecordBatchEditor.SetLogAppendTime(MemoryMarshal.AsMemory(records).Span, nowMs);
             answer.LogAppendTimeMs = nowMs;
+            maxTimestampMs = nowMs;
+        }
+        else if (maxTimestampMs != header.MaxTimestamp)
+        {
+            // A look-up by time trusts the header, so a wrong one is put right, as Kafka does.
+            RecordBatchEditor.SetMaxTimestamp(MemoryMarshal.AsMemory(records).Span, maxTimestampMs);
         }
 
         var batch = new Batch(
             new TopicPartition(topic.Id, data.Index),
             header.LastOffsetDelta,
-            configs.UsesLogAppendTime ? nowMs : header.MaxTimestamp,
+            maxTimestampMs,
             header.ProducerId,
             header.ProducerEpoch,
             header.BaseSequence,

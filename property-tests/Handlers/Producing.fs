@@ -165,6 +165,23 @@ let tests =
                 builder.Build())
             ErrorCode.InvalidTxnState
 
+        deskTest "puts a wrong largest timestamp right, and tells which record is at fault" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 1, [])
+                let first = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()
+                let bytes = batchAt CompressionCodec.None first 3 10
+                RecordBatchEditor.SetMaxTimestamp(bytes.AsSpan(), first + 99L)
+                let! _ = desk.Produce("a", [ 0, bytes ])
+                let! fetched = desk.Ask<_, FetchResponse>(fetch "a" [ wanted 0 0L 10_000 ], 11)
+                let stored = fetched.Responses[0].Partitions[0].Records.Joined()
+                let _, header = RecordBatchHeader.TryRead stored.Span
+                Expect.equal header.MaxTimestamp (first + 2L) "the largest of the records"
+                let future = batchAt CompressionCodec.None (first + 3_600_000L - 1_000L) 9_000 0
+                let! answers = desk.Produce("a", [ 0, future ])
+                Expect.equal (one answers).ErrorCode ErrorCode.InvalidTimestamp "too far ahead"
+                Expect.equal (one answers).RecordErrors.Length 1 "the record at fault"
+            })
+
         deskTest "stamps the broker's time where the topic says so" (fun desk ->
             task {
                 let! _ = desk.Create("a", 1, [ "message.timestamp.type", "LogAppendTime" ])
