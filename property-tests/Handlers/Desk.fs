@@ -7,6 +7,7 @@ open System.Threading.Tasks
 open Expecto
 open Serilog
 open Tansu.Adapters
+open Tansu.Adapters.Ports
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.Codec.Records
@@ -39,9 +40,12 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
 
     let budget = RequestBudget(NetworkOptions())
 
-    static member Open(?settings: BrokerSettings, ?time: TimeProvider) =
+    static member Open(?settings: BrokerSettings, ?time: TimeProvider, ?store: IStore) =
         task {
-            let store = new MemoryStore(MemorySpace(), StoreOptions.Default)
+            let store =
+                store
+                |> Option.defaultWith (fun () -> new MemoryStore(MemorySpace(), StoreOptions.Default))
+
             let options = ClusterOptions(AdvertisedHost = "localhost", AdvertisedPort = 9092)
             let! cluster = Cluster.OpenAsync(store, options, CancellationToken.None)
 

@@ -10,4 +10,5 @@ let tests =
         Fetching.tests
         Looking.tests
         Administering.tests
+        Pipelining.tests
     ]
