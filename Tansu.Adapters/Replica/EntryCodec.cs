@@ -16,8 +16,10 @@ internal sealed class EntryCodec<TState, TEvent>(ILogCodec<TState, TEvent> codec
     /// <summary>The format that this build writes, and the newest that it reads.</summary>
     public const short FormatVersion = 1;
 
-    /// <summary>State is larger than any message: a snapshot may hold this many elements in one array.</summary>
-    private const int MaxSnapshotElements = 100_000_000;
+    /// <summary>
+    /// What is stored is larger than any request: whatever a broker could write it must be able to read, or the log is lost.
+    /// </summary>
+    private const int MaxStoredElements = 100_000_000;
 
     public ReadOnlyMemory<byte> EncodeEntry(CommitId commitId, long timeMs, List<TEvent> events)
     {
@@ -44,7 +46,7 @@ internal sealed class EntryCodec<TState, TEvent>(ILogCodec<TState, TEvent> codec
     {
         try
         {
-            var reader = new KafkaReader(head.Head);
+            var reader = new KafkaReader(head.Head, MaxStoredElements);
             RequireFormat(reader.ReadInt16());
             var header = EntryHeader.Read(ref reader, EntryHeader.HighestVersion);
             var events = new List<TEvent>(Math.Clamp(header.EventCount, 0, reader.Remaining));
@@ -77,7 +79,7 @@ internal sealed class EntryCodec<TState, TEvent>(ILogCodec<TState, TEvent> codec
     /// <exception cref="KafkaFormatException">The snapshot cannot be used.</exception>
     public Published<TState> DecodeSnapshot(ReadOnlyMemory<byte> content)
     {
-        var reader = new KafkaReader(content, MaxSnapshotElements);
+        var reader = new KafkaReader(content, MaxStoredElements);
         RequireFormat(reader.ReadInt16());
         var header = SnapshotHeader.Read(ref reader, SnapshotHeader.HighestVersion);
         var state = codec.ReadState(ref reader);

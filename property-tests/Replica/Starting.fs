@@ -239,6 +239,15 @@ let private codecs =
                 |> stateRoundTrip (CatalogCodec Given.catalogSettings)
                 |> ignore
 
+        testCase "an entry that forgets more producers than a request may have elements reads back"
+        <| fun () ->
+            let codec = EntryCodec<ShardState, ShardEvent>(ShardCodec(), "shard-0")
+            let producerIds = Array.init (KafkaReader.DefaultMaxElements + 1) int64
+            let events = Collections.Generic.List [ ProducersExpired(partition 0, producerIds) ]
+            let head = codec.EncodeEntry(CommitId(Guid.Empty, 1L), 1L, events)
+            let entry = codec.DecodeEntry(EntryHead(1L, head, 0))
+            Expect.equal entry.Events.Count 1 "the event"
+
         Check.property "noise in place of an event is refused cleanly" (fun (noise: byte array) ->
             try
                 let mutable reader =
