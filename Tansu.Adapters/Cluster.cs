@@ -1,3 +1,4 @@
+using Tansu.Adapters.Nodes;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
 using Tansu.Adapters.Replica;
@@ -21,6 +22,9 @@ public sealed class Cluster : IAsyncDisposable
     private readonly ClusterShard[] _shards;
     private readonly CatalogSettings _catalogSettings;
     private readonly Housekeeping _housekeeping;
+    private readonly IDisposable? _signals;
+    private readonly NodeRegistry _registry;
+    private readonly NodeLease? _nodeLease;
 
     private Cluster(
         ClusterObject identity,
@@ -29,6 +33,8 @@ public sealed class Cluster : IAsyncDisposable
         CatalogSettings catalogSettings,
         ClusterShard[] shards,
         PartitionWaiters waiters,
+        NodeRegistry registry,
+        IStore store,
         Node self)
     {
         _options = options;
@@ -38,8 +44,11 @@ public sealed class Cluster : IAsyncDisposable
         ClusterId = identity.ClusterId;
         Waiters = waiters;
         Self = self;
+        _registry = registry;
         ProducerIds = new ProducerIdSource(catalog, options);
-        _housekeeping = new Housekeeping(this, options);
+        _housekeeping = new Housekeeping(this, store.Blobs, options);
+        _nodeLease = store.Limits.IsShared ? new NodeLease(this, registry, options) : null;
+        _signals = (store as ILogSignal)?.Subscribe(Poke);
     }
 
     /// <summary>The id that clients see.</summary>
@@ -47,6 +56,16 @@ public sealed class Cluster : IAsyncDisposable
 
     /// <summary>This broker's node.</summary>
     public Node Self { get; }
+
+    /// <summary>The nodes that are there now, this broker's among them, and whom they name as leaders.</summary>
+    public LiveNodes Nodes
+    {
+        get
+        {
+            _registry.Learn(Catalog.Nodes);
+            return _registry.Live();
+        }
+    }
 
     /// <summary>Long polls.</summary>
     public PartitionWaiters Waiters { get; }
@@ -77,6 +96,8 @@ public sealed class Cluster : IAsyncDisposable
         {
             CommitInterval = options.CommitInterval ?? store.Limits.DefaultCommitInterval,
             InlinePayloadBytes = store.Limits.InlinePayloadBytes,
+            DataObjectBytes = store.Limits.DataObjectBytes,
+            IsShared = store.Limits.IsShared,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,
         };
@@ -92,16 +113,27 @@ public sealed class Cluster : IAsyncDisposable
         var cache = new RecordCache(options.CacheBytes);
         var shards = await Task.WhenAll(Enumerable.Range(0, identity.ShardCount)
             .Select(index => OpenShardAsync(store, index, options, replicaOptions, cache, waiters, cancellationToken)));
-        var reply = await (await catalog).SubmitAsync(
-            CatalogCommand.NewRegisterNode(options.AdvertisedHost, options.AdvertisedPort),
-            Payload.None,
-            options.StoreTimeout);
-        var self = ((CatalogReply.NodeIs)reply).node;
-        return new Cluster(identity, options, await catalog, settings, shards, waiters, self);
+        var opened = await catalog;
+        var registry = new NodeRegistry(
+            options.AdvertisedHost,
+            options.AdvertisedPort,
+            options.NodeLease,
+            isOnlyBroker: !store.Limits.IsShared,
+            options.TimeProvider);
+        registry.Learn(opened.Current.State.Nodes);
+        var self = await NodeLease.RegisterAsync(
+            (command, timeout) => opened.SubmitAsync(command, Payload.None, timeout),
+            registry,
+            options);
+        registry.Learn(opened.Current.State.Nodes);
+        return new Cluster(identity, options, opened, settings, shards, waiters, registry, store, self);
     }
 
     /// <summary>The shard that a partition was placed on when its topic was created.</summary>
     public ClusterShard ShardOf(Topic topic, int partition) => _shards[Tansu.Domain.Catalog.shardOf(_catalogSettings, topic, partition)];
+
+    /// <summary>The shard of a group or a transactional id.</summary>
+    public ClusterShard ShardOf(string key) => _shards[Placement.shardOfKey(_shards.Length, key)];
 
     /// <summary>Asks the catalog. See <see cref="Replica{TState,TCommand,TEvent,TReply}.SubmitAsync"/>.</summary>
     public Task<CatalogReply> SubmitAsync(CatalogCommand command, TimeSpan timeout) => _catalog.SubmitAsync(command, Payload.None, timeout);
@@ -130,12 +162,16 @@ public sealed class Cluster : IAsyncDisposable
         return reply.replies;
     }
 
-    /// <summary>Finishes what is in flight and stops.</summary>
-    /// <param name="grace">What is not finished by then fails with <see cref="TimeoutException"/>.</param>
+    /// <summary>Tells other nodes that this one leaves, finishes what is in flight and stops.</summary>
+    /// <param name="grace">
+    /// What is not finished by then fails with <see cref="TimeoutException"/>. With none the other nodes are told nothing, as
+    /// when the broker is killed.
+    /// </param>
     public async Task StopAsync(TimeSpan grace)
     {
+        _signals?.Dispose();
         await _housekeeping.StopAsync();
-        await Task.WhenAll([_catalog.StopAsync(grace), .. _shards.Select(shard => shard.Replica.StopAsync(grace))]);
+        await Task.WhenAll([StopCatalogAsync(grace), .. _shards.Select(shard => shard.Replica.StopAsync(grace))]);
     }
 
     /// <inheritdoc/>
@@ -143,6 +179,11 @@ public sealed class Cluster : IAsyncDisposable
     {
         await StopAsync(TimeSpan.Zero);
         await _housekeeping.DisposeAsync();
+        if (_nodeLease is not null)
+        {
+            await _nodeLease.DisposeAsync();
+        }
+
         ProducerIds.Dispose();
         foreach (var shard in _shards)
         {
@@ -150,6 +191,24 @@ public sealed class Cluster : IAsyncDisposable
         }
 
         await _catalog.DisposeAsync();
+    }
+
+    /// <summary>Does once what is otherwise done in the background.</summary>
+    internal Task HousekeepAsync() => _housekeeping.DoAsync();
+
+    /// <summary>Looks at the other nodes now, and renews this one if that is due, as happens by itself every now and then.</summary>
+    internal Task LookAtNodesAsync() => _nodeLease?.LookAsync() ?? Task.CompletedTask;
+
+    /// <summary>The store says that somebody has appended to a log.</summary>
+    private void Poke(string logName)
+    {
+        foreach (var shard in _shards)
+        {
+            if (ClusterShard.LogName(shard.Index) == logName)
+            {
+                shard.Replica.Poke();
+            }
+        }
     }
 
     /// <summary>Drops a deleted topic's records from every shard that may hold some.</summary>
@@ -160,6 +219,17 @@ public sealed class Cluster : IAsyncDisposable
             Payload.None,
             timeout)));
         await SubmitAsync(CatalogCommand.NewConfirmTopicRemoved(topic.Id), timeout);
+    }
+
+    private async Task StopCatalogAsync(TimeSpan grace)
+    {
+        if (_nodeLease is not null)
+        {
+            // Half of the grace for leaving, half for what else is in flight.
+            await (grace > TimeSpan.Zero ? _nodeLease.LeaveAsync(grace / 2) : _nodeLease.StopAsync());
+        }
+
+        await _catalog.StopAsync(grace / 2);
     }
 
     private static async Task<ClusterObject> IdentifyAsync(IStore store, ClusterOptions options, CancellationToken cancellationToken)
@@ -218,8 +288,8 @@ public sealed class Cluster : IAsyncDisposable
         PartitionWaiters waiters,
         CancellationToken cancellationToken)
     {
-        var log = await store.OpenLogAsync($"shard-{index}", cancellationToken);
-        var reader = new RecordsReader(index, log, store.Blobs, cache);
+        var log = await store.OpenLogAsync(ClusterShard.LogName(index), cancellationToken);
+        var reader = new RecordsReader(index, log, store.Blobs, cache, store.Limits.ReadAheadBytes);
         var replica = await ShardReplica.OpenAsync(
             log,
             store.Blobs,

@@ -15,6 +15,9 @@ public sealed record ClusterOptions
     /// <summary>The advertised port.</summary>
     public required int AdvertisedPort { get; init; }
 
+    /// <summary>How long a node is taken for live after its last sign of life (<c>--node-lease-ms</c>).</summary>
+    public TimeSpan NodeLease { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>The least time between two commits of one log (<c>--commit-interval</c>); null for the store's default.</summary>
     public TimeSpan? CommitInterval { get; init; }
 
@@ -29,6 +32,9 @@ public sealed record ClusterOptions
 
     /// <summary>How many producer ids are taken from the catalog at a time.</summary>
     public int ProducerIdBlockSize { get; init; } = 1000;
+
+    /// <summary>Data objects that nothing refers to are deleted once they are this old.</summary>
+    public TimeSpan ObjectGrace { get; init; } = TimeSpan.FromHours(1);
 
     /// <summary>How long the store may take to answer at start, and a catalog command in the background.</summary>
     public TimeSpan StoreTimeout { get; init; } = TimeSpan.FromSeconds(30);

@@ -13,6 +13,10 @@ public sealed record ClusterShard(
     Replica<ShardState, ShardCommand, ShardEvent, ShardReply> Replica,
     RecordsReader Reader)
 {
+    /// <summary>The name of a shard's log.</summary>
+    /// <param name="index">The shard's number.</param>
+    public static string LogName(int index) => $"shard-{index}";
+
     /// <summary>A partition in the newest published state; empty if nothing was ever written to it.</summary>
     public Partition Partition(TopicPartition key) => Tansu.Domain.Shard.partition(key, Replica.Current.State);
 }

@@ -33,18 +33,24 @@ internal static class StoreNames
     public static void CheckBlob(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
+        if (!IsBlob(name))
+        {
+            throw new ArgumentException(
+                "An object's name has parts of letters, digits, '-', '_' and '.', which do not begin with a dot, separated by '/'.",
+                nameof(name));
+        }
+    }
+
+    /// <summary>Whether an object may have this name.</summary>
+    public static bool IsBlob(string name)
+    {
         var allowed = name.Length is > 0 and <= BlobNameChars;
         foreach (var part in name.AsSpan().Split('/'))
         {
             allowed = allowed && IsBlobPart(name.AsSpan(part));
         }
 
-        if (!allowed)
-        {
-            throw new ArgumentException(
-                "An object's name has parts of letters, digits, '-', '_' and '.', which do not begin with a dot, separated by '/'.",
-                nameof(name));
-        }
+        return allowed;
     }
 
     private static bool IsBlobPart(ReadOnlySpan<char> part) =>

@@ -20,4 +20,13 @@ public sealed record StoreOptions
 
     /// <summary>File store: how many sealed log files are kept open for reading, all logs together. 32.</summary>
     public int MaxOpenFiles { get; init; } = 32;
+
+    /// <summary>Stores behind a network: how long a request may take before it counts as failed, besides the time that its bytes need. 10 s.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// S3: entries are deleted when they were announced as trimmed this long ago, by the store's clock. 1 h; much longer than the 10 s after
+    /// which a writer looks again whether it has been left behind. Less than a minute is for tests only.
+    /// </summary>
+    public TimeSpan S3TrimGrace { get; init; } = TimeSpan.FromHours(1);
 }

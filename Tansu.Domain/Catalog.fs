@@ -26,7 +26,20 @@ type Node = {
     Host: string
     /// TCP port.
     Port: int
+    /// Until when the node says that it is there, in milliseconds since 1970 by its writer's clock; `Lease.WithoutEnd` or `Lease.Ended`.
+    LeaseUntilMs: int64
 }
+
+/// The ends of a node's lease that are not a time.
+[<RequireQualifiedAccess>]
+module Lease =
+    /// A node that sees no other needs no renewals: its lease lasts until another node registers.
+    [<Literal>]
+    let WithoutEnd = System.Int64.MaxValue
+
+    /// The node has left, or was written down before there were leases.
+    [<Literal>]
+    let Ended = 0L
 
 /// The catalog's settings: the same on every broker of a cluster.
 type CatalogSettings = {
@@ -116,8 +129,11 @@ type CatalogCommand =
     | AlterTopicConfigs of requests: TopicConfigChanges[] * validateOnly: bool
     /// Give the caller a block of producer ids that nobody else gets.
     | AllocateProducerIds of count: int
-    /// Make an advertised address a node.
-    | RegisterNode of host: string * port: int
+    /// Make an advertised address a node, or renew its lease. `leaseMs` is `Lease.WithoutEnd` from a broker that sees no other
+    /// node. With a lease that ends, leases of others that do not end are cut to the same length: they now have to renew too.
+    | RegisterNode of host: string * port: int * leaseMs: int64
+    /// The node leaves. Its id stays its address's.
+    | DeregisterNode of nodeId: int
 
 /// What has happened in the catalog.
 type CatalogEvent =
@@ -133,8 +149,10 @@ type CatalogEvent =
     | TopicConfigsChanged of topicId: TopicId * configs: Map<string, string>
     /// Producer ids up to `firstProducerId + count - 1` are taken.
     | ProducerIdsAllocated of firstProducerId: int64 * count: int
-    /// An address became a node.
+    /// An address became a node, or a node renewed its lease: a sign of life.
     | NodeRegistered of node: Node
+    /// A node's lease ends sooner: it has left (`Lease.Ended`), or another one came and it must renew from now on. No sign of life.
+    | NodeLeaseCut of nodeId: int * leaseUntilMs: int64
 
 /// What became of one topic in a request.
 type TopicReply =
@@ -210,6 +228,10 @@ module Catalog =
             changeTopic topicId (fun topic -> { topic with Configs = configs }) state
         | ProducerIdsAllocated(first, count) -> { state with NextProducerId = first + int64 count }
         | NodeRegistered node -> { state with Nodes = state.Nodes.Add(node.Id, node) }
+        | NodeLeaseCut(nodeId, leaseUntilMs) ->
+            match state.Nodes.TryFind nodeId with
+            | Some node -> { state with Nodes = state.Nodes.Add(nodeId, { node with LeaseUntilMs = leaseUntilMs }) }
+            | None -> state
 
     /// Puts back a topic that a snapshot found half removed.
     let restoreTopicBeingRemoved (topic: Topic) (state: CatalogState) = {
@@ -330,7 +352,7 @@ module Catalog =
             Reply = TopicsJudged replies
         }
 
-    let private registerNode (state: CatalogState) host port =
+    let private registerNode nowMs (state: CatalogState) host port leaseMs =
         let known =
             state.Nodes
             |> Map.tryPick (fun _ node ->
@@ -339,18 +361,43 @@ module Catalog =
                 else
                     None)
 
-        match known with
-        | Some node -> { Events = [||]; Reply = NodeIs node }
-        | None ->
-            let id =
-                if state.Nodes.IsEmpty then
-                    1
-                else
-                    (state.Nodes |> Map.maxKeyValue |> fst) + 1
+        let leaseUntilMs =
+            match known with
+            | _ when leaseMs = Lease.WithoutEnd -> Lease.WithoutEnd
+            // A clock that stands still must not make a renewal look like none.
+            | Some node when node.LeaseUntilMs <> Lease.WithoutEnd -> max (nowMs + leaseMs) (node.LeaseUntilMs + 1L)
+            | _ -> nowMs + leaseMs
 
-            let node = { Id = id; Host = host; Port = port }
+        let id =
+            match known with
+            | Some node -> node.Id
+            | None when state.Nodes.IsEmpty -> 1
+            | None -> (state.Nodes |> Map.maxKeyValue |> fst) + 1
 
-            { Events = [| NodeRegistered node |]; Reply = NodeIs node }
+        let node = { Id = id; Host = host; Port = port; LeaseUntilMs = leaseUntilMs }
+
+        let registration =
+            if known = Some node then
+                [||]
+            else
+                [| NodeRegistered node |]
+
+        let cuts = [|
+            if leaseMs <> Lease.WithoutEnd then
+                for KeyValue(otherId, other) in state.Nodes do
+                    if otherId <> id && other.LeaseUntilMs = Lease.WithoutEnd then
+                        NodeLeaseCut(otherId, nowMs + leaseMs)
+        |]
+
+        { Events = Array.append registration cuts; Reply = NodeIs node }
+
+    let private deregisterNode (state: CatalogState) nodeId =
+        match state.Nodes.TryFind nodeId with
+        | Some node when node.LeaseUntilMs <> Lease.Ended -> {
+            Events = [| NodeLeaseCut(nodeId, Lease.Ended) |]
+            Reply = CatalogDone
+          }
+        | _ -> { Events = [||]; Reply = CatalogDone }
 
     /// Judges one command.
     let decide (settings: CatalogSettings) (state: CatalogState) (command: CatalogCommand) (context: DecideContext) =
@@ -370,7 +417,8 @@ module Catalog =
             Events = [| ProducerIdsAllocated(state.NextProducerId, count) |]
             Reply = ProducerIdBlock(state.NextProducerId, count)
           }
-        | RegisterNode(host, port) -> registerNode state host port
+        | RegisterNode(host, port, leaseMs) -> registerNode context.NowMs state host port leaseMs
+        | DeregisterNode nodeId -> deregisterNode state nodeId
 
 /// The catalog's rules as the replica calls them.
 [<Sealed>]
@@ -385,3 +433,7 @@ type CatalogDecider(settings: CatalogSettings) =
             Catalog.decide settings state command context
 
         member _.Evolve(state, event, _) = Catalog.evolve settings state event
+
+        // The catalog's entries carry no payload.
+        member _.OldestEntry _ = System.Int64.MaxValue
+        member _.ObjectsSinceMs _ = 0L

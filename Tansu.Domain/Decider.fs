@@ -39,3 +39,11 @@ type IDecider<'State, 'Command, 'Event, 'Reply> =
 
     /// Applies one stored event.
     abstract Evolve: state: 'State * event: 'Event * context: EntryContext -> 'State
+
+    /// The oldest entry whose inline payload the state refers to; `Int64.MaxValue` when it refers to none. Entries below it
+    /// may be trimmed once a snapshot holds their events.
+    abstract OldestEntry: state: 'State -> int64
+
+    /// Data objects named before this time (milliseconds since 1970) may be gone unless the state refers to them, so that a new entry
+    /// must not refer to one: their batches are uploaded again under a new name.
+    abstract ObjectsSinceMs: state: 'State -> int64

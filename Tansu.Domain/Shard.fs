@@ -14,6 +14,8 @@ type ShardState = {
     Partitions: ImmutableDictionary<TopicPartition, Partition>
     /// Deleted topics and when they were removed here, so that a late append cannot bring one back.
     RemovedTopics: ImmutableDictionary<TopicId, int64>
+    /// Data objects named before this time (milliseconds since 1970) have been collected unless something referred to them then.
+    ObjectsCollectedBeforeMs: int64
 }
 
 /// DeleteRecords for one partition.
@@ -35,6 +37,9 @@ type ShardCommand =
     | RemoveTopic of topicId: TopicId
     /// Forget producers that have been idle for too long, and removed topics nobody can still write to.
     | ForgetExpired
+    /// From now on no entry may newly refer to a data object named before this time (milliseconds since 1970), so that those
+    /// which nothing refers to can be deleted.
+    | CollectObjects of beforeMs: int64
 
 /// What has happened in a shard.
 type ShardEvent =
@@ -48,6 +53,8 @@ type ShardEvent =
     | ProducersExpired of partition: TopicPartition * producerIds: int64[]
     /// The mark of a removed topic was forgotten.
     | RemovedTopicForgotten of topicId: TopicId
+    /// Data objects named before this time are deleted if nothing refers to them.
+    | ObjectsCollected of beforeMs: int64
 
 /// What became of one DeleteRecords request.
 [<Struct; NoComparison>]
@@ -77,6 +84,7 @@ module Shard =
     let initial = {
         Partitions = ImmutableDictionary<TopicPartition, Partition>.Empty
         RemovedTopics = ImmutableDictionary<TopicId, int64>.Empty
+        ObjectsCollectedBeforeMs = 0L
     }
 
     /// The partition's state; empty when nothing was ever written.
@@ -96,16 +104,21 @@ module Shard =
         | BatchAppended batch -> update batch.Partition (Partition.append context batch) state
         | LogStartOffsetAdvanced(key, logStartOffset) -> update key (Partition.advanceLogStart logStartOffset) state
         | TopicRemoved topicId -> {
-            Partitions =
-                state.Partitions.RemoveRange(
-                    state.Partitions.Keys
-                    |> Seq.filter (fun key -> key.TopicId.Value = topicId.Value)
-                    |> Seq.toArray
-                )
-            RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
+            state with
+                Partitions =
+                    state.Partitions.RemoveRange(
+                        state.Partitions.Keys
+                        |> Seq.filter (fun key -> key.TopicId.Value = topicId.Value)
+                        |> Seq.toArray
+                    )
+                RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
           }
         | ProducersExpired(key, producerIds) -> update key (Partition.forgetProducers producerIds) state
         | RemovedTopicForgotten topicId -> { state with RemovedTopics = state.RemovedTopics.Remove topicId }
+        | ObjectsCollected beforeMs -> {
+            state with
+                ObjectsCollectedBeforeMs = max beforeMs state.ObjectsCollectedBeforeMs
+          }
 
     let private appended (context: DecideContext) baseOffset (batch: BatchToAppend) : BatchAppended = {
         Partition = batch.Partition
@@ -200,6 +213,38 @@ module Shard =
         | RemoveTopic topicId when state.RemovedTopics.ContainsKey topicId -> { Events = [||]; Reply = Done }
         | RemoveTopic topicId -> { Events = [| TopicRemoved topicId |]; Reply = Done }
         | ForgetExpired -> forgetExpired settings state context
+        | CollectObjects beforeMs when beforeMs <= state.ObjectsCollectedBeforeMs -> { Events = [||]; Reply = Done }
+        | CollectObjects beforeMs -> { Events = [| ObjectsCollected beforeMs |]; Reply = Done }
+
+    /// The oldest entry whose inline payload a partition refers to; `Int64.MaxValue` if there is none. Chunks are in the order
+    /// of their entries, so the first inline one of each partition tells.
+    let oldestEntry (state: ShardState) =
+        let rec firstInline (chunks: ImmutableList<Chunk>) index =
+            if index = chunks.Count then
+                System.Int64.MaxValue
+            else
+                match chunks[index].Source with
+                | InlineEntry entryNumber -> entryNumber
+                | DataObject _ -> firstInline chunks (index + 1)
+
+        let mutable oldest = System.Int64.MaxValue
+
+        for KeyValue(_, partition) in state.Partitions do
+            oldest <- min oldest (firstInline partition.Chunks 0)
+
+        oldest
+
+    /// The names of all data objects that the state refers to.
+    let dataObjects (state: ShardState) =
+        let names = System.Collections.Generic.HashSet<string>()
+
+        for KeyValue(_, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                match chunk.Source with
+                | DataObject name -> names.Add name |> ignore
+                | InlineEntry _ -> ()
+
+        names
 
 /// The shard's rules as the replica calls them.
 [<Sealed>]
@@ -211,3 +256,5 @@ type ShardDecider(settings: ShardSettings) =
             Shard.decide settings state command context
 
         member _.Evolve(state, event, context) = Shard.evolve state event context
+        member _.OldestEntry state = Shard.oldestEntry state
+        member _.ObjectsSinceMs state = state.ObjectsCollectedBeforeMs

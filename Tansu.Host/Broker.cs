@@ -71,17 +71,43 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 AdvertisedHost = advertised.Host,
                 AdvertisedPort = advertised.Port,
                 CommitInterval = options.CommitIntervalMs < 0 ? null : TimeSpan.FromMilliseconds(options.CommitIntervalMs),
+                NodeLease = TimeSpan.FromMilliseconds(options.NodeLeaseMs),
                 CacheBytes = options.CacheBytes,
                 TimeProvider = timeProvider,
                 OnNotice = Notice,
             };
-            var cluster = await Cluster.OpenAsync(store, clusterOptions, cancellationToken);
+            // A store that lets two writers win must never be used; asking takes no longer than opening, so both go on at once.
+            var verifying = store.Limits.NeedsVerification ? StoreVerifier.VerifyAsync(store, rounds: 1, waitsForCleanUp: false, cancellationToken) : Task.CompletedTask;
+            var opening = Cluster.OpenAsync(store, clusterOptions, cancellationToken);
+            try
+            {
+                await verifying;
+            }
+            catch
+            {
+                await StopOpenedAsync(opening);
+                throw;
+            }
+
+            var cluster = await opening;
             return new Broker(cluster, BrokerSettings.From(options, listener, advertised), log, timeProvider) { _store = store };
         }
         catch
         {
             await store.DisposeAsync();
             throw;
+        }
+    }
+
+    private static async Task StopOpenedAsync(Task<Cluster> opening)
+    {
+        try
+        {
+            await (await opening).DisposeAsync();
+        }
+        catch (Exception failure) when (failure is StoreRefusedException or StoreUnavailableException or TimeoutException or OperationCanceledException)
+        {
+            // The other failure is the one to tell.
         }
     }
 
@@ -122,6 +148,27 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
         catch (TimeoutException)
         {
             // Said above.
+        }
+    }
+
+    /// <summary>
+    /// Learns what other brokers appended to the shards of these partitions. False if a store did not answer in time: what is known may then be
+    /// old.
+    /// </summary>
+    /// <param name="maxAge">How old the knowledge may be; zero for none.</param>
+    /// <param name="shards">The shards; one that is named twice is asked once.</param>
+    public async ValueTask<bool> CatchUpAsync(TimeSpan maxAge, IEnumerable<ClusterShard> shards)
+    {
+        try
+        {
+            await Task.WhenAll(shards.Distinct().Select(shard => maxAge == TimeSpan.Zero
+                ? shard.Replica.CatchUpAsync(settings.CatchUpTimeout)
+                : shard.Replica.CatchUpAsync(maxAge, settings.CatchUpTimeout)));
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
         }
     }
 

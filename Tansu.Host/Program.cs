@@ -14,13 +14,20 @@ switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
         Console.Error.WriteLine(refusal.text);
         return refusal.exitCode;
     case Command.RunBroker broker:
-        // Libraries read the environment by themselves (the S3 client its credentials), so the file's variables go there.
-        foreach (var (name, value) in broker.dotEnv)
-        {
-            Environment.SetEnvironmentVariable(name, value);
-        }
-
+        Publish(broker.dotEnv);
         return await BrokerCommand.RunAsync(broker.options, version, startedAt).ConfigureAwait(false);
+    case Command.VerifyStore verify:
+        Publish(verify.dotEnv);
+        return await VerifyStoreCommand.RunAsync(verify.storageEngine, verify.rounds, Console.Out, Console.Error).ConfigureAwait(false);
     default:
         return 2;
+}
+
+// Libraries read the environment by themselves (the S3 client its credentials), so the `.env` file's variables go there.
+static void Publish(IReadOnlyDictionary<string, string> dotEnv)
+{
+    foreach (var (name, value) in dotEnv)
+    {
+        Environment.SetEnvironmentVariable(name, value);
+    }
 }

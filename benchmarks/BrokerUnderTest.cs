@@ -33,11 +33,11 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     /// <summary>How many entries the shard's log has: on File each cost one fdatasync.</summary>
     public long Commits => _broker.Cluster.Shards[0].Replica.Current.EntryNumber;
 
-    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions)
+    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions, int commitInterval = 0)
     {
         var log = new LoggerConfiguration().MinimumLevel.Error().WriteTo.Console().CreateLogger();
         var parsed = (Command.RunBroker)CommandLine.ParseHere(
-            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine],
+            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, "--commit-interval", $"{commitInterval}"],
             "",
             Path.GetTempPath());
         var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);
@@ -54,13 +54,22 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     /// <summary>One Produce request per partition.</summary>
     public byte[][] Frames(int batchBytes, int recordBytes) => FramesFor(_topic.Id.Value, _topic.PartitionCount, batchBytes, recordBytes);
 
+    /// <summary>One Produce request per producer, with a batch for each of its share of the partitions, as Kafka's own client sends them.</summary>
+    public byte[][] SharedFrames(int producers, int batchBytes, int recordBytes)
+    {
+        var batch = Batch(batchBytes, recordBytes);
+        var partitions = Enumerable.Range(0, _topic.PartitionCount).ToArray();
+        return [.. Enumerable.Range(0, producers).Select(producer =>
+            Frame(_topic.Id.Value, partitions.Where(partition => partition % producers == producer), batch))];
+    }
+
     public static byte[][] FramesFor(Guid topicId, int partitions, int batchBytes, int recordBytes)
     {
         var batch = Batch(batchBytes, recordBytes);
         var frames = new byte[partitions][];
         for (var partition = 0; partition < partitions; partition++)
         {
-            frames[partition] = Frame(topicId, partition, batch);
+            frames[partition] = Frame(topicId, [partition], batch);
         }
 
         return frames;
@@ -86,7 +95,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         return builder.Build();
     }
 
-    private static byte[] Frame(Guid topicId, int partition, byte[] batch)
+    private static byte[] Frame(Guid topicId, IEnumerable<int> partitions, byte[] batch)
     {
         using var writer = new KafkaWriter();
         new RequestHeader { RequestApiKey = 0, RequestApiVersion = ProduceVersion, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
@@ -99,7 +108,14 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
                 new ProduceRequest.TopicProduceData
                 {
                     TopicId = topicId,
-                    PartitionData = [new ProduceRequest.PartitionProduceData { Index = partition, Records = new RecordBytes(batch) }],
+                    PartitionData =
+                    [
+                        .. partitions.Select(partition => new ProduceRequest.PartitionProduceData
+                        {
+                            Index = partition,
+                            Records = new RecordBytes(batch),
+                        }),
+                    ],
                 },
             ],
         }.Write(writer, ProduceVersion);

@@ -4,6 +4,7 @@ using Tansu.Benchmarks;
 var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
 {
     ["produce"] = ProduceBenchmark.RunAsync,
+    ["slow-store"] = SlowStoreBenchmark.RunAsync,
 };
 
 if (args.Length > 0 && benchmarks.TryGetValue(args[0], out var benchmark))

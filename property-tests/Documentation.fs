@@ -10,7 +10,7 @@ open Tansu.Host
 open Tansu.Host.Handlers
 
 let private read (path: string) =
-    File.ReadAllText(Path.Combine(EndToEnd.RealBroker.repository, path))
+    File.ReadAllText(Path.Combine(Machine.repository, path))
 
 /// Key, name and versions of every row of the table of APIs.
 let private documented () =

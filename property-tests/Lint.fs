@@ -6,26 +6,17 @@ open System.IO
 open System.Text.RegularExpressions
 open Expecto
 
-let private root =
-    let rec up (folder: DirectoryInfo) =
-        if File.Exists(Path.Combine(folder.FullName, "Tansu.sln")) then
-            folder.FullName
-        else
-            up folder.Parent
-
-    up (DirectoryInfo AppContext.BaseDirectory)
-
 let private sources (folders: string list) (pattern: string) =
     folders
     |> Seq.collect (fun folder ->
-        Directory.EnumerateFiles(Path.Combine(root, folder), pattern, SearchOption.AllDirectories))
+        Directory.EnumerateFiles(Path.Combine(Machine.repository, folder), pattern, SearchOption.AllDirectories))
     |> Seq.filter (fun path -> not (Regex.IsMatch(path, @"[\\/](bin|obj)[\\/]")))
 
 let private linesMatching (pattern: Regex) paths = [
     for path in paths do
         for number, line in Seq.indexed (File.ReadLines path) do
             if pattern.IsMatch line then
-                $"{Path.GetRelativePath(root, path)}:{number + 1}: {line.Trim()}"
+                $"{Path.GetRelativePath(Machine.repository, path)}:{number + 1}: {line.Trim()}"
 ]
 
 let tests =

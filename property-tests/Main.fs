@@ -13,6 +13,7 @@ let private all: Test list = [
     Codec.Golden.tests
     Stores.Tests.tests
     Replica.Tests.tests
+    Simulation.Tests.tests
     Host.Tests.tests
     Handlers.Tests.tests
     Documentation.tests
@@ -21,7 +22,10 @@ let private all: Test list = [
 
 /// Commands that are not test lists: `./test NAME …` runs the one named NAME with the arguments after it.
 let private commands: Map<string, string list -> int> =
-    Map.ofList [ "capture-frames", EndToEnd.Capture.run ]
+    Map.ofList [
+        "capture-frames", EndToEnd.Capture.run
+        "simulate", Simulation.Tests.simulate
+    ]
 
 [<NoComparison; NoEquality>]
 type private Arguments = { countsFile: string option; names: string list }
@@ -75,4 +79,8 @@ let main argv =
         let exitCode = commands[name] rest
         report arguments.countsFile (if exitCode = 0 then 1 else 0) (if exitCode = 0 then 0 else 1)
         exitCode
-    | _ -> runTests arguments
+    | _ ->
+        try
+            runTests arguments
+        finally
+            Stores.PostgresServer.stopAll ()

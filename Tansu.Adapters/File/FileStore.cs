@@ -27,7 +27,7 @@ public sealed class FileStore : IStore
     public string Description => $"file {_context.Directory}";
 
     /// <inheritdoc/>
-    public StoreLimits Limits { get; } = new(8 * 1024 * 1024, TimeSpan.Zero);
+    public StoreLimits Limits { get; } = new(8 * 1024 * 1024, TimeSpan.Zero) { IsShared = false };
 
     /// <inheritdoc/>
     public IBlobStore Blobs { get; }

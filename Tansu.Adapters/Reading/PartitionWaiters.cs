@@ -62,14 +62,31 @@ public sealed class PartitionWaiters
         }
     }
 
+    /// <summary>Wakes everybody: what has changed is not known.</summary>
+    public void WakeAll()
+    {
+        lock (_lock)
+        {
+            foreach (var listening in _waiters.Values)
+            {
+                SignalAll(listening);
+            }
+        }
+    }
+
+    private static void SignalAll(HashSet<Waiter> listening)
+    {
+        foreach (var waiter in listening)
+        {
+            waiter.Signal();
+        }
+    }
+
     private void WakePartition(TopicPartition partition)
     {
         if (_waiters.TryGetValue(partition, out var listening))
         {
-            foreach (var waiter in listening)
-            {
-                waiter.Signal();
-            }
+            SignalAll(listening);
         }
     }
 
@@ -79,10 +96,7 @@ public sealed class PartitionWaiters
         {
             if (partition.TopicId.Value == topicId.Value)
             {
-                foreach (var waiter in listening)
-                {
-                    waiter.Signal();
-                }
+                SignalAll(listening);
             }
         }
     }

@@ -1,5 +1,6 @@
-using System.Buffers;
+using System.Collections.Concurrent;
 using Tansu.Adapters.Ports;
+using Tansu.Adapters.Replica;
 using Tansu.Codec;
 using Tansu.Codec.Records;
 using Tansu.Domain;
@@ -10,8 +11,19 @@ namespace Tansu.Adapters.Reading;
 /// Reads a partition's batches from the cache or the store. Works on a published state, so it needs no lock: what the state
 /// refers to is in the store.
 /// </summary>
-public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, RecordCache cache)
+/// <param name="shard">The shard's number.</param>
+/// <param name="log">Its log.</param>
+/// <param name="blobs">Data objects.</param>
+/// <param name="cache">What was written or read lately.</param>
+/// <param name="readAheadBytes">How much to read in advance once the store had to be asked; 0 for nothing.</param>
+public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, RecordCache cache, int readAheadBytes)
 {
+    /// <summary>How many chunks one read asks the store for side by side.</summary>
+    private const int MaxParallelLoads = 16;
+
+    /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
+    private readonly ConcurrentDictionary<CacheKey, Task<ReadOnlyMemory<byte>>> _loading = new();
+
     /// <summary>
     /// Whole batches from the one that holds <paramref name="offset"/> on, back to back, with their offsets set. The first batch may begin
     /// before the offset, as in Kafka.
@@ -43,7 +55,8 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             var bytes = Cached(chunk);
             if (bytes.IsEmpty)
             {
-                bytes = await LoadAsync(chunk, cancellationToken);
+                StartLoading(partition, index, maxBytes - total);
+                bytes = await LoadAsync(chunk).WaitAsync(cancellationToken);
             }
 
             var slice = Cut(bytes, chunk, offset, maxBytes - total, atLeastOneBatch && total == 0);
@@ -74,38 +87,37 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     public async ValueTask<ReadOnlyMemory<byte>> ReadChunkAsync(Chunk chunk, CancellationToken cancellationToken)
     {
         var bytes = Cached(chunk);
-        return bytes.IsEmpty ? await LoadAsync(chunk, cancellationToken) : bytes;
+        return bytes.IsEmpty ? await LoadAsync(chunk).WaitAsync(cancellationToken) : bytes;
     }
 
-    /// <summary>Keeps the payload of an entry that this broker has just written, since consumers are likely to be near.</summary>
+    /// <summary>Keeps what this broker has just written, since consumers are likely to be near.</summary>
     /// <param name="entryNumber">The entry.</param>
     /// <param name="events">Its events, which say which offsets its batches got.</param>
-    /// <param name="payload">The payload; it is copied.</param>
-    /// <param name="payloadLength">Its length, in bytes.</param>
-    public void Keep(long entryNumber, IReadOnlyList<ShardEvent> events, IReadOnlyList<ReadOnlyMemory<byte>> payload, int payloadLength)
+    /// <param name="written">The bytes; they are copied.</param>
+    public void Keep(long entryNumber, IReadOnlyList<ShardEvent> events, WrittenPayload written)
     {
-        if (payloadLength == 0 || !cache.Accepts(payloadLength))
+        if (written.Length == 0 || !cache.Accepts(written.Length))
         {
             return;
         }
 
-        var bytes = GC.AllocateUninitializedArray<byte>(payloadLength);
+        var bytes = GC.AllocateUninitializedArray<byte>(written.Length);
         var position = 0;
-        for (var index = 0; index < payload.Count; index++)
+        for (var index = 0; index < written.Slices.Count; index++)
         {
-            payload[index].Span.CopyTo(bytes.AsSpan(position));
-            position += payload[index].Length;
+            written.Slices[index].Span.CopyTo(bytes.AsSpan(position));
+            position += written.Slices[index].Length;
         }
 
         for (var index = 0; index < events.Count; index++)
         {
-            if (events[index] is ShardEvent.BatchAppended { batch: { DataObject: null } batch })
+            if (events[index] is ShardEvent.BatchAppended { batch: var batch } && batch.DataObject == written.DataObject)
             {
                 BatchOffsets.Place(bytes.AsSpan(batch.Position, batch.Length), batch.BaseOffset);
             }
         }
 
-        cache.Add(new CacheKey(shard, entryNumber, null, CacheKey.Whole), bytes);
+        cache.Add(new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole), bytes);
     }
 
     private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>
@@ -163,16 +175,80 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? part : default;
     }
 
-    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, CancellationToken cancellationToken)
+    /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
+    private void StartLoading(Partition partition, int first, int wantedBytes)
     {
+        var bytes = (long)wantedBytes + readAheadBytes;
+        var end = Math.Min(partition.Chunks.Count, first + MaxParallelLoads);
+        for (var index = first; index < end && bytes > 0; index++)
+        {
+            var chunk = partition.Chunks[index];
+            bytes -= chunk.Length;
+            if (Cached(chunk).IsEmpty && (index == first || (cache.Accepts(chunk.Length) && bytes >= 0)))
+            {
+                // Its failure is told to whoever reads the chunk.
+                _ = LoadAsync(chunk);
+            }
+        }
+    }
+
+    private Task<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk)
+    {
+        var key = Key(chunk, chunk.Position);
+        if (_loading.TryGetValue(key, out var running))
+        {
+            return SharedAsync(running, chunk);
+        }
+
+        var mine = new TaskCompletionSource<ReadOnlyMemory<byte>>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!_loading.TryAdd(key, mine.Task))
+        {
+            return LoadAsync(chunk);
+        }
+
+        _ = CompleteAsync(key, chunk, mine);
+        return mine.Task;
+    }
+
+    /// <summary>What another load of the same place brings, unless the chunk has grown since that one began.</summary>
+    private async Task<ReadOnlyMemory<byte>> SharedAsync(Task<ReadOnlyMemory<byte>> running, Chunk chunk)
+    {
+        var bytes = await running;
+        return bytes.Length == chunk.Length ? bytes : await LoadFromStoreAsync(chunk);
+    }
+
+    private async Task CompleteAsync(CacheKey key, Chunk chunk, TaskCompletionSource<ReadOnlyMemory<byte>> loaded)
+    {
+        try
+        {
+            // Another load may have ended between the look into the cache and this one's beginning.
+            var bytes = Cached(chunk);
+            if (bytes.IsEmpty)
+            {
+                bytes = await LoadFromStoreAsync(chunk);
+            }
+
+            _loading.TryRemove(key, out _);
+            loaded.SetResult(bytes);
+        }
+        catch (Exception failure)
+        {
+            _loading.TryRemove(key, out _);
+            loaded.SetException(failure);
+        }
+    }
+
+    private async Task<ReadOnlyMemory<byte>> LoadFromStoreAsync(Chunk chunk)
+    {
+        // Shared by all who wait for it, so that none of them may cancel it; the store has time limits of its own.
         var bytes = GC.AllocateUninitializedArray<byte>(chunk.Length);
         if (chunk.Source.IsInlineEntry)
         {
-            await log.ReadPayloadAsync(chunk.Source.entryNumber, chunk.Position, bytes, cancellationToken);
+            await log.ReadPayloadAsync(chunk.Source.entryNumber, chunk.Position, bytes, CancellationToken.None);
         }
         else
         {
-            await blobs.ReadAsync(chunk.Source.objectName!, chunk.Position, bytes, cancellationToken);
+            await blobs.ReadAsync(chunk.Source.objectName!, chunk.Position, bytes, CancellationToken.None);
         }
 
         BatchOffsets.Place(bytes, chunk.BaseOffset);

@@ -6,11 +6,15 @@ namespace Tansu.Adapters.Reading;
 /// <summary>Keeps what was written where readers find it, and wakes the readers.</summary>
 internal sealed class ShardObserver(RecordsReader reader, PartitionWaiters waiters) : ICommitObserver<ShardEvent>
 {
-    public void OnCommitted(
-        long entryNumber,
-        IReadOnlyList<ShardEvent> events,
-        IReadOnlyList<ReadOnlyMemory<byte>> payload,
-        int payloadLength) => reader.Keep(entryNumber, events, payload, payloadLength);
+    public void OnCommitted(long entryNumber, IReadOnlyList<ShardEvent> events, IReadOnlyList<WrittenPayload> written)
+    {
+        foreach (var payload in written)
+        {
+            reader.Keep(entryNumber, events, payload);
+        }
+    }
 
     public void OnPublished(IReadOnlyList<ShardEvent> events) => waiters.Wake(events);
+
+    public void OnSkipped() => waiters.WakeAll();
 }

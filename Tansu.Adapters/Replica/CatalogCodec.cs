@@ -18,6 +18,7 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
         TopicConfigsChanged = 5,
         ProducerIdsAllocated = 6,
         NodeRegistered = 7,
+        NodeLeaseCut = 8,
     }
 
     /// <inheritdoc/>
@@ -70,6 +71,14 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
                     NodeId = registered.node.Id,
                     Host = registered.node.Host,
                     Port = registered.node.Port,
+                    LeaseUntilMs = registered.node.LeaseUntilMs,
+                });
+                break;
+            case CatalogEvent.NodeLeaseCut cut:
+                EventFrame.Write(writer, (sbyte)EventType.NodeLeaseCut, new NodeLeaseCutEvent
+                {
+                    NodeId = cut.nodeId,
+                    LeaseUntilMs = cut.leaseUntilMs,
                 });
                 break;
             default:
@@ -108,7 +117,14 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
                 return CatalogEvent.NewProducerIdsAllocated(allocated.FirstProducerId, allocated.Count);
             case EventType.NodeRegistered:
                 var registered = EventFrame.Read<NodeRegisteredEvent>(ref reader);
-                return CatalogEvent.NewNodeRegistered(new Node(registered.NodeId, registered.Host, registered.Port));
+                return CatalogEvent.NewNodeRegistered(new Node(
+                    registered.NodeId,
+                    registered.Host,
+                    registered.Port,
+                    registered.LeaseUntilMs));
+            case EventType.NodeLeaseCut:
+                var cut = EventFrame.Read<NodeLeaseCutEvent>(ref reader);
+                return CatalogEvent.NewNodeLeaseCut(cut.NodeId, cut.LeaseUntilMs);
             case var unknown:
                 throw new KafkaFormatException($"it holds an event of unknown type {(sbyte)unknown}");
         }
@@ -132,7 +148,7 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
         var nodes = new List<CatalogSnapshot.Node>(state.Nodes.Count);
         foreach (var (id, node) in state.Nodes)
         {
-            nodes.Add(new CatalogSnapshot.Node { NodeId = id, Host = node.Host, Port = node.Port });
+            nodes.Add(new CatalogSnapshot.Node { NodeId = id, Host = node.Host, Port = node.Port, LeaseUntilMs = node.LeaseUntilMs });
         }
 
         EventFrame.WriteVersioned(writer, new CatalogSnapshot
@@ -171,7 +187,7 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
 
         foreach (var node in stored.Nodes)
         {
-            state = Catalog.evolve(settings, state, CatalogEvent.NewNodeRegistered(new Node(node.NodeId, node.Host, node.Port)));
+            state = Catalog.evolve(settings, state, CatalogEvent.NewNodeRegistered(new Node(node.NodeId, node.Host, node.Port, node.LeaseUntilMs)));
         }
 
         return Catalog.restoreCounters(stored.NextProducerId, stored.NextFirstShard, state);

@@ -1,100 +1,256 @@
 namespace Tansu.Adapters.Replica;
 
-/// <summary>Commands waiting for the loop, in the order they came. Any thread enqueues, one loop takes.</summary>
-internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options)
+/// <summary>
+/// What waits for a replica's loop: commands in the order they came, and requests to catch up. Any thread adds, one loop takes.
+/// Batches that will not fit inline are handed to the uploader here, so that uploads run while the loop is busy.
+/// </summary>
+internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, DataObjectUploader uploader)
 {
     private readonly Lock _lock = new();
     private readonly Queue<PendingCommand<TCommand, TReply>> _waiting = new();
-    private TaskCompletionSource? _arrival;
+
+    /// <summary>Those in the queue that are in no data object, in order, and what their payloads come to.</summary>
+    private readonly List<PendingCommand<TCommand, TReply>> _loose = [];
+
+    /// <summary>The data objects that commands in the queue were put into, in order.</summary>
+    private readonly List<DataObject> _sealed = [];
+    private readonly List<Pending<bool>> _catchUps = [];
+
+    /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
+    private int _awaited;
+    private long _looseBytes;
+    private TaskCompletionSource? _bell;
+
+    /// <summary>Rings when the loop has waited long enough. The loop's alone.</summary>
+    private ITimer? _alarm;
+    private bool _hasRung;
     private bool _isClosed;
     private Exception? _failure;
 
+    /// <summary>Whether there is a command, ready or not.</summary>
+    public bool HasCommands
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _waiting.Count > 0;
+            }
+        }
+    }
+
+    /// <summary>Closed, and everything has been taken.</summary>
+    public bool IsDrained
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _isClosed && _waiting.Count == 0 && _catchUps.Count == 0;
+            }
+        }
+    }
+
+    private bool Bundles => options.DataObjectBytes > 0;
+
     public void Enqueue(PendingCommand<TCommand, TReply> pending)
     {
-        TaskCompletionSource? arrival;
         lock (_lock)
         {
-            if (_isClosed || _failure is not null)
+            if (Refusal() is { } refusal)
             {
-                pending.TrySetException(_failure ?? new TimeoutException("The broker is stopping."));
+                pending.Fail(refusal);
                 return;
             }
 
             _waiting.Enqueue(pending);
-            arrival = _arrival;
-            _arrival = null;
+            if (!Bundles && pending.Payload.Length > options.InlinePayloadBytes)
+            {
+                Seal([pending]);
+            }
+            else
+            {
+                _loose.Add(pending);
+                _looseBytes += pending.Payload.Length;
+                if (Bundles && _looseBytes >= options.DataObjectBytes)
+                {
+                    SealLoose();
+                }
+            }
         }
 
-        arrival?.TrySetResult();
+        Ring();
     }
 
-    /// <summary>True when there is a command; false when the queue is closed and empty.</summary>
-    public async ValueTask<bool> WaitForCommandsAsync(CancellationToken cancellationToken)
+    /// <summary>Asks the loop to see the log's end; the task completes once it has.</summary>
+    public Task EnqueueCatchUp(TimeSpan timeout)
     {
-        while (true)
+        var caughtUp = new Pending<bool>();
+        lock (_lock)
         {
-            Task arrival;
-            lock (_lock)
+            if (Refusal() is { } refusal)
             {
-                if (_waiting.Count > 0)
-                {
-                    return true;
-                }
-
-                if (_isClosed)
-                {
-                    return false;
-                }
-
-                _arrival ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-                arrival = _arrival.Task;
+                caughtUp.SetException(refusal);
+                return caughtUp.Task;
             }
 
-            await arrival.WaitAsync(cancellationToken);
+            _catchUps.Add(caughtUp);
+        }
+
+        caughtUp.SetDeadline(timeout, options.TimeProvider);
+        Ring();
+        return caughtUp.Task;
+    }
+
+    /// <summary>The requests to catch up that have come; null if there is none.</summary>
+    public List<Pending<bool>>? TakeCatchUps()
+    {
+        lock (_lock)
+        {
+            if (_catchUps.Count == 0)
+            {
+                return null;
+            }
+
+            var taken = new List<Pending<bool>>(_catchUps);
+            _catchUps.Clear();
+            return taken;
         }
     }
 
-    /// <summary>As many commands as one entry may answer: at least one, and no more inline bytes than allowed.</summary>
+    /// <summary>
+    /// The commands at the head of the queue that can be committed now, as many as one entry may answer. None as long as a data object
+    /// is under way that was there when the loop first asked: all of them go into one entry. The bell rings when they are there.
+    /// </summary>
     public List<PendingCommand<TCommand, TReply>> Take()
     {
         var taken = new List<PendingCommand<TCommand, TReply>>();
         long inlineBytes = 0;
+        DataObject? whole = null;
         lock (_lock)
         {
-            while (taken.Count < options.MaxCommandsPerEntry && _waiting.TryPeek(out var next))
+            // A flush that does not fit inline goes into data objects as a whole: one request for each, and one for the entry.
+            if (Bundles && _looseBytes > options.InlinePayloadBytes)
             {
-                if (next.IsAbandoned)
-                {
-                    _waiting.Dequeue();
-                    continue;
-                }
-
-                // A larger payload goes into a data object and takes no room in the entry.
-                var length = next.Payload.Length <= options.InlinePayloadBytes ? next.Payload.Length : 0;
-                if (inlineBytes + length > options.InlinePayloadBytes)
-                {
-                    break;
-                }
-
-                inlineBytes += length;
-                taken.Add(_waiting.Dequeue());
+                SealLoose();
             }
+
+            _awaited = _awaited == 0 ? _sealed.Count : _awaited;
+            for (var index = 0; index < _awaited; index++)
+            {
+                if (!_sealed[index].Upload.IsCompleted)
+                {
+                    return taken;
+                }
+            }
+
+            _awaited = 0;
+            var loose = 0;
+            long looseBytes = 0;
+            while (_waiting.TryPeek(out var next))
+            {
+                // Asked once: it may change at any time.
+                var isAbandoned = next.IsAbandoned;
+                if (next.DataObject is { } needed)
+                {
+                    // The commands of one object are committed together.
+                    var isFull = taken.Count >= options.MaxCommandsPerEntry && needed != whole;
+                    if (isFull || !needed.Upload.IsCompleted)
+                    {
+                        break;
+                    }
+
+                    if (needed != whole)
+                    {
+                        whole = needed;
+                        _sealed.RemoveAt(0);
+                    }
+                }
+                else
+                {
+                    // What is dropped takes no room: it must not keep what is behind it waiting.
+                    var added = isAbandoned ? 0 : next.Payload.Length;
+                    if (taken.Count >= options.MaxCommandsPerEntry || inlineBytes + added > options.InlinePayloadBytes)
+                    {
+                        break;
+                    }
+
+                    inlineBytes += added;
+                    looseBytes += next.Payload.Length;
+                    loose++;
+                }
+
+                _waiting.Dequeue();
+                if (isAbandoned)
+                {
+                    next.Drop();
+                }
+                else
+                {
+                    taken.Add(next);
+                }
+            }
+
+            _loose.RemoveRange(0, loose);
+            _looseBytes -= looseBytes;
         }
 
         return taken;
     }
 
+    /// <summary>Wakes the loop.</summary>
+    public void Ring()
+    {
+        TaskCompletionSource? bell;
+        lock (_lock)
+        {
+            _hasRung = true;
+            bell = _bell;
+            _bell = null;
+        }
+
+        bell?.TrySetResult();
+    }
+
+    /// <summary>Called before the loop looks for work: whatever comes from now on rings again.</summary>
+    public void Hush()
+    {
+        lock (_lock)
+        {
+            _hasRung = false;
+        }
+    }
+
+    /// <summary>Completes once something has come since <see cref="Hush"/>, or some time has passed, or for no reason.</summary>
+    public Task WaitForBell(TimeSpan atMost)
+    {
+        // Not Task.WaitAsync, which would go through the thread pool and could not be simulated.
+        _alarm ??= options.TimeProvider.CreateTimer(
+            static queue => ((CommandQueue<TCommand, TReply>)queue!).Ring(),
+            this,
+            Timeout.InfiniteTimeSpan,
+            Timeout.InfiniteTimeSpan);
+        _alarm.Change(atMost, Timeout.InfiniteTimeSpan);
+        lock (_lock)
+        {
+            if (_hasRung)
+            {
+                return Task.CompletedTask;
+            }
+
+            _bell ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _bell.Task;
+        }
+    }
+
     public void Close()
     {
-        TaskCompletionSource? arrival;
         lock (_lock)
         {
             _isClosed = true;
-            arrival = _arrival;
-            _arrival = null;
         }
 
-        arrival?.TrySetResult();
+        Ring();
     }
 
     public void Fail(Exception reason)
@@ -104,8 +260,70 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options)
             _failure = reason;
             while (_waiting.TryDequeue(out var pending))
             {
-                pending.TrySetException(reason);
+                pending.Fail(reason);
             }
+
+            foreach (var caughtUp in _catchUps)
+            {
+                caughtUp.Fail(reason);
+            }
+
+            _catchUps.Clear();
+            _loose.Clear();
         }
+    }
+
+    private Exception? Refusal() => _failure ?? (_isClosed ? new TimeoutException("The broker is stopping.") : null);
+
+    /// <summary>Gives every loose payload a place in a data object of about the right size.</summary>
+    private void SealLoose()
+    {
+        var first = 0;
+        long length = 0;
+        for (var index = 0; index < _loose.Count; index++)
+        {
+            var added = _loose[index].Payload.Length;
+            if (length > 0 && added > 0 && length + added > options.DataObjectBytes)
+            {
+                Seal(_loose.GetRange(first, index - first));
+                first = index;
+                length = 0;
+            }
+
+            length += added;
+        }
+
+        Seal(_loose.GetRange(first, _loose.Count - first));
+        _loose.Clear();
+        _looseBytes = 0;
+    }
+
+    /// <summary>Starts to upload the commands' payloads as one data object.</summary>
+    private void Seal(List<PendingCommand<TCommand, TReply>> commands)
+    {
+        var slices = new List<ReadOnlyMemory<byte>>(commands.Count);
+        var length = 0;
+        foreach (var command in commands)
+        {
+            command.ObjectPosition = length;
+            slices.AddRange(command.Payload.Slices);
+            length += command.Payload.Length;
+        }
+
+        var content = new DataObject(slices, length, () => commands.Exists(static command => !command.IsAbandoned));
+        foreach (var command in commands)
+        {
+            command.DataObject = content;
+        }
+
+        _sealed.Add(content);
+        uploader.Start(content);
+        _ = RingWhenUploadedAsync(content);
+    }
+
+    private async Task RingWhenUploadedAsync(DataObject content)
+    {
+        await content.Upload.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        Ring();
     }
 }

@@ -10,19 +10,18 @@ public interface ICommitObserver<TEvent>
     /// <summary>The entry is in the store, but no reader sees it yet.</summary>
     /// <param name="entryNumber">The entry's number.</param>
     /// <param name="events">Its events.</param>
-    /// <param name="payload">
-    /// Its inline payload, if this broker wrote it; the slices are valid only during the call. Empty otherwise.
-    /// </param>
-    /// <param name="payloadLength">The sum of the slices' lengths, in bytes.</param>
-    void OnCommitted(
-        long entryNumber,
-        IReadOnlyList<TEvent> events,
-        IReadOnlyList<ReadOnlyMemory<byte>> payload,
-        int payloadLength);
+    /// <param name="written">The record batches it brings, if this broker wrote them; empty otherwise.</param>
+    void OnCommitted(long entryNumber, IReadOnlyList<TEvent> events, IReadOnlyList<WrittenPayload> written);
 
     /// <summary>Readers see the entry now.</summary>
     /// <param name="events">Its events.</param>
     void OnPublished(IReadOnlyList<TEvent> events);
+
+    /// <summary>
+    /// Readers see a newer state, but not entry by entry: a snapshot replaced entries that are no longer in the log. Anything may have
+    /// changed.
+    /// </summary>
+    void OnSkipped();
 }
 
 /// <summary>Observes nothing.</summary>
@@ -30,16 +29,17 @@ public interface ICommitObserver<TEvent>
 public sealed class NoObserver<TEvent> : ICommitObserver<TEvent>
 {
     /// <inheritdoc/>
-    public void OnCommitted(
-        long entryNumber,
-        IReadOnlyList<TEvent> events,
-        IReadOnlyList<ReadOnlyMemory<byte>> payload,
-        int payloadLength)
+    public void OnCommitted(long entryNumber, IReadOnlyList<TEvent> events, IReadOnlyList<WrittenPayload> written)
     {
     }
 
     /// <inheritdoc/>
     public void OnPublished(IReadOnlyList<TEvent> events)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void OnSkipped()
     {
     }
 }

@@ -1,8 +1,7 @@
 namespace Tansu.Adapters.Replica;
 
 /// <summary>A command from its submission until its reply is released.</summary>
-internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, bool isCatchUp)
-    : TaskCompletionSource<TReply>(TaskCreationOptions.RunContinuationsAsynchronously)
+internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, CommandChain? chain) : Pending<TReply>
 {
     private volatile bool _isAbandoned;
 
@@ -10,19 +9,33 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
 
     public Payload Payload => payload;
 
-    /// <summary>Only waits for the replica to have seen the log's end.</summary>
-    public bool IsCatchUp => isCatchUp;
+    /// <summary>The data object that takes the payload; null while it is to ride inline.</summary>
+    public DataObject? DataObject { get; set; }
 
-    /// <summary>The data object that holds the payload, once it has been uploaded; null while it is to ride inline.</summary>
-    public string? DataObject { get; set; }
+    /// <summary>Where in the data object the payload begins, in bytes.</summary>
+    public int ObjectPosition { get; set; }
 
     /// <summary>The decision's reply, held until the entry is in the store.</summary>
     public TReply? ParkedReply { get; set; }
 
     /// <summary>
-    /// The submitter has given up (its deadline passed). Whatever has not reached the store yet is dropped; what has stays.
+    /// The submitter has given up (its deadline passed), or gave up a command before it in its chain. Whatever has not reached the
+    /// store yet is to be dropped; what has stays.
     /// </summary>
-    public bool IsAbandoned => _isAbandoned;
+    public bool IsAbandoned => _isAbandoned || chain is { IsBroken: true };
 
-    public void Abandon() => _isAbandoned = true;
+    /// <summary>Called when it is left out of an entry: its submitter must not be told anything definite.</summary>
+    public void Drop()
+    {
+        if (!Task.IsCompleted)
+        {
+            Fail(new TimeoutException("A command before it on its connection was given up."));
+        }
+    }
+
+    protected override void OnExpired()
+    {
+        _isAbandoned = true;
+        chain?.Break();
+    }
 }

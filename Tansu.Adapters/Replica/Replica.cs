@@ -7,12 +7,12 @@ namespace Tansu.Adapters.Replica;
 /// <summary>
 /// One broker's copy of one log: runs decide → append → evolve. One loop takes every queued command, threads the state
 /// through <c>decide</c>, writes one entry, and only then publishes the new state and releases the replies. While an
-/// append is in flight the next commands gather.
+/// append is in flight the next commands gather, and what does not fit into an entry is uploaded ahead of it.
 /// </summary>
 /// <remarks>
-/// <para><see cref="SubmitAsync"/> and <see cref="Current"/> may be used from any thread; commands of one thread are decided
-/// in the order they were submitted. Nothing here uses the thread pool by name, so that a simulation can run
-/// many replicas on a scheduler of its own; hence no <c>ConfigureAwait(false)</c>.</para>
+/// <para><see cref="SubmitAsync"/>, <see cref="CatchUpAsync(TimeSpan)"/>, <see cref="Follow"/> and <see cref="Current"/> may be used
+/// from any thread; commands of one thread are decided in the order they were submitted. Nothing here uses the thread pool by name,
+/// so that a simulation can run many replicas on a scheduler of its own; hence no <c>ConfigureAwait(false)</c>.</para>
 /// <para>The loop ends when the replica is stopped, or for good with <see cref="StoreRefusedException"/>: see
 /// <see cref="Completion"/>.</para>
 /// </remarks>
@@ -20,18 +20,17 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     where TState : class
 {
     private readonly IEventLog _log;
-    private readonly IBlobStore _blobs;
     private readonly IDecider<TState, TCommand, TEvent, TReply> _decider;
-    private readonly ICommitObserver<TEvent> _observer;
     private readonly ReplicaOptions _options;
     private readonly EntryCodec<TState, TEvent> _codec;
-    private readonly SnapshotKeeper<TState, TEvent> _snapshots;
+    private readonly LogFold<TState, TCommand, TEvent, TReply> _fold;
+    private readonly DataObjectUploader _uploader;
     private readonly CommandQueue<TCommand, TReply> _queue;
-    private readonly CancellationTokenSource _stopping = new();
+    private readonly Followers _followers;
+    private readonly CancellationTokenSource _stopping;
     private readonly Guid _writerNonce;
-    private volatile Published<TState> _current;
     private long _commitNumber;
-    private long _objectNumber;
+    private bool _isDisposed;
 
     private Replica(
         IEventLog log,
@@ -42,27 +41,31 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         ReplicaOptions options)
     {
         _log = log;
-        _blobs = blobs;
         _decider = decider;
-        _observer = observer;
         _options = options;
+        _stopping = new CancellationTokenSource(Timeout.InfiniteTimeSpan, options.TimeProvider);
         _codec = new EntryCodec<TState, TEvent>(codec, log.Name);
-        _snapshots = new SnapshotKeeper<TState, TEvent>(log, _codec, options);
-        _queue = new CommandQueue<TCommand, TReply>(options);
-        _current = new Published<TState>(decider.Initial, 0, 0);
+        _fold = new LogFold<TState, TCommand, TEvent, TReply>(log, decider, observer, _codec, options);
         Span<byte> nonce = stackalloc byte[16];
         options.Random.NextBytes(nonce);
         _writerNonce = new Guid(nonce);
+        _uploader = new DataObjectUploader(blobs, log.Name, _writerNonce, EarliestObjectMs, options, _stopping.Token);
+        _queue = new CommandQueue<TCommand, TReply>(options, _uploader);
+        _stopping.Token.Register(_queue.Ring);
+        _followers = new Followers(options, _queue.Ring);
     }
 
     /// <summary>The newest state that this replica knows the store to hold.</summary>
-    public Published<TState> Current => _current;
+    public Published<TState> Current => _fold.Current;
 
     /// <summary>
     /// Ends when the replica has stopped; faulted when the store refuses for good (<see cref="StoreRefusedException"/>) or on a
     /// bug. Commands that were waiting then fail with the same exception.
     /// </summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
+
+    /// <summary>Completes when no snapshot is being saved.</summary>
+    internal Task LastSave => _fold.LastSave;
 
     /// <summary>Reads the log (snapshot, then what follows it) and starts the loop.</summary>
     /// <exception cref="StoreRefusedException">The log is damaged, or a newer Tansu wrote it.</exception>
@@ -77,7 +80,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         CancellationToken cancellationToken)
     {
         var replica = new Replica<TState, TCommand, TEvent, TReply>(log, blobs, decider, codec, observer, options);
-        await replica.ReloadAsync(cancellationToken);
+        await replica._fold.OpenAsync(cancellationToken);
         replica.Completion = replica.RunAsync();
         return replica;
     }
@@ -86,82 +89,121 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// <param name="command">What to decide.</param>
     /// <param name="payload">The record batches it brings; its slices must stay valid until the task has completed.</param>
     /// <param name="timeout">After this the task fails; <see cref="Timeout.InfiniteTimeSpan"/> for never.</param>
+    /// <param name="chain">The commands that it must not overtake, if any.</param>
     /// <returns>
     /// The reply, once what it says is in the store. Fails with <see cref="TimeoutException"/> when the outcome is not known in
     /// time: the command may then still take effect, and the payload's memory must never be reused.
     /// </returns>
-    public Task<TReply> SubmitAsync(TCommand command, Payload payload, TimeSpan timeout)
+    public Task<TReply> SubmitAsync(TCommand command, Payload payload, TimeSpan timeout, CommandChain? chain = null)
     {
-        var pending = new PendingCommand<TCommand, TReply>(command, payload, isCatchUp: false);
+        var pending = new PendingCommand<TCommand, TReply>(command, payload, chain);
         _queue.Enqueue(pending);
-        return timeout == Timeout.InfiniteTimeSpan ? pending.Task : WithDeadlineAsync(pending, timeout);
+        pending.SetDeadline(timeout, _options.TimeProvider);
+        return pending.Task;
     }
 
     /// <summary>
     /// Reads what other brokers have appended: afterwards <see cref="Current"/> holds at least everything that was in the log when this
-    /// was called.
+    /// was called. Those who ask at the same time share one read.
     /// </summary>
     /// <exception cref="TimeoutException">The store did not answer in time.</exception>
-    public Task CatchUpAsync(TimeSpan timeout)
-    {
-        var pending = new PendingCommand<TCommand, TReply>(default!, Payload.None, isCatchUp: true);
-        _queue.Enqueue(pending);
-        return WithDeadlineAsync(pending, timeout);
-    }
+    public Task CatchUpAsync(TimeSpan timeout) =>
+        _options.IsShared ? _queue.EnqueueCatchUp(timeout) : Task.CompletedTask;
+
+    /// <summary>
+    /// The same, unless <see cref="Current"/> was all there was within the last <paramref name="maxAge"/>: for answers that may be
+    /// that old.
+    /// </summary>
+    /// <exception cref="TimeoutException">The store did not answer in time.</exception>
+    public Task CatchUpAsync(TimeSpan maxAge, TimeSpan timeout) =>
+        _options.TimeProvider.GetElapsedTime(_fold.ConfirmedAt) <= maxAge ? Task.CompletedTask : CatchUpAsync(timeout);
+
+    /// <summary>
+    /// As long as somebody follows, other brokers' entries are read soon after they were appended. Dispose what is returned to
+    /// stop following.
+    /// </summary>
+    public IDisposable Follow() => _followers.Add();
+
+    /// <summary>A hint that another broker may have appended: whoever follows learns of it at once.</summary>
+    public void Poke() => _followers.Poke();
 
     /// <summary>Takes no more commands, finishes those it has, and ends the loop; after <paramref name="grace"/> without finishing them.</summary>
     public async Task StopAsync(TimeSpan grace)
     {
         _queue.Close();
-        _stopping.CancelAfter(grace);
-        await Completion.ContinueWith(
-            static _ => { },
-            CancellationToken.None,
-            TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Current);
-        await _snapshots.LastSave;
+        if (!Completion.IsCompleted)
+        {
+            _stopping.CancelAfter(grace);
+        }
+
+        await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await _fold.LastSave;
     }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (_isDisposed)
+        {
+            return;
+        }
+
+        _isDisposed = true;
         await StopAsync(TimeSpan.Zero);
         _stopping.Dispose();
     }
 
-    private async Task<TReply> WithDeadlineAsync(PendingCommand<TCommand, TReply> pending, TimeSpan timeout)
-    {
-        try
-        {
-            return await pending.Task.WaitAsync(timeout, _options.TimeProvider);
-        }
-        catch (TimeoutException)
-        {
-            pending.Abandon();
-            throw;
-        }
-    }
+    private long EarliestObjectMs() => Math.Max(Current.TimeMs, _decider.ObjectsSinceMs(Current.State));
 
     private async Task RunAsync()
     {
         // The opener goes on at once; the loop runs wherever its scheduler is.
         await Task.Yield();
-        var lastCommit = _options.TimeProvider.GetTimestamp() - _options.TimeProvider.TimestampFrequency;
         Round<TState, TCommand, TEvent, TReply>? round = null;
+        List<Pending<bool>>? catchUps = null;
+        var clock = _options.TimeProvider;
+        long? lastCommit = null;
         try
         {
-            while (await _queue.WaitForCommandsAsync(_stopping.Token))
+            while (true)
             {
-                var rest = _options.CommitInterval - _options.TimeProvider.GetElapsedTime(lastCommit);
-                if (rest > TimeSpan.Zero)
+                // First of all, so that closing and cancelling, which ring, are not missed.
+                _queue.Hush();
+                if (_queue.IsDrained)
                 {
-                    await Task.Delay(rest, _options.TimeProvider, _stopping.Token);
+                    return;
                 }
 
-                lastCommit = _options.TimeProvider.GetTimestamp();
-                round = new Round<TState, TCommand, TEvent, TReply>(_decider, _queue.Take());
-                await UploadLargePayloadsAsync(round);
-                await CommitAsync(round);
+                _stopping.Token.ThrowIfCancellationRequested();
+                catchUps = _queue.TakeCatchUps();
+                if (catchUps is not null)
+                {
+                    await _fold.CatchUpAsync(_stopping.Token);
+                    catchUps.ForEach(static caughtUp => caughtUp.Succeed(true));
+                    catchUps = null;
+                }
+
+                var rest = lastCommit is { } last ? _options.CommitInterval - clock.GetElapsedTime(last) : TimeSpan.Zero;
+                if (rest <= TimeSpan.Zero && _queue.Take() is { Count: > 0 } commands)
+                {
+                    lastCommit = clock.GetTimestamp();
+                    round = new Round<TState, TCommand, TEvent, TReply>(_decider, commands);
+                    await CommitAsync(round);
+                    round = null;
+                    continue;
+                }
+
+                // An append tells as much as a poll, so whoever is about to commit need not poll.
+                var hasCommands = _queue.HasCommands;
+                var poll = hasCommands ? Timeout.InfiniteTimeSpan : _followers.UntilPoll(_fold.ConfirmedAt);
+                if (poll == TimeSpan.Zero)
+                {
+                    await PollAsync();
+                    continue;
+                }
+
+                var wait = hasCommands && rest > TimeSpan.Zero ? rest : poll;
+                await _queue.WaitForBell(wait);
             }
         }
         catch (Exception failure)
@@ -170,6 +212,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
             var stopped = failure is OperationCanceledException && _stopping.IsCancellationRequested;
             var reason = stopped ? new TimeoutException($"The broker stopped before the outcome in log {_log.Name} was known.") : failure;
             round?.Fail(reason);
+            catchUps?.ForEach(caughtUp => caughtUp.Fail(reason));
             _queue.Fail(reason);
             if (!stopped)
             {
@@ -178,33 +221,17 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         }
     }
 
-    /// <summary>A payload that no entry can carry inline goes into a data object of its own before it is decided.</summary>
-    private async Task UploadLargePayloadsAsync(Round<TState, TCommand, TEvent, TReply> round)
+    private async Task PollAsync()
     {
-        foreach (var pending in round.Commands)
+        try
         {
-            if (pending.Payload.Length <= _options.InlinePayloadBytes)
-            {
-                continue;
-            }
-
-            var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
-            var name = $"data/{_log.Name}/{nowMs:D13}-{_writerNonce:N}-{++_objectNumber}";
-            var backoff = new Backoff(_options);
-            while (!pending.IsAbandoned)
-            {
-                try
-                {
-                    await _blobs.PutAsync(name, Sequences.Of(pending.Payload.Slices), _stopping.Token);
-                    pending.DataObject = name;
-                    break;
-                }
-                catch (StoreUnavailableException unavailable)
-                {
-                    Notice($"cannot upload {name}: {unavailable.Message}; trying again");
-                    await backoff.WaitAsync(_stopping.Token);
-                }
-            }
+            _followers.Polled(await _fold.ReadOnceAsync(_stopping.Token) > 0);
+        }
+        catch (StoreUnavailableException unavailable)
+        {
+            _options.OnNotice?.Invoke($"cannot read log {_log.Name}: {unavailable.Message}; trying again");
+            _fold.Confirm(_options.TimeProvider.GetTimestamp());
+            _followers.Polled(foundSomething: false);
         }
     }
 
@@ -212,15 +239,22 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     private async Task CommitAsync(Round<TState, TCommand, TEvent, TReply> round)
     {
         var backoff = new Backoff(_options);
+        foreach (var content in round.DataObjects)
+        {
+            // It has ended; this only tells of a store that refuses for good.
+            await content.Upload;
+        }
+
         while (true)
         {
-            var known = _current;
+            var known = Current;
+            await RenewObjectsAsync(round, known);
             var nowMs = Math.Max(_options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds(), known.TimeMs);
             round.Decide(known.State, known.EntryNumber + 1, nowMs);
             if (round.Events.Count == 0)
             {
                 // A refusal is true only at the log's end: look once more before saying it.
-                if (await CatchUpAsync(_stopping.Token))
+                if (_options.IsShared && await _fold.CatchUpAsync(_stopping.Token))
                 {
                     continue;
                 }
@@ -231,129 +265,101 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
 
             var commitId = new CommitId(_writerNonce, ++_commitNumber);
             var head = _codec.EncodeEntry(commitId, nowMs, round.Events);
-            if (await AppendAsync(known.EntryNumber + 1, commitId, head, round.PayloadSequence()))
+            switch (await AppendAsync(known.EntryNumber + 1, commitId, head, round.PayloadSequence()))
             {
-                Publish(round, known.EntryNumber + 1, nowMs, head.Length);
-                return;
+                case Attempt.Ours:
+                    var published = new Published<TState>(round.State, known.EntryNumber + 1, nowMs);
+                    _fold.Publish(published, round.Events, round.Written(), head.Length, isOwn: true);
+                    _followers.Polled(foundSomething: true);
+                    round.Release();
+                    return;
+                case Attempt.Undecidable:
+                    round.Fail(new TimeoutException($"The outcome of entry {known.EntryNumber + 1} of log {_log.Name} can no longer be known."));
+                    return;
+                default:
+                    await backoff.WaitAsync(_stopping.Token);
+                    break;
             }
-
-            await CatchUpAsync(_stopping.Token);
-            await backoff.WaitAsync(_stopping.Token);
         }
     }
 
     /// <summary>
-    /// Appends until it is known whether the entry is ours. Every acknowledged write is safe because this returns true
-    /// only after the store has confirmed the entry, or was read back with our own commit id.
+    /// Objects that the collector may have deleted by now are uploaded again. No clock is trusted: the collector commits how far it goes
+    /// before it deletes, so an attempt based on a state that does not say so yet is a conflict.
     /// </summary>
-    private async Task<bool> AppendAsync(long number, CommitId commitId, ReadOnlyMemory<byte> head, ReadOnlySequence<byte> payload)
+    private async Task RenewObjectsAsync(Round<TState, TCommand, TEvent, TReply> round, Published<TState> known)
+    {
+        foreach (var content in round.DataObjects)
+        {
+            if (content.NamedAtMs < _decider.ObjectsSinceMs(known.State))
+            {
+                _uploader.Start(content);
+                await content.Upload;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Appends until it is known whether the entry is ours. Every acknowledged write is safe because this says so
+    /// only after the store has confirmed the entry, or it was read back with our own commit id.
+    /// </summary>
+    private async Task<Attempt> AppendAsync(long number, CommitId commitId, ReadOnlyMemory<byte> head, ReadOnlySequence<byte> payload)
     {
         var backoff = new Backoff(_options);
+        var isInDoubt = false;
         while (true)
         {
             try
             {
+                var begun = _options.TimeProvider.GetTimestamp();
                 var outcome = await _log.TryAppendAsync(number, new ReadOnlySequence<byte>(head), payload, _stopping.Token);
                 if (outcome == AppendOutcome.Appended)
                 {
-                    return true;
+                    _fold.Confirm(begun);
+                    return Attempt.Ours;
                 }
 
                 // A conflict may be our own earlier try that landed late, so both outcomes ask whose the entry is.
-                var heads = await _log.ReadHeadsAsync(number - 1, 1, _stopping.Token);
+                isInDoubt |= outcome == AppendOutcome.Unknown;
+                var heads = await _log.ReadHeadsAsync(number - 1, _options.SnapshotEveryEntries, _stopping.Token);
                 if (heads.Count > 0)
                 {
-                    return _codec.DecodeEntry(heads[0]).CommitId == commitId;
+                    if (_codec.DecodeEntry(heads[0]).CommitId == commitId)
+                    {
+                        return Attempt.Ours;
+                    }
+
+                    _fold.Apply(heads);
+                    return Attempt.Theirs;
                 }
 
-                Notice($"the outcome of entry {number} of log {_log.Name} is unknown; trying the same entry again");
+                _options.OnNotice?.Invoke($"the outcome of entry {number} of log {_log.Name} is unknown; trying the same entry again");
+            }
+            catch (EntryMissingException)
+            {
+                // Created and trimmed since. If one of our tries may have been it, nobody can tell any more.
+                await _fold.CatchUpAsync(_stopping.Token);
+                return isInDoubt ? Attempt.Undecidable : Attempt.Theirs;
             }
             catch (StoreUnavailableException unavailable)
             {
-                Notice($"cannot append entry {number} to log {_log.Name}: {unavailable.Message}; trying again");
+                _options.OnNotice?.Invoke($"cannot append entry {number} to log {_log.Name}: {unavailable.Message}; trying again");
             }
 
             await backoff.WaitAsync(_stopping.Token);
         }
     }
 
-    private void Publish(Round<TState, TCommand, TEvent, TReply> round, long number, long nowMs, int headLength)
+    /// <summary>What became of an attempt to append.</summary>
+    private enum Attempt
     {
-        _observer.OnCommitted(number, round.Events, round.PayloadSlices, round.PayloadLength);
-        _current = new Published<TState>(round.State, number, nowMs);
-        _observer.OnPublished(round.Events);
-        round.Release();
-        _snapshots.Consider(_current, headLength);
+        /// <summary>The entry is ours and durable.</summary>
+        Ours,
+
+        /// <summary>The entry is another's, and has been applied.</summary>
+        Theirs,
+
+        /// <summary>The entry is no longer there, and may have been ours.</summary>
+        Undecidable,
     }
-
-    /// <summary>Evolves over entries that others appended. True if there were any.</summary>
-    private async Task<bool> CatchUpAsync(CancellationToken cancellationToken)
-    {
-        var advanced = false;
-        var backoff = new Backoff(_options);
-        while (true)
-        {
-            try
-            {
-                var heads = await _log.ReadHeadsAsync(_current.EntryNumber, _options.SnapshotEveryEntries, cancellationToken);
-                if (heads.Count == 0)
-                {
-                    return advanced;
-                }
-
-                advanced = true;
-                foreach (var head in heads)
-                {
-                    Apply(head);
-                }
-            }
-            catch (EntryMissingException)
-            {
-                await ReloadAsync(cancellationToken);
-                return true;
-            }
-            catch (StoreUnavailableException unavailable)
-            {
-                Notice($"cannot read log {_log.Name}: {unavailable.Message}; trying again");
-                await backoff.WaitAsync(cancellationToken);
-            }
-        }
-    }
-
-    private void Apply(EntryHead head)
-    {
-        var entry = _codec.DecodeEntry(head);
-        var context = new EntryContext(head.Number, entry.TimeMs);
-        var state = _current.State;
-        foreach (var happened in entry.Events)
-        {
-            state = _decider.Evolve(state, happened, context);
-        }
-
-        _observer.OnCommitted(head.Number, entry.Events, [], 0);
-        _current = new Published<TState>(state, head.Number, entry.TimeMs);
-        _observer.OnPublished(entry.Events);
-        _snapshots.Consider(_current, head.Head.Length);
-    }
-
-    /// <summary>Takes the newest usable snapshot (or the beginning) and reads what follows.</summary>
-    private async Task ReloadAsync(CancellationToken cancellationToken)
-    {
-        _current = await _snapshots.LoadAsync(cancellationToken) ?? new Published<TState>(_decider.Initial, 0, 0);
-        while (true)
-        {
-            var heads = await _log.ReadHeadsAsync(_current.EntryNumber, _options.SnapshotEveryEntries, cancellationToken);
-            if (heads.Count == 0)
-            {
-                return;
-            }
-
-            foreach (var head in heads)
-            {
-                Apply(head);
-            }
-        }
-    }
-
-    private void Notice(string text) => _options.OnNotice?.Invoke(text);
 }

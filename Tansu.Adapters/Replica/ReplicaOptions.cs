@@ -9,6 +9,23 @@ public sealed record ReplicaOptions
     /// <summary>The most bytes of record batches that ride inline in one entry.</summary>
     public int InlinePayloadBytes { get; init; } = 8 * 1024 * 1024;
 
+    /// <summary>
+    /// Batches that do not fit inline are gathered into data objects of about this many bytes, uploaded side by side and ahead of
+    /// the commits. 0: they wait for the next entry, and only a payload too large for any entry becomes an object.
+    /// </summary>
+    public int DataObjectBytes { get; init; }
+
+    /// <summary>
+    /// Whether other brokers may append to the log. If not, nothing is ever read after the start, and the polls below do not matter.
+    /// </summary>
+    public bool IsShared { get; init; } = true;
+
+    /// <summary>While something waits for other brokers' entries, the log's end is read this often at first …</summary>
+    public TimeSpan FirstPoll { get; init; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>… and ever more rarely up to this, as long as nothing comes.</summary>
+    public TimeSpan MaxPoll { get; init; } = TimeSpan.FromMilliseconds(500);
+
     /// <summary>The most commands that one entry answers.</summary>
     public int MaxCommandsPerEntry { get; init; } = 4096;
 
@@ -23,6 +40,9 @@ public sealed record ReplicaOptions
     /// state costs no more than a constant factor of the events themselves.
     /// </summary>
     public double SnapshotLeastShareOfState { get; init; } = 0.25;
+
+    /// <summary>Whether entries below the snapshot before the last, whose payload nothing refers to, may be deleted.</summary>
+    public bool Trims { get; init; } = true;
 
     /// <summary>The first wait after a failure of the store or a conflict; doubled up to <see cref="MaxBackoff"/>, with jitter.</summary>
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(5);

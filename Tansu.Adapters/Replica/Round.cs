@@ -17,11 +17,11 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     /// <summary>The events of the last decision, in order.</summary>
     public List<TEvent> Events => _events;
 
-    /// <summary>The inline payload of the last decision.</summary>
-    public List<ReadOnlyMemory<byte>> PayloadSlices => _payload;
-
-    /// <summary>Its length, in bytes.</summary>
+    /// <summary>The length of the last decision's inline payload, in bytes.</summary>
     public int PayloadLength { get; private set; }
+
+    /// <summary>The data objects that the commands' payloads were put into.</summary>
+    public List<DataObject> DataObjects { get; } = Distinct(commands);
 
     /// <summary>The state after those events.</summary>
     public TState State { get; private set; } = decider.Initial;
@@ -36,8 +36,10 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
         var here = new EntryContext(entryNumber, nowMs);
         foreach (var pending in commands)
         {
-            if (pending.IsCatchUp || IsDropped(pending))
+            // Its submitter is told that the outcome is unknown; an upload that was cut short must not be referred to.
+            if (pending.IsAbandoned)
             {
+                pending.Drop();
                 continue;
             }
 
@@ -45,7 +47,7 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
             var decision = decider.Decide(
                 State,
                 pending.Command,
-                new DecideContext(nowMs, pending.DataObject, isInline ? PayloadLength : 0));
+                new DecideContext(nowMs, pending.DataObject?.Name, isInline ? PayloadLength : pending.ObjectPosition));
             pending.ParkedReply = decision.Reply;
             if (decision.Events.Length == 0)
             {
@@ -68,12 +70,29 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
 
     public ReadOnlySequence<byte> PayloadSequence() => Sequences.Of(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_payload));
 
+    /// <summary>The record batches that the entry brings.</summary>
+    public List<WrittenPayload> Written()
+    {
+        var written = new List<WrittenPayload>(DataObjects.Count + 1);
+        if (PayloadLength > 0)
+        {
+            written.Add(new WrittenPayload(null, _payload, PayloadLength));
+        }
+
+        foreach (var content in DataObjects)
+        {
+            written.Add(new WrittenPayload(content.Name, content.Slices, content.Length));
+        }
+
+        return written;
+    }
+
     /// <summary>What the parked replies say is in the store: let them go.</summary>
     public void Release()
     {
         foreach (var pending in commands)
         {
-            pending.TrySetResult(pending.ParkedReply!);
+            pending.Succeed(pending.ParkedReply!);
         }
     }
 
@@ -81,10 +100,22 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     {
         foreach (var pending in commands)
         {
-            pending.TrySetException(reason);
+            pending.Fail(reason);
         }
     }
 
-    // Its submitter was told that the outcome is unknown; an upload that was cut short must not be referred to.
-    private static bool IsDropped(PendingCommand<TCommand, TReply> pending) => pending.IsAbandoned;
+    private static List<DataObject> Distinct(List<PendingCommand<TCommand, TReply>> commands)
+    {
+        var distinct = new List<DataObject>();
+        foreach (var pending in commands)
+        {
+            // Commands of one object stand together.
+            if (pending.DataObject is { } content && (distinct.Count == 0 || distinct[^1] != content))
+            {
+                distinct.Add(content);
+            }
+        }
+
+        return distinct;
+    }
 }

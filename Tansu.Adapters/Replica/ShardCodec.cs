@@ -17,6 +17,7 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
         TopicRemoved = 3,
         ProducersExpired = 4,
         RemovedTopicForgotten = 5,
+        ObjectsCollected = 6,
     }
 
     /// <inheritdoc/>
@@ -49,6 +50,9 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
             case ShardEvent.RemovedTopicForgotten forgotten:
                 EventFrame.Write(writer, (sbyte)EventType.RemovedTopicForgotten, new RemovedTopicForgottenEvent { TopicId = forgotten.topicId.Value });
                 break;
+            case ShardEvent.ObjectsCollected collected:
+                EventFrame.Write(writer, (sbyte)EventType.ObjectsCollected, new ObjectsCollectedEvent { BeforeMs = collected.beforeMs });
+                break;
             default:
                 throw new InvalidOperationException($"no stored form for event {value.Tag}");
         }
@@ -71,6 +75,8 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
                 return ShardEvent.NewProducersExpired(Key(expired.TopicId, expired.Partition), expired.ProducerIds);
             case EventType.RemovedTopicForgotten:
                 return ShardEvent.NewRemovedTopicForgotten(TopicId.NewTopicId(EventFrame.Read<RemovedTopicForgottenEvent>(ref reader).TopicId));
+            case EventType.ObjectsCollected:
+                return ShardEvent.NewObjectsCollected(EventFrame.Read<ObjectsCollectedEvent>(ref reader).BeforeMs);
             case var unknown:
                 throw new KafkaFormatException($"it holds an event of unknown type {(sbyte)unknown}");
         }

@@ -25,7 +25,13 @@ internal static class ShardStateCodec
         }
 
         removed.Sort(static (left, right) => left.TopicId.CompareTo(right.TopicId));
-        return new ShardSnapshot { DataObjects = objects.Names(), Partitions = [.. partitions], RemovedTopics = [.. removed] };
+        return new ShardSnapshot
+        {
+            DataObjects = objects.Names(),
+            Partitions = [.. partitions],
+            RemovedTopics = [.. removed],
+            ObjectsCollectedBeforeMs = state.ObjectsCollectedBeforeMs,
+        };
     }
 
     public static ShardState FromStored(ShardSnapshot stored)
@@ -42,7 +48,7 @@ internal static class ShardStateCodec
             removed.Add(TopicId.NewTopicId(topic.TopicId), topic.RemovedAtMs);
         }
 
-        return new ShardState(partitions.ToImmutable(), removed.ToImmutable());
+        return new ShardState(partitions.ToImmutable(), removed.ToImmutable(), stored.ObjectsCollectedBeforeMs);
     }
 
     private static List<KeyValuePair<TopicPartition, Partition>> Ordered(ImmutableDictionary<TopicPartition, Partition> partitions)

@@ -5,30 +5,50 @@ using Tansu.Codec;
 namespace Tansu.Adapters.Replica;
 
 /// <summary>
-/// Saves a log's state now and then, and finds the newest that can be used. A snapshot is a cache: losing one costs a longer
-/// start and nothing else.
+/// Saves a log's state now and then, finds the newest that can be used, and trims what snapshots have made superfluous. A
+/// snapshot is a cache: losing one costs a longer start and nothing else.
 /// </summary>
-internal sealed class SnapshotKeeper<TState, TEvent>(IEventLog log, EntryCodec<TState, TEvent> codec, ReplicaOptions options)
+/// <param name="log">The log.</param>
+/// <param name="codec">Writes and reads snapshots.</param>
+/// <param name="oldestEntry">The oldest entry whose payload a state refers to.</param>
+/// <param name="options">When a snapshot is due.</param>
+internal sealed class SnapshotKeeper<TState, TEvent>(
+    IEventLog log,
+    EntryCodec<TState, TEvent> codec,
+    Func<TState, long> oldestEntry,
+    ReplicaOptions options)
 {
+    /// <summary>The entry of the newest snapshot that was saved or loaded.</summary>
     private long _savedEntryNumber;
     private long _savedBytes;
+
+    /// <summary>Entries and bytes of events since a snapshot was last due.</summary>
+    private long _entries;
     private long _eventBytes;
 
     /// <summary>Completes when no save is under way. Never fails.</summary>
     public Task LastSave { get; private set; } = Task.CompletedTask;
 
-    /// <summary>Counts an entry, and starts saving if enough has been written since the last snapshot.</summary>
-    public void Consider(Published<TState> published, int headBytes)
+    /// <summary>
+    /// Counts an entry, and starts saving if enough has been written since the last snapshot. All brokers count alike, and the one
+    /// that wrote the entry saves: many brokers write no more snapshots than one.
+    /// </summary>
+    public void Consider(Published<TState> published, int headBytes, bool isOwn)
     {
+        _entries++;
         _eventBytes += headBytes;
-        var entries = published.EntryNumber - _savedEntryNumber;
-        var isDue = entries >= options.SnapshotEveryEntries || _eventBytes >= options.SnapshotEveryEventBytes;
+        var isDue = _entries >= options.SnapshotEveryEntries || _eventBytes >= options.SnapshotEveryEventBytes;
         if (!isDue || _eventBytes < _savedBytes * options.SnapshotLeastShareOfState || !LastSave.IsCompleted)
         {
             return;
         }
 
-        LastSave = SaveAsync(published);
+        _entries = 0;
+        _eventBytes = 0;
+        if (isOwn)
+        {
+            LastSave = SaveAsync(published);
+        }
     }
 
     public async Task<Published<TState>?> LoadAsync(CancellationToken cancellationToken)
@@ -41,7 +61,10 @@ internal sealed class SnapshotKeeper<TState, TEvent>(IEventLog log, EntryCodec<T
                 var published = codec.DecodeSnapshot(snapshot.Content);
                 if (published.EntryNumber == snapshot.Number)
                 {
-                    Remember(snapshot.Number, snapshot.Content.Length);
+                    _savedEntryNumber = snapshot.Number;
+                    _savedBytes = snapshot.Content.Length;
+                    _entries = 0;
+                    _eventBytes = 0;
                     return published;
                 }
             }
@@ -64,18 +87,19 @@ internal sealed class SnapshotKeeper<TState, TEvent>(IEventLog log, EntryCodec<T
         {
             var content = codec.EncodeSnapshot(published);
             await log.SaveSnapshotAsync(published.EntryNumber, new ReadOnlySequence<byte>(content), CancellationToken.None);
-            Remember(published.EntryNumber, content.Length);
+            var previous = _savedEntryNumber;
+            _savedEntryNumber = published.EntryNumber;
+            _savedBytes = content.Length;
+
+            // What follows the snapshot before the last stays: a broker may be starting from it, or find the newest damaged.
+            if (options.Trims && previous > 0)
+            {
+                await log.TrimAsync(Math.Min(previous + 1, oldestEntry(published.State)), CancellationToken.None);
+            }
         }
         catch (Exception failure) when (failure is StoreUnavailableException or StoreRefusedException or ObjectDisposedException)
         {
             options.OnNotice?.Invoke($"cannot save snapshot {published.EntryNumber} of log {log.Name}: {failure.Message}");
         }
-    }
-
-    private void Remember(long entryNumber, int bytes)
-    {
-        _savedEntryNumber = entryNumber;
-        _savedBytes = bytes;
-        _eventBytes = 0;
     }
 }

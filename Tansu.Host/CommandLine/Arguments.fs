@@ -2,6 +2,16 @@ namespace Tansu.Host.CommandLine
 
 open Argu
 
+/// The limits of `tansu verify-store`.
+module internal Verification =
+    /// How many races are run unless said otherwise.
+    [<Literal>]
+    let DefaultRounds = 100
+
+    /// The most races that may be asked for.
+    [<Literal>]
+    let MaxRounds = 1_000_000
+
 /// The flags of `tansu broker`, for Argu: it splits them and writes the help; values are read by `Configuration`,
 /// so that a flag and a variable are refused in the same words.
 type internal BrokerArgument =
@@ -11,6 +21,7 @@ type internal BrokerArgument =
     | Storage_Engine of url: string
     | Shards of count: string
     | Commit_Interval of milliseconds: string
+    | Node_Lease_Ms of milliseconds: string
     | Cache_Bytes of bytes: string
     | Max_Request_Bytes of bytes: string
     | Connection_Idle_Ms of milliseconds: string
@@ -27,6 +38,7 @@ type internal BrokerArgument =
         | Storage_Engine _ -> Setting.storageEngine
         | Shards _ -> Setting.shards
         | Commit_Interval _ -> Setting.commitInterval
+        | Node_Lease_Ms _ -> Setting.nodeLeaseMs
         | Cache_Bytes _ -> Setting.cacheBytes
         | Max_Request_Bytes _ -> Setting.maxRequestBytes
         | Connection_Idle_Ms _ -> Setting.connectionIdleMs
@@ -43,6 +55,7 @@ type internal BrokerArgument =
         | Storage_Engine value
         | Shards value
         | Commit_Interval value
+        | Node_Lease_Ms value
         | Cache_Bytes value
         | Max_Request_Bytes value
         | Connection_Idle_Ms value
@@ -55,13 +68,28 @@ type internal BrokerArgument =
             let setting = BrokerArgument.SettingOf argument
             $"{setting.Purpose} [environment: {setting.Variable}; default: {setting.Default}]"
 
+/// The flags of `tansu verify-store`, for Argu.
+type internal VerifyArgument =
+    | Storage_Engine of url: string
+    | Rounds of count: string
+
+    interface IArgParserTemplate with
+        member argument.Usage =
+            match argument with
+            | Storage_Engine _ ->
+                $"The store to check. [environment: {Setting.storageEngine.Variable}; default: {Setting.storageEngine.Default}]"
+            | Rounds _ -> $"How many races to run. [default: {Verification.DefaultRounds}]"
+
 /// The commands of `tansu`, for Argu.
 type internal TansuArgument =
     | [<CliPrefix(CliPrefix.None)>] Broker of ParseResults<BrokerArgument>
+    | [<CliPrefix(CliPrefix.None); CustomCommandLine("verify-store")>] Verify_Store of ParseResults<VerifyArgument>
     | Version
 
     interface IArgParserTemplate with
         member argument.Usage =
             match argument with
             | Broker _ -> "Run a broker. Without any command, `tansu` does the same."
+            | Verify_Store _ ->
+                "Check that a store keeps what Tansu relies on: of several writers of one object exactly one wins."
             | Version -> "Print the version."

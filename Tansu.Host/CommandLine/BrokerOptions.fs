@@ -38,6 +38,8 @@ type BrokerOptions = {
     Shards: int
     /// The least time between two commits of one log; negative for the store's own default.
     CommitIntervalMs: int
+    /// How long a node is taken for live after its last sign of life.
+    NodeLeaseMs: int
     /// How many bytes of records are kept for readers.
     CacheBytes: int64
     /// The largest request accepted.

@@ -10,10 +10,15 @@ open Argu
 type Command =
     /// Run a broker. The variables are those of `.env` that the environment does not set itself.
     | RunBroker of options: BrokerOptions * dotEnv: IReadOnlyDictionary<string, string>
+    /// Check a store by so many races. The variables as above.
+    | VerifyStore of storageEngine: string * rounds: int * dotEnv: IReadOnlyDictionary<string, string>
     /// Print to standard output and end with 0.
     | Print of text: string
     /// Print to standard error and end with the exit code: 2 for wrong usage, 1 for a value that is not allowed.
     | Refuse of text: string * exitCode: int
+
+/// What was asked for, before values are read: flags by name, and for a check how many rounds.
+type internal Asked = { Flags: Map<string, string>; Rounds: string option }
 
 /// The `tansu` command line.
 [<AbstractClass; Sealed>]
@@ -49,7 +54,7 @@ type CommandLine private () =
 
     // Argu is slow to start: a launch without arguments must not touch it, so it stays out of the other methods.
     [<MethodImpl(MethodImplOptions.NoInlining)>]
-    static let parseFlags (version: string) (arguments: string array) : Choice<Map<string, string>, Command> =
+    static let parseFlags (version: string) (arguments: string array) : Choice<Asked, Command> =
         try
             let results = (parser ()).ParseCommandLine(normalized arguments)
 
@@ -61,27 +66,41 @@ type CommandLine private () =
                     flags.GetAllResults()
                     |> Seq.map (fun flag -> (BrokerArgument.SettingOf flag).Flag, BrokerArgument.ValueOf flag)
                     |> Map.ofSeq
-                    |> Choice1Of2
+                    |> fun flags -> Choice1Of2 { Flags = flags; Rounds = None }
+                | Some(Verify_Store flags) ->
+                    let rounds =
+                        flags.TryGetResult VerifyArgument.Rounds
+                        |> Option.defaultValue $"{Verification.DefaultRounds}"
+
+                    let engine =
+                        flags.TryGetResult VerifyArgument.Storage_Engine
+                        |> Option.map (fun url -> Setting.storageEngine.Flag, url)
+
+                    Choice1Of2 { Flags = Map.ofList (Option.toList engine); Rounds = Some rounds }
                 | Some TansuArgument.Version
-                | None -> Choice1Of2 Map.empty
+                | None -> Choice1Of2 { Flags = Map.empty; Rounds = None }
         with :? ArguParseException as refusal ->
             if refusal.ErrorCode = ErrorCode.HelpText then
                 Choice2Of2(Print refusal.Message)
             else
                 Choice2Of2(Refuse($"tansu: {firstLine refusal.Message} Try 'tansu broker --help'.", 2))
 
-    static let settle (variable: string -> string option) (dotEnv: Map<string, string>) (flags: Map<string, string>) =
+    static let settle (variable: string -> string option) (dotEnv: Map<string, string>) (asked: Asked) =
         // The real environment wins over the file; an empty variable counts as not set.
         let merged name =
             match variable name with
             | Some value when value <> "" -> Some value
             | _ -> dotEnv |> Map.tryFind name |> Option.filter (fun value -> value <> "")
 
-        match Configuration.broker { Flag = flags.TryFind; Variable = merged } with
+        match Configuration.broker { Flag = asked.Flags.TryFind; Variable = merged } with
         | Error line -> Refuse($"tansu: {line}", 1)
         | Ok options ->
             let missing = dotEnv |> Map.filter (fun name _ -> (variable name).IsNone)
-            RunBroker(options, missing)
+
+            match asked.Rounds |> Option.map (Value.wholeNumber 1 Verification.MaxRounds) with
+            | None -> RunBroker(options, missing)
+            | Some(Ok rounds) -> VerifyStore(options.StorageEngine, rounds, missing)
+            | Some(Error allowed) -> Refuse($"tansu: --rounds: allowed is {allowed}", 1)
 
     /// Reads a command line. `variable` is the process's environment (null if not set), `dotEnvText` the text of the
     /// `.env` file (null if there is none).
@@ -92,7 +111,7 @@ type CommandLine private () =
 
         let flags =
             if arguments.Length = 0 then
-                Choice1Of2 Map.empty
+                Choice1Of2 { Flags = Map.empty; Rounds = None }
             elif arguments.Length > maxArguments then
                 Choice2Of2(Refuse($"tansu: more than {maxArguments} arguments", 2))
             else

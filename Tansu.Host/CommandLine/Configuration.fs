@@ -43,7 +43,7 @@ module internal Configuration =
                     refused $"it becomes '{withoutPassword expanded}', expected {allowed}"
                 | Error allowed -> refused $"expected {allowed}"
 
-    /// Thrown and caught in this file only: twelve settings in a row read better than twelve nested binds.
+    /// Thrown and caught in this file only: many settings in a row read better than as many nested binds.
     exception private Refused of line: string
 
     /// The options, or one line that names the flag or variable, its value, and what is allowed.
@@ -68,6 +68,7 @@ module internal Configuration =
                 StorageEngine = read Setting.storageEngine Value.storageEngine "file://./tansu-data"
                 Shards = read Setting.shards (Value.wholeNumber 1 1024) 1
                 CommitIntervalMs = read Setting.commitInterval (Value.wholeNumber 0 60000) -1
+                NodeLeaseMs = read Setting.nodeLeaseMs (Value.wholeNumber 1000 3600000) 30000
                 CacheBytes = read Setting.cacheBytes (bytes 0L 1099511627776L) 67108864L
                 MaxRequestBytes = read Setting.maxRequestBytes (bytes 1024L 1073741824L) 104857600L |> int
                 ConnectionIdleMs = read Setting.connectionIdleMs (Value.wholeNumber 1000 604800000) 600000

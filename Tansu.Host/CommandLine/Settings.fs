@@ -51,7 +51,7 @@ module Setting =
             "--storage-engine"
             "STORAGE_ENGINE"
             "file://./tansu-data"
-            "Where everything is kept: file:///dir, file://./dir or memory://."
+            "Where everything is kept: file:///dir, file://./dir, s3://bucket/prefix, postgres://user@host/database or memory://."
 
     let shards =
         setting "--shards" "SHARDS" "1" "How many shard logs a new cluster gets; one that exists keeps its own."
@@ -60,8 +60,15 @@ module Setting =
         setting
             "--commit-interval"
             "COMMIT_INTERVAL"
-            "the store's own: 0 for file and memory"
+            "the store's own: 0 for file, memory and postgres, 50 for s3"
             "The least time between two commits of one log, in milliseconds: latency against requests to the store."
+
+    let nodeLeaseMs =
+        setting
+            "--node-lease-ms"
+            "NODE_LEASE_MS"
+            "30000"
+            "A broker that gives no sign of life for this many milliseconds is no longer named to clients; the same on all brokers."
 
     let cacheBytes =
         setting "--cache-bytes" "CACHE_BYTES" "64MiB" "How much record data is kept in memory for readers."
@@ -100,6 +107,7 @@ module Setting =
         storageEngine
         shards
         commitInterval
+        nodeLeaseMs
         cacheBytes
         maxRequestBytes
         connectionIdleMs
@@ -143,14 +151,25 @@ module internal Value =
             text.StartsWith("file://", StringComparison.Ordinal)
             && text.Length > "file://".Length
 
+        let isPostgres =
+            text.StartsWith("postgres://", StringComparison.Ordinal)
+            || text.StartsWith("postgresql://", StringComparison.Ordinal)
+
+        let isS3 =
+            text.StartsWith("s3://", StringComparison.Ordinal)
+            && text.Length > "s3://".Length
+
         if
             isFile
+            || isPostgres
+            || isS3
             || text = "memory://"
             || text.StartsWith("memory://", StringComparison.Ordinal)
         then
             Ok text
         else
-            Error "file:///directory, file://./directory or memory://"
+            Error
+                "file:///directory, file://./directory, s3://bucket/prefix, postgres://user@host/database or memory://"
 
     let wholeNumber (lowest: int) (highest: int) (text: string) : Result<int, string> =
         match Int32.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture) with

@@ -12,6 +12,11 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 {
     private const sbyte ReadCommitted = 1;
 
+    /// <summary>
+    /// The store did not say in time what other brokers appended: an offset beyond the end that is known here may be a good one.
+    /// </summary>
+    public bool IsEndUnknown { get; set; }
+
     /// <summary>Looks the topics up in the newest catalog. False if one is not there.</summary>
     public bool FindTopics()
     {
@@ -48,6 +53,38 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
 
         return readable >= request.MinBytes;
+    }
+
+    /// <summary>The shards of partitions that are asked for beyond the end that this broker knows: they may have grown elsewhere.</summary>
+    public List<ClusterShard> ShardsBehind()
+    {
+        var behind = new List<ClusterShard>();
+        foreach (var partition in scope.Partitions)
+        {
+            if (Judge(partition, out var found) == ErrorCode.OffsetOutOfRange
+                && partition.FetchOffset > found.State.HighWatermark
+                && !behind.Contains(found.Shard))
+            {
+                behind.Add(found.Shard);
+            }
+        }
+
+        return behind;
+    }
+
+    /// <summary>The shards of all partitions that can be read.</summary>
+    public List<ClusterShard> Shards()
+    {
+        var shards = new List<ClusterShard>();
+        foreach (var partition in scope.Partitions)
+        {
+            if (Judge(partition, out var found) == ErrorCode.None && !shards.Contains(found.Shard))
+            {
+                shards.Add(found.Shard);
+            }
+        }
+
+        return shards;
     }
 
     /// <summary>The partitions that a long poll listens to.</summary>
@@ -120,9 +157,13 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
         var shard = broker.Cluster.ShardOf(topic, index);
         found = new Found(shard, shard.Partition(new TopicPartition(topic.Id, index)));
-        return partition.FetchOffset < found.State.LogStartOffset || partition.FetchOffset > found.State.HighWatermark
-            ? ErrorCode.OffsetOutOfRange
-            : ErrorCode.None;
+        if (partition.FetchOffset > found.State.HighWatermark)
+        {
+            // Out of range would make the consumer skip or repeat records; this makes it ask again.
+            return IsEndUnknown ? ErrorCode.KafkaStorageError : ErrorCode.OffsetOutOfRange;
+        }
+
+        return partition.FetchOffset < found.State.LogStartOffset ? ErrorCode.OffsetOutOfRange : ErrorCode.None;
     }
 
     private async ValueTask<FetchResponse.PartitionData> ReadAsync(

@@ -52,10 +52,17 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
 
     private async ValueTask<ProduceResponse?> AppendAsync(RequestContext context, ProduceRequest request, TaskCompletionSource? submitted)
     {
+        if (context.Connection.Commands.IsBroken)
+        {
+            // Taken after one that was given up, an idempotent batch could be mistaken for its producer's first. On a new connection the
+            // client sends both again, in order.
+            throw new KafkaFormatException("the outcome of an earlier produce request was not known in time, so the connection is closed for the client to begin again");
+        }
+
         var plan = new ProducePlan(broker, context.Version >= FirstVersionWithTopicIds, context.Version);
         var response = plan.Judge(request);
         var timeout = request.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(request.TimeoutMs) : DefaultTimeout;
-        var committing = plan.CommitAsync(timeout);
+        var committing = plan.CommitAsync(timeout, context.Connection.Commands);
         submitted?.TrySetResult();
         if (!await committing)
         {

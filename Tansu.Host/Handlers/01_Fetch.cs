@@ -1,3 +1,4 @@
+using Tansu.Adapters;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Host.Fetching;
@@ -13,6 +14,9 @@ namespace Tansu.Host.Handlers;
 internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchResponse>
 {
     private const short FirstVersionWithTopicIds = 13;
+
+    /// <summary>How old the knowledge of other brokers' records may be for a fetch that does not wait: as for one that does.</summary>
+    private static readonly TimeSpan NewEnough = TimeSpan.FromMilliseconds(50);
 
     public override async ValueTask<FetchResponse?> HandleAsync(
         RequestContext context,
@@ -35,9 +39,22 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
                 reader.FindTopics();
             }
 
-            if (request.MaxWaitMs > 0 && !reader.IsReady())
+            if (reader.ShardsBehind() is { Count: > 0 } behind)
             {
-                await WaitAsync(context, reader, TimeSpan.FromMilliseconds(request.MaxWaitMs), cancellationToken);
+                // A consumer that comes from another broker may know more than this one.
+                reader.IsEndUnknown = !await broker.CatchUpAsync(TimeSpan.Zero, behind);
+            }
+
+            if (!reader.IsReady())
+            {
+                if (request.MaxWaitMs > 0)
+                {
+                    await WaitAsync(context, reader, TimeSpan.FromMilliseconds(request.MaxWaitMs), cancellationToken);
+                }
+                else
+                {
+                    await broker.CatchUpAsync(NewEnough, reader.Shards());
+                }
             }
 
             return await reader.ReadAsync(cancellationToken);
@@ -51,6 +68,7 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
     private async ValueTask WaitAsync(RequestContext context, FetchReader reader, TimeSpan maxWait, CancellationToken cancellationToken)
     {
         using var waiter = broker.Cluster.Waiters.Register(reader.Listened());
+        using var following = Following.Of(reader.Shards());
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.Stopping, cancellationToken);
         var begun = broker.TimeProvider.GetTimestamp();
         while (true)
@@ -70,5 +88,13 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
 
         // A broker that stops answers with what there is; a client that is gone needs no answer.
         cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Follows what other brokers append to some shards.</summary>
+    private sealed class Following(List<IDisposable> followed) : IDisposable
+    {
+        public static Following Of(List<ClusterShard> shards) => new(shards.ConvertAll(static shard => shard.Replica.Follow()));
+
+        public void Dispose() => followed.ForEach(static one => one.Dispose());
     }
 }

@@ -1,3 +1,4 @@
+using Tansu.Adapters;
 using Tansu.Adapters.Ports;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
@@ -40,10 +41,12 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
             }
         }
 
+        // What other brokers acknowledged before this request was sent must count.
+        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, ShardsOf(request));
         var topics = new ListOffsetsResponse.ListOffsetsTopicResponse[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
-            topics[index] = await AnswerTopicAsync(context.Version, request.Topics[index], asked, cancellationToken);
+            topics[index] = await AnswerTopicAsync(context.Version, request.Topics[index], asked, isKnown, cancellationToken);
         }
 
         return new ListOffsetsResponse { Topics = topics };
@@ -53,6 +56,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
         short version,
         ListOffsetsRequest.ListOffsetsTopic wanted,
         Dictionary<(string Topic, int Partition), int> asked,
+        bool isKnown,
         CancellationToken cancellationToken)
     {
         var topic = broker.FindTopic(false, default, wanted.Name);
@@ -74,6 +78,10 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
             {
                 answer.ErrorCode = epochError;
             }
+            else if (!isKnown)
+            {
+                answer.ErrorCode = ErrorCode.RequestTimedOut;
+            }
             else
             {
                 await FillAsync(version, topic, partition, answer, cancellationToken);
@@ -81,6 +89,28 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
         }
 
         return new ListOffsetsResponse.ListOffsetsTopicResponse { Name = wanted.Name, Partitions = partitions };
+    }
+
+    private List<ClusterShard> ShardsOf(ListOffsetsRequest request)
+    {
+        var shards = new List<ClusterShard>();
+        foreach (var wanted in request.Topics)
+        {
+            if (broker.FindTopic(false, default, wanted.Name) is not { } topic)
+            {
+                continue;
+            }
+
+            foreach (var partition in wanted.Partitions)
+            {
+                if (partition.PartitionIndex >= 0 && partition.PartitionIndex < topic.PartitionCount)
+                {
+                    shards.Add(broker.Cluster.ShardOf(topic, partition.PartitionIndex));
+                }
+            }
+        }
+
+        return shards;
     }
 
     private async ValueTask FillAsync(

@@ -21,43 +21,45 @@ internal sealed class MetadataHandler(Broker broker) : Handler<MetadataRequest, 
         MetadataRequest request,
         CancellationToken cancellationToken)
     {
+        var nodes = broker.Cluster.Nodes;
+        var leaders = new PartitionLeaders(broker.Cluster, nodes);
         var response = new MetadataResponse
         {
             ClusterId = broker.Cluster.ClusterId,
-            ControllerId = broker.Cluster.Self.Id,
-            Brokers =
-            [
-                new MetadataResponse.MetadataResponseBroker
-                {
-                    NodeId = broker.Cluster.Self.Id,
-                    Host = broker.Cluster.Self.Host,
-                    Port = broker.Cluster.Self.Port,
-                },
-            ],
+            ControllerId = nodes.Controller.Id,
+            Brokers = [.. nodes.All.Select(static node => new MetadataResponse.MetadataResponseBroker
+            {
+                NodeId = node.Id,
+                Host = node.Host,
+                Port = node.Port,
+            })],
             ClusterAuthorizedOperations = request.IncludeClusterAuthorizedOperations
                 ? AuthorizedOperations.Cluster
                 : AuthorizedOperations.NotAsked,
         };
         var wantsAll = request.Topics is null || (context.Version < FirstVersionWithNone && request.Topics.Length == 0);
         response.Topics = wantsAll
-            ? DescribeAll(request)
-            : await DescribeNamedAsync(context, request);
+            ? DescribeAll(request, leaders)
+            : await DescribeNamedAsync(context, request, leaders);
         return response;
     }
 
-    private MetadataResponse.MetadataResponseTopic[] DescribeAll(MetadataRequest request)
+    private MetadataResponse.MetadataResponseTopic[] DescribeAll(MetadataRequest request, PartitionLeaders leaders)
     {
         var topics = broker.Cluster.Catalog.TopicsByName;
         var described = new List<MetadataResponse.MetadataResponseTopic>(topics.Count);
         foreach (var topic in topics.Values)
         {
-            described.Add(Describe(topic, request));
+            described.Add(Describe(topic, request, leaders));
         }
 
         return [.. described];
     }
 
-    private async ValueTask<MetadataResponse.MetadataResponseTopic[]> DescribeNamedAsync(RequestContext context, MetadataRequest request)
+    private async ValueTask<MetadataResponse.MetadataResponseTopic[]> DescribeNamedAsync(
+        RequestContext context,
+        MetadataRequest request,
+        PartitionLeaders leaders)
     {
         var wanted = request.Topics!;
         if (Array.Exists(wanted, topic => Find(topic) is null))
@@ -71,7 +73,7 @@ internal sealed class MetadataHandler(Broker broker) : Handler<MetadataRequest, 
         for (var index = 0; index < wanted.Length; index++)
         {
             described[index] = Find(wanted[index]) is { } topic
-                ? Describe(topic, request)
+                ? Describe(topic, request, leaders)
                 : Unknown(context, wanted[index], failures);
         }
 
@@ -148,19 +150,19 @@ internal sealed class MetadataHandler(Broker broker) : Handler<MetadataRequest, 
         return new MetadataResponse.MetadataResponseTopic { ErrorCode = error, Name = name };
     }
 
-    private MetadataResponse.MetadataResponseTopic Describe(Topic topic, MetadataRequest request)
+    private static MetadataResponse.MetadataResponseTopic Describe(Topic topic, MetadataRequest request, PartitionLeaders leaders)
     {
-        int[] self = [broker.Cluster.Self.Id];
         var partitions = new MetadataResponse.MetadataResponsePartition[topic.PartitionCount];
         for (var index = 0; index < partitions.Length; index++)
         {
+            var leader = leaders.Of(topic, index);
             partitions[index] = new MetadataResponse.MetadataResponsePartition
             {
                 PartitionIndex = index,
-                LeaderId = self[0],
+                LeaderId = leader[0],
                 LeaderEpoch = LeaderEpochs.Current,
-                ReplicaNodes = self,
-                IsrNodes = self,
+                ReplicaNodes = leader,
+                IsrNodes = leader,
             };
         }
 

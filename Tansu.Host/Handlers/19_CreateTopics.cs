@@ -103,7 +103,7 @@ internal sealed class CreateTopicsHandler(Broker broker) : Handler<CreateTopicsR
             { NumPartitions: < -1 or 0 } => Refusal.NewInvalidPartitions("Number of partitions was set to an invalid non-positive value."),
             { ReplicationFactor: > OnlyReplicationFactor } => Refusal.NewInvalidReplicationFactor(
                 $"Unable to replicate the partition {wanted.ReplicationFactor} time(s): The target replication factor of "
-                + $"{wanted.ReplicationFactor} cannot be reached because only 1 broker(s) are registered; the store makes records durable, use 1 or -1."),
+                + $"{wanted.ReplicationFactor} cannot be reached: the store keeps the only replica and makes records durable, use 1 or -1."),
             _ => null,
         };
     }

@@ -1,3 +1,4 @@
+using Tansu.Adapters;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Domain;
@@ -11,11 +12,18 @@ namespace Tansu.Host.Handlers;
 /// </summary>
 internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>
 {
-    public override ValueTask<OffsetForLeaderEpochResponse?> HandleAsync(
+    public override async ValueTask<OffsetForLeaderEpochResponse?> HandleAsync(
         RequestContext context,
         OffsetForLeaderEpochRequest request,
         CancellationToken cancellationToken)
     {
+        if (Array.Exists(request.Topics, topic => broker.FindTopic(false, default, topic.Topic) is null))
+        {
+            await broker.CatchUpCatalogAsync();
+        }
+
+        // A consumer that comes from another broker takes an end below its position for truncation.
+        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, ShardsOf(request));
         var topics = new OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
@@ -24,16 +32,27 @@ internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<Offse
             var partitions = new OffsetForLeaderEpochResponse.EpochEndOffset[wanted.Partitions.Length];
             for (var place = 0; place < partitions.Length; place++)
             {
-                partitions[place] = Answer(topic, wanted.Partitions[place]);
+                partitions[place] = Answer(topic, wanted.Partitions[place], isKnown);
             }
 
             topics[index] = new OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult { Topic = wanted.Topic, Partitions = partitions };
         }
 
-        return new ValueTask<OffsetForLeaderEpochResponse?>(new OffsetForLeaderEpochResponse { Topics = topics });
+        return new OffsetForLeaderEpochResponse { Topics = topics };
     }
 
-    private OffsetForLeaderEpochResponse.EpochEndOffset Answer(Topic? topic, OffsetForLeaderEpochRequest.OffsetForLeaderPartition wanted)
+    private IEnumerable<ClusterShard> ShardsOf(OffsetForLeaderEpochRequest request) =>
+        from wanted in request.Topics
+        let topic = broker.FindTopic(false, default, wanted.Topic)
+        where topic is not null
+        from partition in wanted.Partitions
+        where partition.Partition >= 0 && partition.Partition < topic.PartitionCount
+        select broker.Cluster.ShardOf(topic, partition.Partition);
+
+    private OffsetForLeaderEpochResponse.EpochEndOffset Answer(
+        Topic? topic,
+        OffsetForLeaderEpochRequest.OffsetForLeaderPartition wanted,
+        bool isKnown)
     {
         var answer = new OffsetForLeaderEpochResponse.EpochEndOffset { Partition = wanted.Partition };
         if (topic is null || wanted.Partition < 0 || wanted.Partition >= topic.PartitionCount)
@@ -43,6 +62,10 @@ internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<Offse
         else if (LeaderEpochs.Judge(wanted.CurrentLeaderEpoch) is var error and not ErrorCode.None)
         {
             answer.ErrorCode = error;
+        }
+        else if (!isKnown)
+        {
+            answer.ErrorCode = ErrorCode.RequestTimedOut;
         }
         else if (wanted.LeaderEpoch == LeaderEpochs.Current)
         {

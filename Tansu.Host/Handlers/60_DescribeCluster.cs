@@ -18,15 +18,20 @@ internal sealed class DescribeClusterHandler(Broker broker) : Handler<DescribeCl
         DescribeClusterRequest request,
         CancellationToken cancellationToken)
     {
-        var self = broker.Cluster.Self;
+        var nodes = broker.Cluster.Nodes;
         var response = request.EndpointType switch
         {
             Brokers => new DescribeClusterResponse
             {
                 ClusterId = broker.Cluster.ClusterId,
-                ControllerId = self.Id,
+                ControllerId = nodes.Controller.Id,
                 EndpointType = Brokers,
-                Brokers = [new DescribeClusterResponse.DescribeClusterBroker { BrokerId = self.Id, Host = self.Host, Port = self.Port }],
+                Brokers = [.. nodes.All.Select(static node => new DescribeClusterResponse.DescribeClusterBroker
+                {
+                    BrokerId = node.Id,
+                    Host = node.Host,
+                    Port = node.Port,
+                })],
                 ClusterAuthorizedOperations = request.IncludeClusterAuthorizedOperations
                     ? AuthorizedOperations.Cluster
                     : AuthorizedOperations.NotAsked,

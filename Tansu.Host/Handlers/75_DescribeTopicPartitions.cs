@@ -45,6 +45,7 @@ internal sealed class DescribeTopicPartitionsHandler(Broker broker) : Handler<De
 
     private DescribeTopicPartitionsResponse Describe(DescribeTopicPartitionsRequest request, SortedSet<string> names)
     {
+        var leaders = new PartitionLeaders(broker.Cluster, broker.Cluster.Nodes);
         var left = Math.Clamp(request.ResponsePartitionLimit, 1, broker.Settings.MaxDescribedPartitions);
         var topics = new List<DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponseTopic>();
         foreach (var name in names)
@@ -63,7 +64,7 @@ internal sealed class DescribeTopicPartitionsHandler(Broker broker) : Handler<De
             }
 
             var count = Math.Clamp(topic.PartitionCount - first, 0, left);
-            topics.Add(Describe(topic, first, count));
+            topics.Add(Describe(topic, first, count, leaders));
             left -= count;
             if (first + count < topic.PartitionCount)
             {
@@ -86,24 +87,34 @@ internal sealed class DescribeTopicPartitionsHandler(Broker broker) : Handler<De
     private static DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponseTopic Failed(string name, ErrorCode error) =>
         new() { Name = name, ErrorCode = error };
 
-    private DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponseTopic Describe(Topic topic, int first, int count)
+    private static DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponseTopic Describe(
+        Topic topic,
+        int first,
+        int count,
+        PartitionLeaders leaders)
     {
-        int[] self = [broker.Cluster.Self.Id];
+        var partitions = new DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponsePartition[count];
+        for (var index = 0; index < count; index++)
+        {
+            var leader = leaders.Of(topic, first + index);
+            partitions[index] = new DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponsePartition
+            {
+                PartitionIndex = first + index,
+                LeaderId = leader[0],
+                LeaderEpoch = LeaderEpochs.Current,
+                ReplicaNodes = leader,
+                IsrNodes = leader,
+                EligibleLeaderReplicas = [],
+                LastKnownElr = [],
+            };
+        }
+
         return new DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponseTopic
         {
             Name = topic.Name,
             TopicId = topic.Id.Value,
             TopicAuthorizedOperations = AuthorizedOperations.Topic,
-            Partitions = [.. Enumerable.Range(first, count).Select(partition => new DescribeTopicPartitionsResponse.DescribeTopicPartitionsResponsePartition
-            {
-                PartitionIndex = partition,
-                LeaderId = self[0],
-                LeaderEpoch = LeaderEpochs.Current,
-                ReplicaNodes = self,
-                IsrNodes = self,
-                EligibleLeaderReplicas = [],
-                LastKnownElr = [],
-            })],
+            Partitions = partitions,
         };
     }
 }

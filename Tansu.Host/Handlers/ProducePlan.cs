@@ -32,8 +32,10 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
     }
 
     /// <summary>Submits what is sound, and fills in the response.</summary>
+    /// <param name="timeout">How long the outcome may stay open.</param>
+    /// <param name="chain">What the connection's producers sent before.</param>
     /// <returns>False if the outcome of some batch is not known: then the request's memory may still be in use.</returns>
-    public async ValueTask<bool> CommitAsync(TimeSpan timeout)
+    public async ValueTask<bool> CommitAsync(TimeSpan timeout, CommandChain chain)
     {
         if (_parts.Count == 0)
         {
@@ -44,7 +46,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         var pending = new Task<ShardReply>[_parts.Count];
         for (var index = 0; index < pending.Length; index++)
         {
-            pending[index] = _parts[index].Submit(timeout);
+            pending[index] = _parts[index].Submit(timeout, chain);
         }
 
         var known = true;
@@ -227,7 +229,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
 
         public void Add(Batch batch) => Batches.Add(batch);
 
-        public Task<ShardReply> Submit(TimeSpan timeout)
+        public Task<ShardReply> Submit(TimeSpan timeout, CommandChain chain)
         {
             var slices = new ReadOnlyMemory<byte>[Batches.Count];
             var toAppend = new BatchToAppend[Batches.Count];
@@ -248,7 +250,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
                 position += batch.Records.Length;
             }
 
-            return shard.Replica.SubmitAsync(ShardCommand.NewAppendBatches(toAppend), new Payload(slices), timeout);
+            return shard.Replica.SubmitAsync(ShardCommand.NewAppendBatches(toAppend), new Payload(slices), timeout, chain);
         }
 
         public void RefuseAll(ErrorCode error)

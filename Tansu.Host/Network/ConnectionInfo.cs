@@ -1,3 +1,5 @@
+using Tansu.Adapters.Replica;
+
 namespace Tansu.Host.Network;
 
 /// <summary>What is known of a connection for as long as it lives.</summary>
@@ -8,6 +10,9 @@ namespace Tansu.Host.Network;
 public sealed record ConnectionInfo(long Id, string RemoteAddress, string Listener, CancellationToken Stopping)
 {
     private Task? _hold;
+
+    /// <summary>What the connection's producers sent: it takes effect in that order, or from some point on not at all.</summary>
+    public CommandChain Commands { get; } = new();
 
     /// <summary>
     /// Keeps the connection's next request from being started until a task is done. For the handler of the newest request, before

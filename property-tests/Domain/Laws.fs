@@ -82,7 +82,8 @@ let private acceptedBatchesFollow (before: ShardState) (decision: Decision<Shard
         | LogStartOffsetAdvanced _
         | TopicRemoved _
         | ProducersExpired _
-        | RemovedTopicForgotten _ -> ()
+        | RemovedTopicForgotten _
+        | ObjectsCollected _ -> ()
 
 let private history
     (seed: int)

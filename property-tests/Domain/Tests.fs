@@ -4,4 +4,4 @@ module Tansu.PropertyTests.Domain.Tests
 open Expecto
 
 let tests =
-    testList "domain" [ Appends.tests; Removals.tests; Topics.tests; Laws.tests ]
+    testList "domain" [ Appends.tests; Removals.tests; Topics.tests; Nodes.tests; Laws.tests ]

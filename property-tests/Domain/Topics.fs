@@ -1,4 +1,4 @@
-/// The catalog: topics, partitions, configurations, producer ids, nodes.
+/// The catalog: topics, partitions, configurations, producer ids.
 module Tansu.PropertyTests.Domain.Topics
 
 open Expecto
@@ -226,16 +226,6 @@ let private others =
             Expect.equal first.Reply (ProducerIdBlock(0L, 1000)) "the first block"
             let state = after Catalog.initial (AllocateProducerIds 1000)
             Expect.equal (decide state (AllocateProducerIds 10)).Reply (ProducerIdBlock(1000L, 10)) "the next"
-
-        testCase "an address is one node, whoever registers it and however often"
-        <| fun () ->
-            let state = after Catalog.initial (RegisterNode("a", 9092))
-            Expect.isEmpty (decide state (RegisterNode("a", 9092))).Events "known"
-
-            Expect.equal
-                (decide state (RegisterNode("b", 9092))).Reply
-                (NodeIs { Id = 2; Host = "b"; Port = 9092 })
-                "another address is another node"
     ]
 
 let tests = testList "topics" [ creation; deletion; partitions; configs; others ]

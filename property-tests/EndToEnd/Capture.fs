@@ -11,6 +11,7 @@ open System.Text
 open System.Threading.Tasks
 open Confluent.Kafka
 open Confluent.Kafka.Admin
+open Tansu.PropertyTests
 open Tansu.PropertyTests.EndToEnd.RealBroker
 
 /// A request as a client sent it, with what is needed to read the answer.
@@ -178,7 +179,7 @@ let run (arguments: string list) =
 
         for client, useIt in [ "Confluent.Kafka 2.16", useConfluent; "kcat 1.7.1", useKcat ] do
             use scratch = new Scratch()
-            let port = freePort ()
+            let port = Machine.freePort ()
             // The proxy is what clients are told to connect to, so that nothing goes past it.
             use proxy = new Proxy(client, IPEndPoint(IPAddress.Loopback, port), seen)
 

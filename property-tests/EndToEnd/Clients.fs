@@ -8,6 +8,7 @@ open System.Text
 open Confluent.Kafka
 open Confluent.Kafka.Admin
 open Expecto
+open Tansu.PropertyTests
 open Tansu.PropertyTests.EndToEnd.RealBroker
 
 /// Settings that every client here shares: quick to come back after a broker was gone.
@@ -54,7 +55,7 @@ let private kcat =
         task {
             use scratch = new Scratch()
             use broker = start scratch
-            let text = File.ReadAllText(Path.Combine(repository, "README.md"))
+            let text = File.ReadAllText(Path.Combine(Machine.repository, "README.md"))
             let common = [ "-b"; broker.Bootstrap; "-t"; "readme"; "-q" ]
             let! _ = shell "kcat" (common @ [ "-P" ]) text
             let! back = shell "kcat" (common @ [ "-C"; "-e"; "-o"; "beginning" ]) ""

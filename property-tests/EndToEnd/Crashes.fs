@@ -55,7 +55,7 @@ let private sigkill =
         task {
             use scratch = new Scratch()
             let random = Random(int Check.seed)
-            let port = freePort ()
+            let port = Machine.freePort ()
 
             let startAgain () =
                 RealBroker.Start(

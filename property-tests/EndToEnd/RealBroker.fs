@@ -14,16 +14,6 @@ open System.Threading.Tasks
 /// Far more than any step here takes; a step that needs longer hangs.
 let patience = TimeSpan.FromSeconds 60.0
 
-/// The first folder above the tests that holds the solution.
-let repository =
-    let rec above (directory: DirectoryInfo) =
-        if File.Exists(Path.Combine(directory.FullName, "Tansu.sln")) then
-            directory.FullName
-        else
-            above directory.Parent
-
-    above (DirectoryInfo AppContext.BaseDirectory)
-
 /// The built program: it lies beside the tests, which reference it.
 let private program = Path.Combine(AppContext.BaseDirectory, "tansu.dll")
 
@@ -36,12 +26,6 @@ type Scratch() =
 
     interface IDisposable with
         member _.Dispose() = Directory.Delete(path, true)
-
-/// A port nobody listens on, for a broker that is to come back at the same one.
-let freePort () =
-    use listener = new TcpListener(IPAddress.Loopback, 0)
-    listener.Start()
-    (listener.LocalEndpoint :?> IPEndPoint).Port
 
 let private startInfo (directory: string) (environment: (string * string) list) (arguments: string list) =
     let info =

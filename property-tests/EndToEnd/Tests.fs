@@ -5,4 +5,4 @@ open Expecto
 
 /// One after another: each has processes of its own, and the machine may be small.
 let tests =
-    testSequenced (testList "end to end" [ Process.tests; Clients.tests; Crashes.tests ])
+    testSequenced (testList "end to end" [ Process.tests; Clients.tests; Crashes.tests; ManyBrokers.tests ])

@@ -40,13 +40,15 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
 
     let budget = RequestBudget(NetworkOptions())
 
-    static member Open(?settings: BrokerSettings, ?time: TimeProvider, ?store: IStore) =
+    static member Open(?settings: BrokerSettings, ?time: TimeProvider, ?store: IStore, ?options: ClusterOptions) =
         task {
             let store =
                 store
                 |> Option.defaultWith (fun () -> new MemoryStore(MemorySpace(), StoreOptions.Default))
 
-            let options = ClusterOptions(AdvertisedHost = "localhost", AdvertisedPort = 9092)
+            let options =
+                defaultArg options (ClusterOptions(AdvertisedHost = "localhost", AdvertisedPort = 9092))
+
             let! cluster = Cluster.OpenAsync(store, options, CancellationToken.None)
 
             let broker =

@@ -11,4 +11,5 @@ let tests =
         Looking.tests
         Administering.tests
         Pipelining.tests
+        SeveralNodes.tests
     ]

@@ -15,6 +15,7 @@ let private parse (arguments: string list) (environment: (string * string) list)
 let private options arguments environment dotEnv =
     match parse arguments environment dotEnv with
     | RunBroker(options, _) -> options
+    | VerifyStore _ -> failtest "a check"
     | Print text -> failtest $"printed {text}"
     | Refuse(text, _) -> failtest $"refused: {text}"
 
@@ -22,6 +23,7 @@ let private refusal arguments environment dotEnv =
     match parse arguments environment dotEnv with
     | Refuse(text, exitCode) -> text, exitCode
     | Print text -> failtest $"printed {text}"
+    | VerifyStore _
     | RunBroker _ -> failtest "accepted"
 
 let private defaults = {
@@ -31,6 +33,7 @@ let private defaults = {
     StorageEngine = "file://./tansu-data"
     Shards = 1
     CommitIntervalMs = -1
+    NodeLeaseMs = 30000
     CacheBytes = 67108864L
     MaxRequestBytes = 104857600
     ConnectionIdleMs = 600000
@@ -50,6 +53,7 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "--storage-engine", "STORAGE_ENGINE", "memory://", { defaults with StorageEngine = "memory://" }
     "--shards", "SHARDS", "16", { defaults with Shards = 16 }
     "--commit-interval", "COMMIT_INTERVAL", "50", { defaults with CommitIntervalMs = 50 }
+    "--node-lease-ms", "NODE_LEASE_MS", "5000", { defaults with NodeLeaseMs = 5000 }
     "--cache-bytes", "CACHE_BYTES", "1GiB", { defaults with CacheBytes = 1073741824L }
     "--max-request-bytes", "MAX_REQUEST_BYTES", "1048576", { defaults with MaxRequestBytes = 1048576 }
     "--connection-idle-ms", "CONNECTION_IDLE_MS", "5000", { defaults with ConnectionIdleMs = 5000 }
@@ -97,6 +101,7 @@ let private badValues = [
     "--storage-engine", "STORAGE_ENGINE", [ "file:"; "file://"; "ftp://x"; "tansu-data" ], "memory://"
     "--shards", "SHARDS", [ "0"; "-1"; "1.5"; "x"; "99999999999" ], "from 1 to"
     "--commit-interval", "COMMIT_INTERVAL", [ "-1"; "60001"; "1s" ], "from 0 to 60000"
+    "--node-lease-ms", "NODE_LEASE_MS", [ "999"; "3600001"; "30s" ], "from 1000 to"
     "--cache-bytes", "CACHE_BYTES", [ "-1"; "1TB"; "MiB"; "9223372036854775807GiB" ], "number of bytes"
     "--max-request-bytes", "MAX_REQUEST_BYTES", [ "0"; "2GiB" ], "number of bytes"
     "--connection-idle-ms", "CONNECTION_IDLE_MS", [ "999" ], "from 1000"

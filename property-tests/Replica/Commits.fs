@@ -10,6 +10,7 @@ open Tansu.Adapters.Ports
 open Tansu.Adapters.Replica
 open Tansu.Codec
 open Tansu.Domain
+open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Replica.Rig
 open Tansu.PropertyTests.Replica.ScriptedLog
 
@@ -137,7 +138,8 @@ let private unsure =
 
         test "a command whose outcome is not known in time fails with a timeout" (fun () ->
             task {
-                let! one = openMember (MemorySpace())
+                let time = ManualTime()
+                let! one = openWith (ReplicaOptions(TimeProvider = time)) 0L (MemorySpace())
                 let gate = TaskCompletionSource()
                 one.log.Script [ After gate.Task ]
                 let bytes = recordBatch 1 10
@@ -146,9 +148,11 @@ let private unsure =
                     one.replica.SubmitAsync(
                         appendCommand (partition 0) 1 bytes,
                         Payload [| ReadOnlyMemory bytes |],
-                        TimeSpan.FromMilliseconds 1.0
+                        TimeSpan.FromSeconds 1.0
                     )
 
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                time.Advance(TimeSpan.FromSeconds 2.0)
                 do! failsWith<TimeoutException> pending
 
                 gate.SetResult()

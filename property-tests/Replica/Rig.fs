@@ -34,6 +34,7 @@ type Member = {
     reader: RecordsReader
     cache: RecordCache
     waiters: PartitionWaiters
+    blobs: IBlobStore
 }
 
 let openWith (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) =
@@ -42,7 +43,7 @@ let openWith (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) 
         let! inner = store.OpenLogAsync("shard-0", CancellationToken.None)
         let log = ScriptedLog inner
         let cache = RecordCache cacheBytes
-        let reader = RecordsReader(0, log, store.Blobs, cache)
+        let reader = RecordsReader(0, log, store.Blobs, cache, 0)
         let waiters = PartitionWaiters()
 
         let! replica =
@@ -56,7 +57,14 @@ let openWith (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) 
                 CancellationToken.None
             )
 
-        return { log = log; replica = replica; reader = reader; cache = cache; waiters = waiters }
+        return {
+            log = log
+            replica = replica
+            reader = reader
+            cache = cache
+            waiters = waiters
+            blobs = store.Blobs
+        }
     }
 
 let openMember space = openWith options 1_000_000L space

@@ -24,10 +24,14 @@ type Step =
     | StoredButConflict
     /// Waits until the task is done, then honest.
     | After of Task
+    /// The entry is stored, then this happens, and the caller hears nothing of it.
+    | StoredThen of (unit -> Task)
 
 type ScriptedLog(inner: IEventLog) =
     let steps = ConcurrentQueue<Step>()
     let mutable appends = 0
+    let mutable reads = 0
+    let mutable loadsToFail = 0
 
     /// What the next appends come to; honest when the script is over.
     member _.Script(script: Step list) =
@@ -36,6 +40,13 @@ type ScriptedLog(inner: IEventLog) =
 
     /// How many appends were tried.
     member _.Appends = Volatile.Read &appends
+
+    /// How many times heads were read.
+    member _.Reads = Volatile.Read &reads
+
+    /// Lets the next attempts to load a snapshot find the store away.
+    member _.FailLoads(count: int) =
+        Interlocked.Add(&loadsToFail, count) |> ignore
 
     interface IEventLog with
         member _.Name = inner.Name
@@ -66,10 +77,15 @@ type ScriptedLog(inner: IEventLog) =
                 | After gate ->
                     do! gate
                     return! append ()
+                | StoredThen happening ->
+                    let! _ = append ()
+                    do! happening ()
+                    return AppendOutcome.Unknown
             }
             |> ValueTask<AppendOutcome>
 
         member _.ReadHeadsAsync(after, maxEntries, cancellationToken) =
+            Interlocked.Increment &reads |> ignore
             inner.ReadHeadsAsync(after, maxEntries, cancellationToken)
 
         member _.ReadPayloadAsync(number, position, destination, cancellationToken) =
@@ -79,6 +95,9 @@ type ScriptedLog(inner: IEventLog) =
             inner.SaveSnapshotAsync(number, content, cancellationToken)
 
         member _.LoadSnapshotAsync(belowNumber, cancellationToken) =
+            if Interlocked.Decrement &loadsToFail >= 0 then
+                raise (StoreUnavailableException "scripted")
+
             inner.LoadSnapshotAsync(belowNumber, cancellationToken)
 
         member _.TrimAsync(below, cancellationToken) =

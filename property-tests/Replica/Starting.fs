@@ -178,7 +178,8 @@ let private catalogEvents: CatalogEvent list =
         PartitionsAdded(topic.Id, 6)
         TopicConfigsChanged(topic.Id, Map [ "cleanup.policy", "compact"; "segment.ms", "9" ])
         ProducerIdsAllocated(1000L, 500)
-        NodeRegistered { Id = 1; Host = "host"; Port = 9092 }
+        NodeRegistered { Id = 1; Host = "host"; Port = 9092; LeaseUntilMs = Lease.WithoutEnd }
+        NodeLeaseCut(1, 17L)
         TopicDeleted topic.Id
         TopicRemovalConfirmed topic.Id
     ]
@@ -220,6 +221,46 @@ let private codecs =
         <| fun () ->
             for event in catalogEvents do
                 Expect.equal (roundTrip (CatalogCodec Given.catalogSettings) event) event "the event"
+
+        testCase "a node from before there were leases reads back as one whose lease has ended"
+        <| fun () ->
+            use writer = new KafkaWriter()
+            // Type and version.
+            writer.WriteInt8 7y
+            writer.WriteInt8 0y
+            Storage.NodeRegisteredEvent(NodeId = 3, Host = "host", Port = 9092).Write(writer, 0s)
+
+            let mutable reader =
+                KafkaReader(ReadOnlyMemory(writer.ToArray()), KafkaReader.DefaultMaxElements)
+
+            let event =
+                (CatalogCodec Given.catalogSettings :> ILogCodec<_, _>).ReadEvent &reader
+
+            reader.RequireEnd()
+
+            Expect.equal
+                event
+                (NodeRegistered { Id = 3; Host = "host"; Port = 9092; LeaseUntilMs = Lease.Ended })
+                "the node"
+
+            use old = new KafkaWriter()
+            // Version.
+            old.WriteInt8 0y
+
+            Storage
+                .CatalogSnapshot(
+                    Topics = [||],
+                    Nodes = [| Storage.CatalogSnapshot.Node(NodeId = 3, Host = "host", Port = 9092) |]
+                )
+                .Write(old, 0s)
+
+            let mutable reader =
+                KafkaReader(ReadOnlyMemory(old.ToArray()), KafkaReader.DefaultMaxElements)
+
+            let state =
+                (CatalogCodec Given.catalogSettings :> ILogCodec<CatalogState, CatalogEvent>).ReadState &reader
+
+            Expect.equal state.Nodes[3].LeaseUntilMs Lease.Ended "in a snapshot"
 
         testCase "the state after any event reads back, and goes on as the original would"
         <| fun () ->

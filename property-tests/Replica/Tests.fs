@@ -3,4 +3,14 @@ module Tansu.PropertyTests.Replica.Tests
 
 open Expecto
 
-let tests = testList "replica" [ Commits.tests; Starting.tests; Reading.tests ]
+let tests =
+    testList "replica" [
+        Commits.tests
+        Starting.tests
+        Objects.tests
+        Following.tests
+        Trimmed.tests
+        Reading.tests
+        NodeRegistries.tests
+        Costs.tests
+    ]

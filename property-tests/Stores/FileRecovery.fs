@@ -451,8 +451,8 @@ let private urls = [
                 "file://"
                 "memory://x"
                 "FILE:///a"
-                "postgres://me:secret@host/db"
-                "s3://secret/x"
+                "redis://me:secret@host/db"
+                "gs://secret/x"
             ] do
             let! (refused: StoreRefusedException) =
                 failure<StoreRefusedException> $"'{url}'" (fun () ->

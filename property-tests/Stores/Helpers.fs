@@ -126,6 +126,24 @@ let failsWith<'error when 'error :> exn> (what: string) (run: unit -> Task) =
         return ()
     }
 
+/// The names that a listing gives, in its order.
+let namesOf (blobs: IBlobStore) prefix =
+    task {
+        let names = ResizeArray<string>()
+        let listing = blobs.ListAsync(prefix, none).GetAsyncEnumerator()
+        let mutable more = true
+
+        while more do
+            let! next = listing.MoveNextAsync()
+            more <- next
+
+            if more then
+                names.Add listing.Current.Name
+
+        do! listing.DisposeAsync()
+        return List.ofSeq names
+    }
+
 /// A directory of its own, deleted in the end. In memory where the system has such a place, unless the disk is wanted.
 type TemporaryDirectory(onDisk: bool) =
     let parent =

@@ -24,6 +24,10 @@ let tests =
     testList "stores" [
         Contract.contract ("memory", fun () -> Task.FromResult<IStore>(new MemoryStore()))
         Contract.contract ("file", Helpers.temporaryFileStore)
+        Contract.contract ("postgres", Postgres.make)
+        Contract.contract ("s3", S3Server.fresh)
         severalBrokers
         testList "file" [ FileRecovery.tests; FileFaults.tests; FileModel.tests ]
+        Postgres.tests
+        testList "s3" [ S3Opening.tests; S3Logs.tests; S3Faults.tests; S3Trims.tests ]
     ]

@@ -5,8 +5,8 @@
 
 namespace Tansu.Codec.Storage;
 
-/// <summary>The whole state of the catalog.</summary>
-/// <remarks>Versions 0, all flexible.</remarks>
+/// <summary>The whole state of the catalog. Version 1 brought leases of nodes.</summary>
+/// <remarks>Versions 0 to 1, all flexible.</remarks>
 public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 0;
+    public static short HighestVersion => 1;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -36,7 +36,7 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
     /// <inheritdoc/>
     public static CatalogSnapshot Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("CatalogSnapshot", version, 0, 0);
+        MessageVersion.RequireReadable("CatalogSnapshot", version, 0, 1);
         var message = new CatalogSnapshot();
         {
             var count = reader.ReadArrayCount(true, 36);
@@ -82,7 +82,7 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("CatalogSnapshot", version, 0, 0);
+        MessageVersion.RequireWritable("CatalogSnapshot", version, 0, 1);
         writer.WriteCount(Topics.Length, true);
         foreach (var element in Topics)
         {
@@ -207,12 +207,20 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
         /// <summary>TCP port.</summary>
         public int Port { get; set; }
 
+        /// <summary>Until when the node says that it is there, in milliseconds since 1970; the largest int64 for ever, 0 for not at all.</summary>
+        /// <remarks>Only in version 1.</remarks>
+        public long LeaseUntilMs { get; set; }
+
         internal static Node Read(ref KafkaReader reader, short version)
         {
             var message = new Node();
             message.NodeId = reader.ReadInt32();
             message.Host = reader.ReadString(true);
             message.Port = reader.ReadInt32();
+            if (version >= 1)
+            {
+                message.LeaseUntilMs = reader.ReadInt64();
+            }
             reader.SkipTags();
             return message;
         }
@@ -222,6 +230,10 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
             writer.WriteInt32(NodeId);
             writer.WriteString(Host, true);
             writer.WriteInt32(Port);
+            if (version >= 1)
+            {
+                writer.WriteInt64(LeaseUntilMs);
+            }
             writer.WriteUnsignedVarint(0);
         }
     }

@@ -5,8 +5,8 @@
 
 namespace Tansu.Codec.Storage;
 
-/// <summary>An advertised address became a node.</summary>
-/// <remarks>Versions 0, all flexible.</remarks>
+/// <summary>An advertised address became a node, or a node renewed its lease. Version 1 brought leases.</summary>
+/// <remarks>Versions 0 to 1, all flexible.</remarks>
 public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 0;
+    public static short HighestVersion => 1;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -30,14 +30,22 @@ public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>
     /// <summary>TCP port.</summary>
     public int Port { get; set; }
 
+    /// <summary>Until when the node says that it is there, in milliseconds since 1970; the largest int64 for ever, 0 for not at all.</summary>
+    /// <remarks>Only in version 1.</remarks>
+    public long LeaseUntilMs { get; set; }
+
     /// <inheritdoc/>
     public static NodeRegisteredEvent Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("NodeRegisteredEvent", version, 0, 0);
+        MessageVersion.RequireReadable("NodeRegisteredEvent", version, 0, 1);
         var message = new NodeRegisteredEvent();
         message.NodeId = reader.ReadInt32();
         message.Host = reader.ReadString(true);
         message.Port = reader.ReadInt32();
+        if (version >= 1)
+        {
+            message.LeaseUntilMs = reader.ReadInt64();
+        }
         reader.SkipTags();
         return message;
     }
@@ -46,10 +54,14 @@ public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("NodeRegisteredEvent", version, 0, 0);
+        MessageVersion.RequireWritable("NodeRegisteredEvent", version, 0, 1);
         writer.WriteInt32(NodeId);
         writer.WriteString(Host, true);
         writer.WriteInt32(Port);
+        if (version >= 1)
+        {
+            writer.WriteInt64(LeaseUntilMs);
+        }
         writer.WriteUnsignedVarint(0);
     }
 }

@@ -6,7 +6,7 @@
 namespace Tansu.Codec.Storage;
 
 /// <summary>The whole state of a shard.</summary>
-/// <remarks>Versions 0, all flexible.</remarks>
+/// <remarks>Versions 0 to 1, all flexible.</remarks>
 public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 0;
+    public static short HighestVersion => 1;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -30,10 +30,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     /// <summary>Marks of deleted topics, ordered by id.</summary>
     public RemovedTopic[] RemovedTopics { get; set; } = [];
 
+    /// <summary>Data objects named before this time have been collected unless something referred to them then.</summary>
+    /// <remarks>Only in version 1.</remarks>
+    public long ObjectsCollectedBeforeMs { get; set; }
+
     /// <inheritdoc/>
     public static ShardSnapshot Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 0);
+        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 1);
         var message = new ShardSnapshot();
         {
             var count = reader.ReadArrayCount(true, 1);
@@ -86,6 +90,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                 message.RemovedTopics = [];
             }
         }
+        if (version >= 1)
+        {
+            message.ObjectsCollectedBeforeMs = reader.ReadInt64();
+        }
         reader.SkipTags();
         return message;
     }
@@ -94,7 +102,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 0);
+        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 1);
         writer.WriteCount(DataObjects.Length, true);
         foreach (var element in DataObjects)
         {
@@ -109,6 +117,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         foreach (var element in RemovedTopics)
         {
             element.Write(writer, version);
+        }
+        if (version >= 1)
+        {
+            writer.WriteInt64(ObjectsCollectedBeforeMs);
         }
         writer.WriteUnsignedVarint(0);
     }

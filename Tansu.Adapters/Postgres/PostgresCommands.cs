@@ -1,0 +1,79 @@
+using System.Buffers;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Tansu.Adapters;
+
+/// <summary>Short forms for the driver's commands and parameters, which are all positional.</summary>
+internal static class PostgresCommands
+{
+    public static NpgsqlCommand Command(this NpgsqlConnection connection, string statement, params ReadOnlySpan<NpgsqlParameter> parameters)
+    {
+        var command = connection.CreateCommand();
+        command.CommandText = statement;
+        foreach (var parameter in parameters)
+        {
+            command.Parameters.Add(parameter);
+        }
+
+        return command;
+    }
+
+    public static NpgsqlParameter Parameter(long value) =>
+        new NpgsqlParameter<long> { TypedValue = value, NpgsqlDbType = NpgsqlDbType.Bigint };
+
+    public static NpgsqlParameter Parameter(int value) =>
+        new NpgsqlParameter<int> { TypedValue = value, NpgsqlDbType = NpgsqlDbType.Integer };
+
+    public static NpgsqlParameter Parameter(string value) =>
+        new NpgsqlParameter<string> { TypedValue = value, NpgsqlDbType = NpgsqlDbType.Text };
+
+    public static NpgsqlParameter Parameter(ReadOnlyMemory<byte> value) =>
+        new NpgsqlParameter<ReadOnlyMemory<byte>> { TypedValue = value, NpgsqlDbType = NpgsqlDbType.Bytea };
+
+    /// <summary>Fills <paramref name="destination"/> from a column of the current row, which must have as many bytes.</summary>
+    /// <returns>False if the column ends before.</returns>
+    public static async Task<bool> FillAsync(
+        this NpgsqlDataReader row,
+        int column,
+        Memory<byte> destination,
+        CancellationToken cancellationToken)
+    {
+        var stream = await row.GetStreamAsync(column, cancellationToken).ConfigureAwait(false);
+        await using (stream.ConfigureAwait(false))
+        {
+            return await stream.ReadAtLeastAsync(destination, destination.Length, throwOnEndOfStream: false, cancellationToken)
+                .ConfigureAwait(false) == destination.Length;
+        }
+    }
+}
+
+/// <summary>The bytes of a sequence in one piece: the sequence's own where it has only one, else a rented copy.</summary>
+internal readonly struct OnePiece : IDisposable
+{
+    private readonly byte[]? _rented;
+
+    public OnePiece(ReadOnlySequence<byte> sequence)
+    {
+        if (sequence.IsSingleSegment)
+        {
+            Memory = sequence.First;
+            return;
+        }
+
+        var length = checked((int)sequence.Length);
+        _rented = ArrayPool<byte>.Shared.Rent(length);
+        sequence.CopyTo(_rented);
+        Memory = _rented.AsMemory(0, length);
+    }
+
+    public ReadOnlyMemory<byte> Memory { get; }
+
+    public void Dispose()
+    {
+        if (_rented is not null)
+        {
+            ArrayPool<byte>.Shared.Return(_rented);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+using Tansu.Adapters.Ports;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Replica;
+
+/// <summary>
+/// The fold of one log, as far as this broker knows it: what the replica's loop reads and appends goes through here into the
+/// published state. Only <see cref="Current"/> and <see cref="ConfirmedAt"/> may be used outside of the loop.
+/// </summary>
+internal sealed class LogFold<TState, TCommand, TEvent, TReply>
+    where TState : class
+{
+    /// <summary>
+    /// A read that brings less has come to the log's end, or near enough: on a shared log a state may always be a little behind, and asking again to
+    /// be sure would cost every start a round trip.
+    /// </summary>
+    private const int FullRead = 16;
+
+    /// <summary>How often a snapshot that must exist is looked for before the log counts as damaged.</summary>
+    private const int MaxSnapshotLooks = 10;
+
+    private readonly IEventLog _log;
+    private readonly IDecider<TState, TCommand, TEvent, TReply> _decider;
+    private readonly ICommitObserver<TEvent> _observer;
+    private readonly EntryCodec<TState, TEvent> _codec;
+    private readonly SnapshotKeeper<TState, TEvent> _snapshots;
+    private readonly ReplicaOptions _options;
+    private volatile Published<TState> _current;
+    private long _confirmedAt;
+
+    public LogFold(
+        IEventLog log,
+        IDecider<TState, TCommand, TEvent, TReply> decider,
+        ICommitObserver<TEvent> observer,
+        EntryCodec<TState, TEvent> codec,
+        ReplicaOptions options)
+    {
+        _log = log;
+        _decider = decider;
+        _observer = observer;
+        _codec = codec;
+        _options = options;
+        _snapshots = new SnapshotKeeper<TState, TEvent>(log, codec, decider.OldestEntry, options);
+        _current = new Published<TState>(decider.Initial, 0, 0);
+    }
+
+    /// <summary>The newest state that the store is known to hold.</summary>
+    public Published<TState> Current => _current;
+
+    /// <summary>
+    /// The timestamp of the last moment at which <see cref="Current"/> was known to be all that was in the log.
+    /// </summary>
+    public long ConfirmedAt => Interlocked.Read(ref _confirmedAt);
+
+    /// <summary>Completes when no snapshot is being saved. Never fails.</summary>
+    public Task LastSave => _snapshots.LastSave;
+
+    /// <summary>Takes the newest usable snapshot (or the beginning) and reads what follows.</summary>
+    /// <exception cref="StoreUnavailableException">The store does not answer now.</exception>
+    public async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        _current = await _snapshots.LoadAsync(cancellationToken) ?? _current;
+        long read;
+        do
+        {
+            read = await ReadOnceAsync(cancellationToken);
+        }
+        while (read >= (_options.IsShared ? Math.Min(FullRead, _options.SnapshotEveryEntries) : 1));
+    }
+
+    /// <summary>Reads until the log's end has been seen, however often the store fails. True if there was anything new.</summary>
+    public async Task<bool> CatchUpAsync(CancellationToken cancellationToken)
+    {
+        var advanced = false;
+        var backoff = new Backoff(_options);
+        while (true)
+        {
+            try
+            {
+                if (await ReadOnceAsync(cancellationToken) == 0)
+                {
+                    return advanced;
+                }
+
+                advanced = true;
+            }
+            catch (StoreUnavailableException unavailable)
+            {
+                _options.OnNotice?.Invoke($"cannot read log {_log.Name}: {unavailable.Message}; trying again");
+                await backoff.WaitAsync(cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>Reads what follows the current state, once. The number of entries that it moved on by; 0 at the log's end.</summary>
+    /// <exception cref="StoreUnavailableException">The store does not answer now.</exception>
+    public async Task<long> ReadOnceAsync(CancellationToken cancellationToken)
+    {
+        var begun = _options.TimeProvider.GetTimestamp();
+        var before = _current.EntryNumber;
+        var isTrimmed = false;
+        try
+        {
+            var heads = await _log.ReadHeadsAsync(before, _options.SnapshotEveryEntries, cancellationToken);
+            if (heads.Count == 0)
+            {
+                Confirm(begun);
+                return 0;
+            }
+
+            Apply(heads);
+        }
+        catch (EntryMissingException)
+        {
+            isTrimmed = true;
+        }
+
+        if (isTrimmed)
+        {
+            await SkipToSnapshotAsync(cancellationToken);
+        }
+
+        return _current.EntryNumber - before;
+    }
+
+    /// <summary>Evolves over entries that others appended, which follow the current state.</summary>
+    public void Apply(IReadOnlyList<EntryHead> heads)
+    {
+        foreach (var head in heads)
+        {
+            var entry = _codec.DecodeEntry(head);
+            var context = new EntryContext(head.Number, entry.TimeMs);
+            var state = _current.State;
+            foreach (var happened in entry.Events)
+            {
+                state = _decider.Evolve(state, happened, context);
+            }
+
+            Publish(new Published<TState>(state, head.Number, entry.TimeMs), entry.Events, [], head.Head.Length, isOwn: false);
+        }
+    }
+
+    /// <summary>Makes a state the current one; the entry that leads to it is in the store.</summary>
+    public void Publish(
+        Published<TState> published,
+        IReadOnlyList<TEvent> events,
+        IReadOnlyList<WrittenPayload> written,
+        int headLength,
+        bool isOwn)
+    {
+        _observer.OnCommitted(published.EntryNumber, events, written);
+        _current = published;
+        _observer.OnPublished(events);
+        _snapshots.Consider(published, headLength, isOwn);
+    }
+
+    /// <summary>At this moment nothing in the log was newer than what is, or is about to be, published.</summary>
+    public void Confirm(long timestamp) => Interlocked.Exchange(ref _confirmedAt, timestamp);
+
+    /// <summary>The entries that follow are no longer in the log, so that a newer snapshot must be. The state never goes back.</summary>
+    private async Task SkipToSnapshotAsync(CancellationToken cancellationToken)
+    {
+        var backoff = new Backoff(_options);
+        for (var look = 0; look < MaxSnapshotLooks; look++)
+        {
+            if (await _snapshots.LoadAsync(cancellationToken) is { } newer && newer.EntryNumber > _current.EntryNumber)
+            {
+                _current = newer;
+                _observer.OnSkipped();
+                return;
+            }
+
+            await backoff.WaitAsync(cancellationToken);
+        }
+
+        throw new StoreRefusedException(
+            $"log {_log.Name} no longer holds entry {_current.EntryNumber + 1}, and no usable snapshot replaces it: "
+            + "either a newer version of Tansu wrote its snapshots (start that version), or objects were deleted (restore the store from a backup)");
+    }
+}

@@ -1,0 +1,108 @@
+/// How a broker learns of what others append.
+module Tansu.PropertyTests.Replica.Following
+
+open System
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Replica
+open Tansu.Domain
+open Tansu.PropertyTests.Host
+open Tansu.PropertyTests.Replica.Rig
+
+let private clocked (time: TimeProvider) =
+    ReplicaOptions(FirstBackoff = options.FirstBackoff, MaxBackoff = options.MaxBackoff, TimeProvider = time)
+
+/// Lets the clock run until the log has been read this often in all. Returns how much time that took.
+let private runUntilReads (time: ManualTime) (one: Member) (reads: int) =
+    task {
+        let begun = time.GetUtcNow()
+        let deadline = DateTime.UtcNow + patience
+
+        while one.log.Reads < reads do
+            time.Advance(TimeSpan.FromMilliseconds 1.0)
+            do! Task.Yield()
+
+            if DateTime.UtcNow > deadline then
+                failtest $"{one.log.Reads} reads instead of {reads}"
+
+        return time.GetUtcNow() - begun
+    }
+
+let tests =
+    testList "following" [
+        testCaseTask "whoever waits is woken by another broker's entry" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openMember space
+                let! other = openMember space
+                use waiter = one.waiters.Register [| partition 0 |]
+                use _ = one.replica.Follow()
+                let! _ = append other (partition 0) 3
+                do! waiter.Changed.WaitAsync patience
+
+                Expect.equal
+                    (Shard.partition (partition 0) one.replica.Current.State).HighWatermark
+                    3L
+                    "it sees the records"
+            })
+
+        testCaseTask "a hint makes it look at once" (fun () ->
+            task {
+                let space = MemorySpace()
+                let time = ManualTime()
+                let! one = openWith (clocked time) 0L space
+                let! other = openMember space
+                use waiter = one.waiters.Register [| partition 0 |]
+                use _ = one.replica.Follow()
+                let! _ = append other (partition 0) 1
+                one.replica.Poke()
+                do! waiter.Changed.WaitAsync patience
+            })
+
+        testCaseTask
+            "the log's end is read ever more rarely while nothing comes, and never when nobody waits"
+            (fun () ->
+                task {
+                    let time = ManualTime()
+                    let! one = openWith (clocked time) 0L (MemorySpace())
+                    let before = one.log.Reads
+                    time.Advance(TimeSpan.FromMinutes 10.0)
+                    Expect.equal one.log.Reads before "nobody waits"
+                    use following = one.replica.Follow()
+                    let! _ = runUntilReads time one (before + 1)
+                    let! _ = runUntilReads time one (before + 6)
+                    let! forTwenty = runUntilReads time one (before + 26)
+
+                    Expect.isGreaterThanOrEqual
+                        forTwenty
+                        (TimeSpan.FromMilliseconds(20.0 * 500.0 - 500.0))
+                        "twice a second at most"
+                })
+
+        testCaseTask "a log that no other broker can write to is never read after the start" (fun () ->
+            task {
+                let alone = ReplicaOptions(IsShared = false)
+                let! one = openWith alone 0L (MemorySpace())
+                let before = one.log.Reads
+                use _ = one.replica.Follow()
+                do! one.replica.CatchUpAsync patience
+                let! _ = append one (partition 0) 1
+                let! _ = one.replica.SubmitAsync(ForgetExpired, Payload.None, patience)
+                Expect.equal one.log.Reads before "no read"
+            })
+
+        testCaseTask "what was known within the allowed age is not read again" (fun () ->
+            task {
+                let time = ManualTime()
+                let! one = openWith (clocked time) 0L (MemorySpace())
+                do! one.replica.CatchUpAsync patience
+                let before = one.log.Reads
+                do! one.replica.CatchUpAsync(TimeSpan.FromSeconds 1.0, patience)
+                Expect.equal one.log.Reads before "new enough"
+                time.Advance(TimeSpan.FromSeconds 2.0)
+                do! one.replica.CatchUpAsync(TimeSpan.FromSeconds 1.0, patience)
+                Expect.equal one.log.Reads (before + 1) "too old"
+            })
+    ]

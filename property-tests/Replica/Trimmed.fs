@@ -1,0 +1,175 @@
+/// What a replica makes of a log whose entries have been deleted behind a snapshot while it was not looking.
+module Tansu.PropertyTests.Replica.Trimmed
+
+open System
+open System.Threading
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Ports
+open Tansu.Adapters.Replica
+open Tansu.Domain
+open Tansu.PropertyTests.Replica.Rig
+open Tansu.PropertyTests.Replica.ScriptedLog
+
+/// Every batch is an object, so that no entry is needed once a snapshot holds its events.
+let private often =
+    ReplicaOptions(
+        FirstBackoff = options.FirstBackoff,
+        MaxBackoff = options.MaxBackoff,
+        SnapshotEveryEntries = 4,
+        SnapshotLeastShareOfState = 0.0,
+        InlinePayloadBytes = 1
+    )
+
+let private written count (one: Member) =
+    task {
+        for _ in 1..count do
+            let! _ = (append one (partition 0) 1).WaitAsync patience
+            // A snapshot that is due while another is being saved waits for the next entry.
+            do! one.replica.LastSave
+    }
+
+let private isTrimmed (one: Member) =
+    task {
+        try
+            let! _ =
+                one.log :> IEventLog
+                |> fun log -> log.ReadHeadsAsync(0L, 1, CancellationToken.None)
+
+            return false
+        with :? EntryMissingException ->
+            return true
+    }
+
+/// A broker that has seen nothing, and another that has written and trimmed.
+let private behind () =
+    task {
+        let space = MemorySpace()
+        let! one = openWith often 0L space
+        let! other = openWith often 0L space
+        do! written 20 other
+        do! other.replica.StopAsync patience
+        let! trimmed = isTrimmed one
+        Expect.isTrue trimmed "the first entries are gone"
+        return space, one
+    }
+
+let private end' (one: Member) =
+    (Shard.partition (partition 0) one.replica.Current.State).HighWatermark
+
+let tests =
+    testList "a trimmed log" [
+        testCaseTask "an append behind it goes to the end" (fun () ->
+            task {
+                let! _, one = behind ()
+                let! offset = (append one (partition 0) 1).WaitAsync patience
+                Expect.equal offset 20L "offset"
+            })
+
+        testCaseTask "a store that is away meanwhile is waited for" (fun () ->
+            task {
+                let! _, one = behind ()
+                one.log.FailLoads 3
+                do! one.replica.CatchUpAsync patience
+                Expect.equal (end' one) 20L "all of it"
+                let! offset = (append one (partition 0) 1).WaitAsync patience
+                Expect.equal offset 20L "and it goes on"
+            })
+
+        testCaseTask "long polls wake for what was skipped" (fun () ->
+            task {
+                let! _, one = behind ()
+                use waiter = one.waiters.Register [| partition 0 |]
+                do! one.replica.CatchUpAsync patience
+                do! waiter.Changed.WaitAsync patience
+            })
+
+        testCaseTask
+            "an entry that may have been ours and is gone is answered with a timeout, never with a guess"
+            (fun () ->
+                task {
+                    let space = MemorySpace()
+                    let! one = openWith often 0L space
+                    let! other = openWith often 0L space
+
+                    one.log.Script [
+                        StoredThen(fun () ->
+                            task {
+                                do! written 20 other
+                                do! other.replica.StopAsync patience
+                            })
+                    ]
+
+                    let! outcome =
+                        task {
+                            try
+                                let! offset = (append one (partition 0) 1).WaitAsync patience
+                                return Some offset
+                            with :? TimeoutException ->
+                                return None
+                        }
+
+                    Expect.isNone outcome "unknown"
+                    Expect.equal (end' one) 21L "it was stored, once"
+                    let! offset = (append one (partition 0) 1).WaitAsync patience
+                    Expect.equal offset 21L "and the replica goes on"
+                })
+
+        testCaseTask "without a snapshot that can be used the broker says what is wrong" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openWith often 0L space
+                do! written 3 one
+                do! (one.log :> IEventLog).TrimAsync(3L, CancellationToken.None)
+
+                let! message =
+                    task {
+                        try
+                            let! _ = openWith often 0L space
+                            return ""
+                        with :? StoreRefusedException as refused ->
+                            return refused.Message
+                    }
+
+                Expect.stringContains message "log shard-0 no longer holds entry 1" "what is missing"
+            })
+
+        testCaseTask "records that ride inline keep their entries" (fun () ->
+            task {
+                let space = MemorySpace()
+
+                let inlined =
+                    ReplicaOptions(SnapshotEveryEntries = 4, SnapshotLeastShareOfState = 0.0)
+
+                let! one = openWith inlined 0L space
+                do! written 20 one
+                do! one.replica.StopAsync patience
+                let! again = openWith inlined 0L space
+                let state = Shard.partition (partition 0) again.replica.Current.State
+
+                let! records =
+                    again.reader.ReadAsync(state, 0L, 1_000_000, true, CancellationToken.None)
+
+                Expect.equal records.Length (20 * (recordBatch 1 10).Length) "every byte is there"
+
+                let! _ =
+                    again.replica.SubmitAsync(
+                        DeleteRecords [| { Partition = partition 0; BeforeOffset = 12L } |],
+                        Payload.None,
+                        patience
+                    )
+
+                do! written 8 again
+                do! again.replica.StopAsync patience
+                let! trimmed = isTrimmed again
+                Expect.isTrue trimmed "until they are deleted"
+            })
+
+        testCaseTask "disposing twice is fine" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                do! one.replica.DisposeAsync()
+                do! one.replica.DisposeAsync()
+            })
+    ]

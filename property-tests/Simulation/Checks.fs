@@ -1,0 +1,350 @@
+namespace Tansu.PropertyTests.Simulation
+
+open System
+open System.Collections.Generic
+open System.Buffers.Binary
+open Tansu.Adapters.Ports
+open Tansu.Adapters.Replica
+open Tansu.Codec
+open Tansu.Domain
+open Tansu.PropertyTests.Codec
+
+type ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>
+
+/// A batch as its producer remembers it. The value of its record i is `Id + i`.
+[<AllowNullLiteral>]
+type SentBatch(id: int64, producer: int, partition: TopicPartition, records: int, isIdempotent: bool) =
+    member _.Id = id
+    member _.Producer = producer
+    member _.Partition = partition
+    member _.Records = records
+    member _.IsIdempotent = isIdempotent
+    member val Sequence = 0 with get, set
+    /// How often it has been sent.
+    member val Tries = 0 with get, set
+    /// The offset that its producer was told.
+    member val AckedOffset: int64 voption = ValueNone with get, set
+
+/// Records as bytes, and back.
+[<RequireQualifiedAccess>]
+module Batches =
+    /// Ids are spaced by this, so that a batch has at most so many records.
+    let idStep = 10L
+
+    let build (batch: SentBatch) producerId producerEpoch valueBytes =
+        let builder =
+            Records.RecordBatchBuilder(
+                ProducerId = producerId,
+                ProducerEpoch = producerEpoch,
+                BaseSequence =
+                    (if batch.IsIdempotent then
+                         batch.Sequence
+                     else
+                         Absent.Sequence)
+            )
+
+        for index in 0 .. batch.Records - 1 do
+            let value = Array.zeroCreate<byte>(max 8 valueBytes)
+            BinaryPrimitives.WriteInt64BigEndian(Span value, batch.Id + int64 index)
+            builder.Append(1L, Nullable(), Nullable(ReadOnlyMemory value), ReadOnlySpan.Empty)
+
+        builder.Build()
+
+    /// Offset and id of every record of batches that lie end to end.
+    let read (bytes: byte[]) = [
+        let mutable position = 0
+
+        while position < bytes.Length do
+            let length =
+                12 + BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, position + 8, 4))
+
+            for offset, record in RecordsSamples.readWithOffsets (Array.sub bytes position length) do
+                struct (offset, BinaryPrimitives.ReadInt64BigEndian(ReadOnlySpan record.Value.Value))
+
+            position <- position + length
+    ]
+
+/// Knows everything that happens, and says what must not. It folds the entries as they are created, which gives the truth that
+/// brokers and clients are measured by.
+[<Sealed>]
+type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[], isTold: bool) =
+    let codec = EntryCodec<ShardState, ShardEvent>(ShardCodec(), logName)
+    let states = List<ShardState>([ Shard.initial ])
+
+    let events =
+        List<IReadOnlyList<ShardEvent>>([ Array.empty :> IReadOnlyList<ShardEvent> ])
+
+    let records = Dictionary<TopicPartition, List<int64>>()
+    let sent = Dictionary<int64, SentBatch>()
+    let batches = List<SentBatch>()
+    let logStarts = Dictionary<TopicPartition, int64>()
+    let violations = List<string>()
+    let mutable hash = 14695981039346656037UL
+    let mutable ghosts = 0
+
+    let note (text: string) =
+        if isTold then
+            Console.Out.WriteLine $"{now().TotalSeconds:F3}s {text}"
+
+    let remember (value: int64) =
+        hash <- (hash ^^^ uint64 value) * 1099511628211UL
+
+    let violation (text: string) =
+        if violations.Count < 20 then
+            violations.Add $"{now().TotalSeconds:F3}s {text}"
+
+    let name (key: TopicPartition) = $"partition {key.Partition}"
+
+    let recordsOf key =
+        match records.TryGetValue key with
+        | true, known -> known
+        | _ ->
+            let created = List<int64>()
+            records[key] <- created
+            created
+
+    let bytesOf (state: ShardState) =
+        use writer = new KafkaWriter()
+        (ShardCodec() :> ILogCodec<ShardState, ShardEvent>).WriteState(writer, state)
+        writer.ToArray()
+
+    let append (number: int64) (payload: ReadOnlyMemory<byte>) (batch: BatchAppended) =
+        let known = recordsOf batch.Partition
+
+        if batch.BaseOffset <> int64 known.Count then
+            violation
+                $"offsets not contiguous: entry {number} appends to {name batch.Partition} at {batch.BaseOffset}, which ends at {known.Count}"
+
+        let source =
+            match batch.DataObject with
+            | null -> payload
+            | blob ->
+                match tryGetObject blob with
+                | null ->
+                    violation $"visible before durable: entry {number} refers to {blob}, which is not stored"
+                    ReadOnlyMemory.Empty
+                | content -> ReadOnlyMemory content
+
+        if batch.Position + batch.Length <= source.Length then
+            for struct (_, id) in Batches.read (source.Slice(batch.Position, batch.Length).ToArray()) do
+                known.Add id
+                remember id
+        else
+            violation $"entry {number} refers to bytes that are not there"
+
+    /// Whether what is stored at the offset is this batch.
+    let isAt (batch: SentBatch) (offset: int64) =
+        let known = recordsOf batch.Partition
+
+        offset >= 0L
+        && offset + int64 batch.Records <= int64 known.Count
+        && Seq.forall (fun index -> known[int offset + index] = batch.Id + int64 index) (seq { 0 .. batch.Records - 1 })
+
+    member _.Violations = violations
+    member _.Violation text = violation text
+
+    /// For whoever reads along.
+    member _.Note text = note text
+
+    /// The same history has the same hash.
+    member _.Hash = hash
+
+    /// The number of the newest entry.
+    member _.Tail = int64 states.Count - 1L
+
+    member _.State = states[states.Count - 1]
+
+    /// Numbers of trimmed entries that were created again; harmless as long as nobody believes in them.
+    member _.Ghosts = ghosts
+
+    member _.Batches = batches
+
+    member _.RecordsOf key = recordsOf key
+
+    member _.NewBatch(producer, partition, count, isIdempotent) =
+        let batch =
+            SentBatch(int64 (batches.Count + 1) * Batches.idStep, producer, partition, count, isIdempotent)
+
+        sent[batch.Id] <- batch
+        batches.Add batch
+        batch
+
+    /// The store is about to create an entry.
+    member this.OnEntryCreated(number: int64, content: byte[]) =
+        remember number
+        remember (now().Ticks)
+
+        if number = this.Tail + 1L then
+            let entry =
+                codec.DecodeEntry(EntryHead(number, ObjectLayout.head content, (ObjectLayout.payload content).Length))
+
+            let mutable state = this.State
+            let context = { EntryNumber = number; TimeMs = entry.TimeMs }
+
+            for event in entry.Events do
+                match event with
+                | BatchAppended batch -> append number (ObjectLayout.payload content) batch
+                | LogStartOffsetAdvanced(key, offset) ->
+                    let before = (Shard.partition key state).LogStartOffset
+
+                    if offset < before then
+                        violation $"the log start offset of {name key} goes back from {before} to {offset}"
+                | _ -> ()
+
+                state <- Shard.evolve state event context
+
+            note $"entry {number} is created with {entry.Events.Count} events"
+            states.Add state
+            events.Add entry.Events
+        elif number <= this.Tail then
+            note $"entry {number} is created again"
+            ghosts <- ghosts + 1
+        else
+            violation $"entry {number} is created while the log ends at {this.Tail}"
+
+    /// A snapshot is being stored: the fold of all up to its number, byte for byte.
+    member this.OnSnapshot(number: int64, content: byte[]) =
+        if number > this.Tail then
+            violation $"snapshot {number} is stored while the log ends at {this.Tail}"
+        else
+            let published = codec.DecodeSnapshot(ReadOnlyMemory content)
+
+            if not ((bytesOf published.State).AsSpan().SequenceEqual(bytesOf states[int number])) then
+                violation $"snapshot {number} is not the fold of the log up to it"
+
+    /// A broker takes an entry into its state.
+    member this.OnCommitted(broker: string, number: int64, taken: IReadOnlyList<ShardEvent>) =
+        note $"{broker} takes entry {number}"
+
+        if number > this.Tail then
+            violation $"visible before durable: {broker} publishes entry {number} while the log ends at {this.Tail}"
+        elif
+            not (Seq.forall2 (fun (left: ShardEvent) right -> left.Equals right) taken events[int number])
+            || taken.Count <> events[int number].Count
+        then
+            violation $"states differ: {broker} has taken another entry {number} than the log's"
+
+    /// A broker publishes a state.
+    member this.OnPublished
+        (broker: string, before: Published<ShardState>, published: Published<ShardState>, isThorough)
+        =
+        if not (isNull before) && published.EntryNumber < before.EntryNumber then
+            violation $"{broker} goes back from entry {before.EntryNumber} to {published.EntryNumber}"
+
+        if published.EntryNumber > this.Tail then
+            violation
+                $"visible before durable: {broker} is at entry {published.EntryNumber}, the log ends at {this.Tail}"
+        else
+            let truth = states[int published.EntryNumber]
+
+            for KeyValue(key, partition) in truth.Partitions do
+                let seen = Shard.partition key published.State
+
+                if
+                    seen.HighWatermark <> partition.HighWatermark
+                    || seen.LogStartOffset <> partition.LogStartOffset
+                    || seen.Chunks.Count <> partition.Chunks.Count
+                then
+                    violation
+                        $"states differ: {broker} at entry {published.EntryNumber} has {name key} from {seen.LogStartOffset} to {seen.HighWatermark}, and the log {partition.LogStartOffset} to {partition.HighWatermark}"
+
+            if
+                isThorough
+                && not ((bytesOf published.State).AsSpan().SequenceEqual(bytesOf truth))
+            then
+                violation $"states differ: {broker} at entry {published.EntryNumber}"
+
+    /// A broker lets an answer to a batch go.
+    member this.OnAnswered(broker: string, batch: SentBatch, offset: int64) =
+        remember batch.Id
+        remember offset
+
+        if offset + int64 batch.Records > int64 (recordsOf batch.Partition).Count then
+            violation
+                $"acknowledged before durable: {broker} gives batch {batch.Id} offset {offset} of {name batch.Partition}, which ends at {(recordsOf batch.Partition).Count}"
+        elif not (isAt batch offset) then
+            violation
+                $"lost write: {broker} gives batch {batch.Id} offset {offset} of {name batch.Partition}, where there is {(recordsOf batch.Partition)[int offset]}"
+
+    /// A producer has its answer.
+    member _.OnAcked(batch: SentBatch, offset: int64) = batch.AckedOffset <- ValueSome offset
+
+    /// A DeleteRecords request was answered.
+    member this.OnDeleted(key: TopicPartition, logStart: int64) =
+        remember logStart
+        let truth = (Shard.partition key this.State).LogStartOffset
+
+        if logStart > truth then
+            violation
+                $"acknowledged before durable: DeleteRecords of {name key} to {logStart}, the log starts at {truth}"
+
+        match logStarts.TryGetValue key with
+        | true, before when before > logStart -> ()
+        | _ -> logStarts[key] <- logStart
+
+    /// A reader was given a record.
+    member _.OnRead(reader: string, key: TopicPartition, offset: int64, id: int64) =
+        remember offset
+        remember id
+        let known = recordsOf key
+
+        if offset >= int64 known.Count then
+            violation
+                $"visible before durable: {reader} reads offset {offset} of {name key}, which ends at {known.Count}"
+        elif known[int offset] <> id then
+            violation
+                $"inconsistent offset: {reader} reads {id} at offset {offset} of {name key}, where {known[int offset]} is stored"
+
+    /// Whether the bytes at an offset may be gone.
+    member this.IsDeleted(key: TopicPartition, offset: int64) =
+        offset < (Shard.partition key this.State).LogStartOffset
+
+    /// What only the whole history shows.
+    member this.Finish() =
+        let count = Dictionary<int64, int>()
+
+        for KeyValue(key, known) in records do
+            for id in known do
+                count[id] <-
+                    (match count.TryGetValue id with
+                     | true, before -> before + 1
+                     | _ -> 1)
+
+                match sent.TryGetValue(id / Batches.idStep * Batches.idStep) with
+                | true, batch when batch.Partition.Equals key -> ()
+                | _ -> violation $"a record nobody sent: {id} in {name key}"
+
+        for KeyValue(key, logStart) in logStarts do
+            let truth = (Shard.partition key this.State).LogStartOffset
+
+            if truth < logStart then
+                violation $"the log start offset of {name key} is {truth}, and a client was told {logStart}"
+
+        let last = Dictionary<struct (int * TopicPartition), struct (int64 * int64)>()
+
+        for batch in batches do
+            let stored =
+                match count.TryGetValue batch.Id with
+                | true, times -> times
+                | _ -> 0
+
+            match batch.AckedOffset with
+            | ValueSome offset ->
+                if not (isAt batch offset) then
+                    violation
+                        $"lost write: batch {batch.Id} was acknowledged at offset {offset} of {name batch.Partition}"
+
+                let key = struct (batch.Producer, batch.Partition)
+
+                match last.TryGetValue key with
+                | true, struct (earlier, before) when before >= offset ->
+                    violation
+                        $"non-monotonic send: producer {batch.Producer} sent {earlier} before {batch.Id}, which got offset {offset} after {before}"
+                | _ -> ()
+
+                last[key] <- struct (batch.Id, offset)
+            | ValueNone when batch.Tries > 0 -> violation $"batch {batch.Id} was never acknowledged"
+            | ValueNone -> ()
+
+            if stored > 1 && (batch.IsIdempotent || batch.Tries <= 1) then
+                violation $"duplicate: batch {batch.Id} is stored {stored} times after {batch.Tries} tries"

@@ -1,0 +1,330 @@
+namespace Tansu.PropertyTests.Simulation
+
+open System
+open System.Collections.Generic
+open System.Threading
+open System.Threading.Tasks
+open Tansu.Adapters.Ports
+open Tansu.Adapters.Reading
+open Tansu.Adapters.Replica
+open Tansu.Domain
+
+/// What one run is like; drawn from its seed.
+type Settings = {
+    Brokers: int
+    Partitions: int
+    IdempotentProducers: int
+    PlainProducers: int
+    Readers: int
+    BatchesPerProducer: int
+    /// The longest a producer waits between batches.
+    LongestThought: TimeSpan
+    InlinePayloadBytes: int
+    /// 0: no bundles.
+    DataObjectBytes: int
+    ReadAheadBytes: int
+    /// How old, by the collecting broker's clock, a data object nothing refers to must be. Any span has to be safe.
+    ObjectGrace: TimeSpan
+    /// Whether brokers read other brokers' entries all the time.
+    Follows: bool
+    SnapshotEveryEntries: int
+    CommitInterval: TimeSpan
+    /// How long a broker tries before it answers a request with a timeout.
+    BrokerPatience: TimeSpan
+    Faults: Faults
+    /// The mean time between crashes, pauses and cut networks; zero for none.
+    MeanPeace: TimeSpan
+    /// The longest pause.
+    LongestPause: TimeSpan
+    Control: Control
+    /// Whether everything that happens is written out.
+    IsTold: bool
+}
+
+/// The store, and what is known of everything.
+type World(scheduler: Scheduler, settings: Settings) =
+    let space = ObjectSpace()
+    let store = scheduler.NewProcess("store", TimeSpan.Zero)
+
+    let judge =
+        Judge(World.LogName, (fun () -> scheduler.Now), (fun name -> space.TryGet name), settings.IsTold)
+
+    do
+        space.OnCreated <-
+            fun name content ->
+                if name.StartsWith(ObjectLayout.entryPrefix World.LogName, StringComparison.Ordinal) then
+                    judge.OnEntryCreated(ObjectLayout.number name, content)
+                elif name.StartsWith(ObjectLayout.snapshotPrefix World.LogName, StringComparison.Ordinal) then
+                    judge.OnSnapshot(ObjectLayout.number name, content)
+
+    static member LogName = "shard-0"
+
+    member _.Scheduler = scheduler
+    member _.Settings = settings
+    member _.Space = space
+    member _.Store = store
+    member _.Judge = judge
+
+    /// What goes wrong at present.
+    member val Faults = settings.Faults with get, set
+
+/// A broker that is not there to answer.
+exception NotThereException of unit
+
+/// One broker through its crashes and restarts: the real replica over its own faulty way to the store.
+[<Sealed; AllowNullLiteral>]
+type Broker(number: int, cluster: World) =
+    let scheduler = cluster.Scheduler
+    let settings = cluster.Settings
+    let mutable incarnation = 0
+    let mutable last: Published<ShardState> = null
+    let mutable committed = 0
+    let mutable changes = 0
+
+    member val Name = $"broker {number}" with get, set
+    member val Process: Process = null with get, set
+    /// Null while the broker is down or starting.
+    member val Replica: ShardReplica = null with get, set
+    member val Reader: RecordsReader = null with get, set
+    member val IsCut = false with get, set
+    member _.Incarnation = incarnation
+
+    member private this.Watch(replica: ShardReplica, itsProcess: Process) =
+        task {
+            try
+                do! replica.Completion
+            with failure ->
+                cluster.Judge.Violation $"{this.Name} ended: {failure.GetType().Name}: {failure.Message}"
+
+            if obj.ReferenceEquals(itsProcess, this.Process) then
+                this.Crash()
+                this.Start()
+        }
+
+    /// Published states are looked at after every step of the broker.
+    member this.Check() =
+        if not (isNull this.Replica) then
+            let current = this.Replica.Current
+
+            if not (obj.ReferenceEquals(current, last)) then
+                changes <- changes + 1
+
+                let isReload =
+                    isNull last || current.EntryNumber - last.EntryNumber > int64 committed
+
+                cluster.Judge.OnPublished(this.Name, last, current, isReload || changes % 16 = 0)
+                last <- current
+                committed <- 0
+
+    member this.Start() =
+        incarnation <- incarnation + 1
+        let random = scheduler.Random
+        let skew = TimeSpan.FromMilliseconds(float (random.Next(-5000, 5000)))
+        let itsProcess = scheduler.NewProcess($"{this.Name}.{incarnation}", skew)
+        this.Process <- itsProcess
+        last <- null
+        committed <- 0
+
+        let objects =
+            FaultyObjects(
+                scheduler,
+                cluster.Space,
+                cluster.Store,
+                itsProcess,
+                (fun () -> cluster.Faults),
+                (fun () -> this.IsCut)
+            )
+
+        let log =
+            ObjectLog(World.LogName, objects, itsProcess.Time, Controls.safeguard settings.Control)
+            |> Controls.log settings.Control
+
+        let blobs = ObjectBlobs objects |> Controls.blobs settings.Control
+
+        let reader =
+            RecordsReader(0, log, blobs, RecordCache 2000L, settings.ReadAheadBytes)
+
+        let inner = ShardObserver(reader, PartitionWaiters()) :> ICommitObserver<ShardEvent>
+
+        let observer = {
+            new ICommitObserver<ShardEvent> with
+                member _.OnCommitted(number, events, written) =
+                    committed <- committed + 1
+                    cluster.Judge.OnCommitted(this.Name, number, events)
+                    inner.OnCommitted(number, events, written)
+
+                member _.OnPublished events = inner.OnPublished events
+                member _.OnSkipped() = inner.OnSkipped()
+        }
+
+        let options =
+            ReplicaOptions(
+                CommitInterval = settings.CommitInterval,
+                InlinePayloadBytes = settings.InlinePayloadBytes,
+                DataObjectBytes = settings.DataObjectBytes,
+                SnapshotEveryEntries = settings.SnapshotEveryEntries,
+                SnapshotLeastShareOfState = 0.0,
+                TimeProvider = itsProcess.Time,
+                Random = Random(random.Next()),
+                OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
+            )
+
+        let decider =
+            ShardDecider { ProducerIdExpirationMs = 86_400_000L }
+            |> Controls.decider settings.Control
+
+        let start () =
+            task {
+                while isNull this.Replica do
+                    try
+                        let! replica =
+                            ShardReplica.OpenAsync(
+                                log,
+                                blobs,
+                                decider,
+                                ShardCodec(),
+                                observer,
+                                options,
+                                CancellationToken.None
+                            )
+
+                        this.Reader <- reader
+                        this.Replica <- replica
+
+                        if settings.Follows then
+                            replica.Follow() |> ignore
+
+                        this.Watch(replica, itsProcess) |> ignore
+                    with
+                    | :? StoreUnavailableException -> do! Task.Delay(TimeSpan.FromMilliseconds 300.0, itsProcess.Time)
+                    | failure ->
+                        cluster.Judge.Violation $"{this.Name} cannot start: {failure.GetType().Name}: {failure.Message}"
+                        do! Task.Delay(TimeSpan.FromSeconds 5.0, itsProcess.Time)
+            }
+
+        scheduler.Spawn(itsProcess, start) |> ignore
+
+        scheduler.Spawn(itsProcess, (fun () -> this.CollectNowAndThen(itsProcess, objects)))
+        |> ignore
+
+    member this.Crash() =
+        if not (isNull this.Process) then
+            scheduler.Kill this.Process
+
+        this.Replica <- null
+        this.Reader <- null
+
+    /// Deletes old data objects that nothing refers to, as housekeeping does.
+    member private this.CollectNowAndThen(itsProcess: Process, objects: IObjects) =
+        task {
+            while true do
+                do! Task.Delay(TimeSpan.FromSeconds(float (scheduler.Random.Next(1, 40))), itsProcess.Time)
+                let replica = this.Replica
+
+                if not (isNull replica) then
+                    try
+                        let beforeMs =
+                            itsProcess.Time.GetUtcNow().ToUnixTimeMilliseconds()
+                            - int64 settings.ObjectGrace.TotalMilliseconds
+
+                        let! listed = objects.List(DataObjectName.Prefix World.LogName)
+                        let mutable namedAtMs = 0L
+
+                        let isOld (one: Listed) =
+                            DataObjectName.TryGetTime(World.LogName, one.Name, &namedAtMs)
+                            && namedAtMs < beforeMs
+
+                        let needed () = Shard.dataObjects replica.Current.State
+
+                        let before = needed ()
+
+                        let old = [
+                            for one in listed do
+                                if isOld one && not (before.Contains one.Name) then
+                                    one.Name
+                        ]
+
+                        if not old.IsEmpty then
+                            let! _ =
+                                replica.SubmitAsync(CollectObjects beforeMs, Payload.None, settings.BrokerPatience)
+
+                            let after = needed ()
+                            do! objects.Delete(old |> List.filter (fun name -> not (after.Contains name)))
+                    with
+                    | :? StoreUnavailableException
+                    | :? StoreRefusedException
+                    | :? TimeoutException -> ()
+        }
+
+/// The brokers and all they share.
+[<Sealed>]
+type Cluster(scheduler: Scheduler, settings: Settings) as this =
+    inherit World(scheduler, settings)
+
+    let brokers = [| for number in 1 .. settings.Brokers -> Broker(number, this) |]
+
+    do
+        scheduler.AfterStep <-
+            fun owner ->
+                for broker in brokers do
+                    if obj.ReferenceEquals(broker.Process, owner) then
+                        broker.Check()
+
+    member _.Brokers = brokers
+
+    member _.AnyBroker() =
+        brokers[scheduler.Random.Next brokers.Length]
+
+    member _.Partition number : TopicPartition = {
+        TopicId = TopicId(Guid(1, 0s, 0s, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy))
+        Partition = number
+    }
+
+/// A client's connection to one life of a broker: requests arrive in their order, or never. A client that did not get an
+/// answer in time opens another one.
+[<Sealed>]
+type Connection(cluster: Cluster, client: Process, broker: Broker) =
+    let scheduler = cluster.Scheduler
+    let target = broker.Process
+    let requests = Queue<unit -> unit>()
+    let mutable latest = 0L
+    let mutable isRefused = false
+
+    let chain =
+        if cluster.Settings.Control = NoChains then
+            null
+        else
+            CommandChain()
+
+    let latency () =
+        TimeSpan.FromMilliseconds(0.1 + scheduler.Random.NextDouble() * 3.0)
+
+    /// Appends of this connection take effect in their order.
+    member _.Chain = chain
+
+    /// Runs a request at the broker; `TimeoutException` when there is no answer in time.
+    member _.Call(timeout: TimeSpan, request: Broker -> Task<'Reply>) : Task<'Reply> =
+        let reply = TaskCompletionSource<'Reply>()
+
+        let run () =
+            task {
+                try
+                    // A broker listens once it is ready: a connection is refused from its beginning or not at all.
+                    isRefused <- isRefused || isNull broker.Replica
+
+                    if isRefused then
+                        raise (NotThereException())
+
+                    let! answer = request broker
+                    scheduler.After(client, latency (), (fun () -> reply.TrySetResult answer |> ignore))
+                with failure ->
+                    scheduler.After(client, latency (), (fun () -> reply.TrySetException failure |> ignore))
+            }
+
+        requests.Enqueue(fun () -> run () |> ignore)
+        latest <- max latest (scheduler.NowTicks + latency().Ticks)
+
+        scheduler.After(target, TimeSpan.FromTicks(latest - scheduler.NowTicks), fun () -> requests.Dequeue () ())
+
+        scheduler.After(client, timeout, (fun () -> reply.TrySetException(TimeoutException()) |> ignore))
+        reply.Task

@@ -1,0 +1,144 @@
+/// The simulated cluster as tests and as a command.
+module Tansu.PropertyTests.Simulation.Tests
+
+open System
+open System.Collections.Concurrent
+open System.Diagnostics
+open System.Threading.Tasks
+open Expecto
+open Tansu.PropertyTests
+
+/// The first seed of this run.
+let private firstSeed = int (Check.seed % 1_000_000_000UL)
+
+let private expectSound count =
+    let failed = ConcurrentBag<Run.Outcome>()
+    let watch = Stopwatch.StartNew()
+
+    Run.many firstSeed count (fun outcome ->
+        if not outcome.Violations.IsEmpty then
+            failed.Add outcome)
+
+    let some =
+        failed
+        |> Seq.sortBy _.Seed
+        |> Seq.truncate 3
+        |> Seq.map Run.describe
+        |> String.concat "\n"
+
+    Expect.equal failed.Count 0 $"{failed.Count} of {count} seeds failed in {watch.Elapsed}:\n{some}"
+
+let private controls =
+    testList "control" [
+        for control in
+            [
+                UnknownIsSuccess
+                AnyEntryIsOurs
+                NoLookBefore
+                NoLookAfter
+                AnswersBeforeAppend
+                EntryBeforeData
+                OldObjects
+                NoChains
+                NoSequences
+            ] do
+            testCase $"{control} is noticed"
+            <| fun () ->
+                let most = 1000
+
+                let noticed =
+                    Seq.init most (fun index -> Run.withControl control (firstSeed + index))
+                    |> Seq.tryFind (fun outcome -> not outcome.Violations.IsEmpty)
+
+                match noticed with
+                | Some _ -> ()
+                | None -> failtest $"nothing was noticed in {most} seeds from {firstSeed}"
+    ]
+
+let tests =
+    testList "simulation" [
+        testCase "a seed replays identically"
+        <| fun () ->
+            for seed in firstSeed .. firstSeed + 20 do
+                Expect.equal (Run.seed seed) (Run.seed seed) "the same history"
+
+        testCase "2000 seeds: every promise holds" <| fun () -> expectSound 2000
+
+        testCase "what leaves the scheduler's thread is noticed"
+        <| fun () ->
+            let scheduler = Scheduler(Random 1, 1000)
+            let main = scheduler.NewProcess("main", TimeSpan.Zero)
+
+            Expect.throwsT<StuckException>
+                (fun () -> scheduler.Run(main, (fun () -> task { do! Task.Run(fun () -> ()) })))
+                "the thread pool"
+
+        testCase "a run that nothing can end is noticed"
+        <| fun () ->
+            let scheduler = Scheduler(Random 1, 1000)
+            let main = scheduler.NewProcess("main", TimeSpan.Zero)
+
+            Expect.throwsT<StuckException>
+                (fun () -> scheduler.Run(main, (fun () -> task { do! TaskCompletionSource().Task })))
+                "a deadlock"
+
+            Expect.throwsT<StuckException>
+                (fun () ->
+                    scheduler.Run(
+                        main,
+                        (fun () ->
+                            task {
+                                while true do
+                                    do! Task.Yield()
+                            })
+                    ))
+                "a livelock"
+
+        controls
+    ]
+
+/// `./test simulate --seeds N [--first SEED]`, or `./test simulate --tell SEED` to read along.
+let simulate (arguments: string list) =
+    let rec number name (fallback: int) (rest: string list) =
+        match rest with
+        | flag :: value :: _ when flag = name -> int value
+        | _ :: tail -> number name fallback tail
+        | [] -> fallback
+
+    let told = number "--tell" -1 arguments
+
+    if told >= 0 then
+        let outcome = Run.tell told
+        Console.Out.WriteLine $"{outcome.Settings}"
+        Console.Out.WriteLine(Run.describe outcome)
+
+    let count = if told >= 0 then 0 else number "--seeds" 2000 arguments
+    let first = number "--first" firstSeed arguments
+    let watch = Stopwatch.StartNew()
+    let mutable finished = 0
+    let mutable failed = 0
+    let mutable steps = 0L
+    let mutable entries = 0L
+    let mutable ghosts = 0
+    let gate = obj ()
+
+    Console.Out.WriteLine $"{count} seeds from {first}"
+
+    Run.many first count (fun outcome ->
+        lock gate (fun () ->
+            finished <- finished + 1
+            steps <- steps + int64 outcome.Steps
+            entries <- entries + outcome.Entries
+            ghosts <- ghosts + outcome.Ghosts
+
+            if not outcome.Violations.IsEmpty then
+                failed <- failed + 1
+
+                if failed <= 20 then
+                    Console.Out.WriteLine(Run.describe outcome)
+
+            if finished % 500 = 0 || finished = count then
+                Console.Out.WriteLine
+                    $"{finished} of {count} seeds, {failed} failed, {steps} steps, {entries} entries, {ghosts} created again in vain, {watch.Elapsed.TotalSeconds:F1} s"))
+
+    if failed = 0 then 0 else 1
