@@ -100,10 +100,15 @@ and [<Sealed>] Scheduler(random: Random, maxSteps: int) =
     let mutable steps = 0
     let mutable escaped: string = null
 
-    let requireThread () =
-        if Environment.CurrentManagedThreadId <> thread then
+    /// Whoever comes from another thread is only noted, and the run ends at its next step: an exception would end on that
+    /// thread, where nothing but the end of the whole program awaits it.
+    let isOnThread () =
+        let isHere = Environment.CurrentManagedThreadId = thread
+
+        if not isHere then
             Volatile.Write(&escaped, Environment.StackTrace)
-            raise (StuckException "not on the scheduler's thread")
+
+        isHere
 
     let checkEscape () =
         match Volatile.Read &escaped with
@@ -125,16 +130,14 @@ and [<Sealed>] Scheduler(random: Random, maxSteps: int) =
     member this.NewProcess(name, clockSkew) = Process(this, name, clockSkew)
 
     member internal _.Enqueue(work: Work) =
-        requireThread ()
-
-        if work.Owner.IsDead then ()
+        if not (isOnThread ()) || work.Owner.IsDead then ()
         elif work.Owner.IsPaused then work.Owner.Held.Add work
         else ready.Add work
 
     member internal _.Schedule(timer: VirtualTimer, dueTime: TimeSpan) =
-        requireThread ()
-        timerCount <- timerCount + 1L
-        timers.Enqueue(struct (timer, timer.Version), struct (nowTicks + max 0L dueTime.Ticks, timerCount))
+        if isOnThread () then
+            timerCount <- timerCount + 1L
+            timers.Enqueue(struct (timer, timer.Version), struct (nowTicks + max 0L dueTime.Ticks, timerCount))
 
     /// Runs an action for a process after some time.
     member this.After(owner: Process, delay: TimeSpan, action: unit -> unit) =

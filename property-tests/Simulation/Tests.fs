@@ -4,6 +4,7 @@ module Tansu.PropertyTests.Simulation.Tests
 open System
 open System.Collections.Concurrent
 open System.Diagnostics
+open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Tansu.PropertyTests
@@ -68,10 +69,24 @@ let tests =
         <| fun () ->
             let scheduler = Scheduler(Random 1, 1000)
             let main = scheduler.NewProcess("main", TimeSpan.Zero)
+            let ended = TaskCompletionSource()
+
+            let endElsewhere () =
+                let other = Thread(fun () -> ended.SetResult())
+                other.Start()
+                other.Join()
 
             Expect.throwsT<StuckException>
-                (fun () -> scheduler.Run(main, (fun () -> task { do! Task.Run(fun () -> ()) })))
-                "the thread pool"
+                (fun () ->
+                    scheduler.Run(
+                        main,
+                        (fun () ->
+                            task {
+                                main.Post((fun _ -> endElsewhere ()), null)
+                                do! ended.Task
+                            })
+                    ))
+                "another thread"
 
         testCase "a run that nothing can end is noticed"
         <| fun () ->
