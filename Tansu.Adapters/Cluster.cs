@@ -1,3 +1,4 @@
+using Tansu.Adapters.Groups;
 using Tansu.Adapters.Nodes;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
@@ -83,7 +84,9 @@ public sealed class Cluster : IAsyncDisposable
     public long ProducerIdExpirationMs => _options.ProducerIdExpirationMs;
 
     /// <summary>Faults when a log can no longer be used: the broker must end.</summary>
-    public Task Completion => Task.WhenAny([_catalog.Completion, .. _shards.Select(static shard => shard.Replica.Completion)]).Unwrap();
+    public Task Completion => Task.WhenAny(
+        [_catalog.Completion, .. _shards.Select(static shard => shard.Replica.Completion), .. _shards.Select(static shard => shard.Groups.Completion)])
+        .Unwrap();
 
     /// <summary>Opens the logs, creating the cluster if the store is empty, and registers this broker's address.</summary>
     /// <exception cref="StoreRefusedException">The store cannot be used; the message says why and what to do.</exception>
@@ -171,6 +174,11 @@ public sealed class Cluster : IAsyncDisposable
     {
         _signals?.Dispose();
         await _housekeeping.StopAsync();
+        foreach (var shard in _shards)
+        {
+            shard.Groups.Stop();
+        }
+
         await Task.WhenAll([StopCatalogAsync(grace), .. _shards.Select(shard => shard.Replica.StopAsync(grace))]);
     }
 
@@ -188,6 +196,7 @@ public sealed class Cluster : IAsyncDisposable
         foreach (var shard in _shards)
         {
             await shard.Replica.DisposeAsync();
+            await shard.Groups.DisposeAsync();
         }
 
         await _catalog.DisposeAsync();
@@ -290,14 +299,23 @@ public sealed class Cluster : IAsyncDisposable
     {
         var log = await store.OpenLogAsync(ClusterShard.LogName(index), cancellationToken);
         var reader = new RecordsReader(index, log, store.Blobs, cache, store.Limits.ReadAheadBytes);
+        var observer = new ShardObserver(reader, waiters);
         var replica = await ShardReplica.OpenAsync(
             log,
             store.Blobs,
-            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs)),
+            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs, options.Groups)),
             new ShardCodec(),
-            new ShardObserver(reader, waiters),
+            observer,
             replicaOptions,
             cancellationToken);
-        return new ClusterShard(index, replica, reader);
+        observer.Groups = new GroupCoordinator(replica, new GroupCoordinatorOptions
+        {
+            InitialRebalanceDelay = options.GroupInitialRebalanceDelay,
+            IsShared = store.Limits.IsShared,
+            StoreTimeout = options.StoreTimeout,
+            TimeProvider = options.TimeProvider,
+            OnNotice = options.OnNotice,
+        });
+        return new ClusterShard(index, replica, reader, observer.Groups);
     }
 }

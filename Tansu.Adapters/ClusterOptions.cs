@@ -1,3 +1,5 @@
+using Tansu.Domain;
+
 namespace Tansu.Adapters;
 
 /// <summary>What a broker may be told about the cluster that it joins.</summary>
@@ -26,6 +28,15 @@ public sealed record ClusterOptions
 
     /// <summary>How long the state of an idle producer is kept (<c>producer.id.expiration.ms</c>), in milliseconds.</summary>
     public long ProducerIdExpirationMs { get; init; } = 86_400_000;
+
+    /// <summary>The limits of consumer groups.</summary>
+    public GroupSettings Groups { get; init; } = GroupSettings.Default;
+
+    /// <summary>
+    /// How long the first rebalance of an empty group waits for more members after each that joins
+    /// (<c>group.initial.rebalance.delay.ms</c>).
+    /// </summary>
+    public TimeSpan GroupInitialRebalanceDelay { get; init; } = TimeSpan.FromMilliseconds(200);
 
     /// <summary>The most partitions one topic may have: a bound on what one request can make the catalog do.</summary>
     public int MaxPartitionsPerTopic { get; init; } = 100_000;

@@ -1,3 +1,4 @@
+using Tansu.Adapters.Groups;
 using Tansu.Adapters.Reading;
 using Tansu.Adapters.Replica;
 using Tansu.Domain;
@@ -8,10 +9,12 @@ namespace Tansu.Adapters;
 /// <param name="Index">The shard's number, from 0.</param>
 /// <param name="Replica">Its log.</param>
 /// <param name="Reader">Its records.</param>
+/// <param name="Groups">Its consumer groups.</param>
 public sealed record ClusterShard(
     int Index,
     Replica<ShardState, ShardCommand, ShardEvent, ShardReply> Replica,
-    RecordsReader Reader)
+    RecordsReader Reader,
+    GroupCoordinator Groups)
 {
     /// <summary>The name of a shard's log.</summary>
     /// <param name="index">The shard's number.</param>

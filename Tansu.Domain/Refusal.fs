@@ -28,3 +28,25 @@ type Refusal =
     | OutOfOrderSequence
     /// The producer's epoch is older than one seen on the partition (KIP-360).
     | InvalidProducerEpoch
+    /// No group of that name.
+    | GroupIdNotFound
+    /// The group has no such member (any more).
+    | UnknownMemberId
+    /// Another member has taken over the instance id (KIP-345).
+    | FencedInstanceId
+    /// The member is of another generation than the group.
+    | IllegalGeneration
+    /// Members have to join again.
+    | RebalanceInProgress
+    /// The member offers no protocol that all others offer, or another type.
+    | InconsistentGroupProtocol
+    /// Come back with the id that comes with this (KIP-394).
+    | MemberIdRequired
+    /// The group is full.
+    | GroupMaxSizeReached
+    /// The session timeout is outside the limits.
+    | InvalidSessionTimeout
+    /// The group has members.
+    | NonEmptyGroup
+    /// The committed metadata is too long.
+    | OffsetMetadataTooLarge

@@ -6,6 +6,8 @@ open System.Collections.Immutable
 type ShardSettings = {
     /// How long the state of an idle producer is kept (`producer.id.expiration.ms`), in milliseconds.
     ProducerIdExpirationMs: int64
+    /// Of consumer groups.
+    Groups: GroupSettings
 }
 
 /// The state of one shard: the partitions that were placed on it.
@@ -14,6 +16,8 @@ type ShardState = {
     Partitions: ImmutableDictionary<TopicPartition, Partition>
     /// Deleted topics and when they were removed here, so that a late append cannot bring one back.
     RemovedTopics: ImmutableDictionary<TopicId, int64>
+    /// By group id: groups that have members or committed offsets, or had some lately.
+    Groups: ImmutableDictionary<string, Group>
     /// Data objects named before this time (milliseconds since 1970) have been collected unless something referred to them then.
     ObjectsCollectedBeforeMs: int64
 }
@@ -40,6 +44,10 @@ type ShardCommand =
     /// From now on no entry may newly refer to a data object named before this time (milliseconds since 1970), so that those
     /// which nothing refers to can be deleted.
     | CollectObjects of beforeMs: int64
+    /// Asks a group.
+    | AskGroup of groupId: string * command: GroupCommand
+    /// These members of these groups have given signs of life lately.
+    | MarkMembersSeen of members: struct (string * string[])[]
 
 /// What has happened in a shard.
 type ShardEvent =
@@ -55,6 +63,8 @@ type ShardEvent =
     | RemovedTopicForgotten of topicId: TopicId
     /// Data objects named before this time are deleted if nothing refers to them.
     | ObjectsCollected of beforeMs: int64
+    /// Something has happened in a group.
+    | GroupChanged of groupId: string * event: GroupEvent
 
 /// What became of one DeleteRecords request.
 [<Struct; NoComparison>]
@@ -70,6 +80,8 @@ type ShardReply =
     | BatchesJudged of replies: AppendReply[]
     /// To DeleteRecords.
     | RecordsDeleted of replies: DeleteRecordsReply[]
+    /// To AskGroup.
+    | GroupAnswered of reply: GroupReply
     /// To commands that have nothing to report.
     | Done
 
@@ -84,6 +96,7 @@ module Shard =
     let initial = {
         Partitions = ImmutableDictionary<TopicPartition, Partition>.Empty
         RemovedTopics = ImmutableDictionary<TopicId, int64>.Empty
+        Groups = ImmutableDictionary<string, Group>.Empty
         ObjectsCollectedBeforeMs = 0L
     }
 
@@ -92,6 +105,37 @@ module Shard =
         match state.Partitions.TryGetValue key with
         | true, partition -> partition
         | _ -> Partition.empty
+
+    /// A group, if anything is known of it.
+    let group (groupId: string) (state: ShardState) =
+        match state.Groups.TryGetValue groupId with
+        | true, group -> ValueSome group
+        | _ -> ValueNone
+
+    let private updateGroup groupId event context (state: ShardState) =
+        let group = group groupId state |> ValueOption.defaultValue Group.initial
+
+        {
+            state with
+                Groups =
+                    match event with
+                    | GroupDeleted -> state.Groups.Remove groupId
+                    | _ -> state.Groups.SetItem(groupId, Group.evolve group event context)
+        }
+
+    /// Deleted topics take their committed offsets with them.
+    let private forgetOffsets topicId (groups: ImmutableDictionary<string, Group>) =
+        let changed =
+            groups
+            |> Seq.choose (fun (KeyValue(groupId, group)) ->
+                let rest = Group.forgetTopic topicId group
+
+                if obj.ReferenceEquals(rest, group) then
+                    None
+                else
+                    Some(System.Collections.Generic.KeyValuePair(groupId, rest)))
+
+        groups.SetItems changed
 
     let private update key change (state: ShardState) = {
         state with
@@ -112,6 +156,7 @@ module Shard =
                         |> Seq.toArray
                     )
                 RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
+                Groups = forgetOffsets topicId state.Groups
           }
         | ProducersExpired(key, producerIds) -> update key (Partition.forgetProducers producerIds) state
         | RemovedTopicForgotten topicId -> { state with RemovedTopics = state.RemovedTopics.Remove topicId }
@@ -119,6 +164,7 @@ module Shard =
             state with
                 ObjectsCollectedBeforeMs = max beforeMs state.ObjectsCollectedBeforeMs
           }
+        | GroupChanged(groupId, event) -> updateGroup groupId event context state
 
     let private appended (context: DecideContext) baseOffset (batch: BatchToAppend) : BatchAppended = {
         Partition = batch.Partition
@@ -191,7 +237,7 @@ module Shard =
 
         { Events = events |> List.rev |> List.toArray; Reply = RecordsDeleted replies }
 
-    let private forgetExpired settings (state: ShardState) (context: DecideContext) =
+    let private forgetExpired (settings: ShardSettings) (state: ShardState) (context: DecideContext) =
         let events = [|
             for KeyValue(key, partition) in state.Partitions do
                 match Partition.expiredProducers context.NowMs settings.ProducerIdExpirationMs partition with
@@ -201,6 +247,37 @@ module Shard =
             for KeyValue(topicId, removedAtMs) in state.RemovedTopics do
                 if context.NowMs - removedAtMs >= RemovedTopicMarkMs then
                     RemovedTopicForgotten topicId
+
+            for KeyValue(groupId, group) in state.Groups do
+                for event in GroupRules.expired settings.Groups context.NowMs group do
+                    GroupChanged(groupId, event)
+        |]
+
+        { Events = events; Reply = Done }
+
+    let private askGroup (settings: ShardSettings) (state: ShardState) (context: DecideContext) groupId command =
+        let decision =
+            GroupRules.decide
+                settings.Groups
+                context.NowMs
+                state.RemovedTopics.ContainsKey
+                (group groupId state)
+                command
+
+        {
+            Events = decision.Events |> Array.map (fun event -> GroupChanged(groupId, event))
+            Reply = GroupAnswered decision.Reply
+        }
+
+    let private markMembersSeen (state: ShardState) (members: struct (string * string[])[]) =
+        let events = [|
+            for struct (groupId, memberIds) in members do
+                match group groupId state with
+                | ValueSome group ->
+                    match memberIds |> Array.filter group.Members.ContainsKey with
+                    | [||] -> ()
+                    | memberIds -> GroupChanged(groupId, MembersSeen memberIds)
+                | ValueNone -> ()
         |]
 
         { Events = events; Reply = Done }
@@ -215,6 +292,8 @@ module Shard =
         | ForgetExpired -> forgetExpired settings state context
         | CollectObjects beforeMs when beforeMs <= state.ObjectsCollectedBeforeMs -> { Events = [||]; Reply = Done }
         | CollectObjects beforeMs -> { Events = [| ObjectsCollected beforeMs |]; Reply = Done }
+        | AskGroup(groupId, command) -> askGroup settings state context groupId command
+        | MarkMembersSeen members -> markMembersSeen state members
 
     /// The oldest entry whose inline payload a partition refers to; `Int64.MaxValue` if there is none. Chunks are in the order
     /// of their entries, so the first inline one of each partition tells.

@@ -44,6 +44,9 @@ internal sealed record BrokerSettings
     /// <summary>How long an administrative request without a timeout of its own waits for the store.</summary>
     public TimeSpan AdminTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long a request about a consumer group waits for the store; less than clients wait for an answer.</summary>
+    public TimeSpan CoordinatorTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>The settings of a command line.</summary>
     public static BrokerSettings From(BrokerOptions options, Endpoint listener, Endpoint advertised) => new()
     {

@@ -1,3 +1,4 @@
+using Tansu.Adapters.Groups;
 using Tansu.Adapters.Replica;
 using Tansu.Domain;
 
@@ -6,6 +7,9 @@ namespace Tansu.Adapters.Reading;
 /// <summary>Keeps what was written where readers find it, and wakes the readers.</summary>
 internal sealed class ShardObserver(RecordsReader reader, PartitionWaiters waiters) : ICommitObserver<ShardEvent>
 {
+    /// <summary>Who looks after the shard's groups; null until the shard is open.</summary>
+    public GroupCoordinator? Groups { get; set; }
+
     public void OnCommitted(long entryNumber, IReadOnlyList<ShardEvent> events, IReadOnlyList<WrittenPayload> written)
     {
         foreach (var payload in written)
@@ -14,7 +18,15 @@ internal sealed class ShardObserver(RecordsReader reader, PartitionWaiters waite
         }
     }
 
-    public void OnPublished(IReadOnlyList<ShardEvent> events) => waiters.Wake(events);
+    public void OnPublished(IReadOnlyList<ShardEvent> events)
+    {
+        waiters.Wake(events);
+        Groups?.OnPublished(events);
+    }
 
-    public void OnSkipped() => waiters.WakeAll();
+    public void OnSkipped()
+    {
+        waiters.WakeAll();
+        Groups?.OnSkipped();
+    }
 }

@@ -15,15 +15,11 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>The data objects that commands in the queue were put into, in order.</summary>
     private readonly List<DataObject> _sealed = [];
     private readonly List<Pending<bool>> _catchUps = [];
+    private readonly Bell _bell = new(options.TimeProvider);
 
     /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
     private int _awaited;
     private long _looseBytes;
-    private TaskCompletionSource? _bell;
-
-    /// <summary>Rings when the loop has waited long enough. The loop's alone.</summary>
-    private ITimer? _alarm;
-    private bool _hasRung;
     private bool _isClosed;
     private Exception? _failure;
 
@@ -199,49 +195,13 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     }
 
     /// <summary>Wakes the loop.</summary>
-    public void Ring()
-    {
-        TaskCompletionSource? bell;
-        lock (_lock)
-        {
-            _hasRung = true;
-            bell = _bell;
-            _bell = null;
-        }
-
-        bell?.TrySetResult();
-    }
+    public void Ring() => _bell.Ring();
 
     /// <summary>Called before the loop looks for work: whatever comes from now on rings again.</summary>
-    public void Hush()
-    {
-        lock (_lock)
-        {
-            _hasRung = false;
-        }
-    }
+    public void Hush() => _bell.Hush();
 
     /// <summary>Completes once something has come since <see cref="Hush"/>, or some time has passed, or for no reason.</summary>
-    public Task WaitForBell(TimeSpan atMost)
-    {
-        // Not Task.WaitAsync, which would go through the thread pool and could not be simulated.
-        _alarm ??= options.TimeProvider.CreateTimer(
-            static queue => ((CommandQueue<TCommand, TReply>)queue!).Ring(),
-            this,
-            Timeout.InfiniteTimeSpan,
-            Timeout.InfiniteTimeSpan);
-        _alarm.Change(atMost, Timeout.InfiniteTimeSpan);
-        lock (_lock)
-        {
-            if (_hasRung)
-            {
-                return Task.CompletedTask;
-            }
-
-            _bell ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return _bell.Task;
-        }
-    }
+    public Task WaitForBell(TimeSpan atMost) => _bell.WaitAsync(atMost);
 
     public void Close()
     {

@@ -9,7 +9,7 @@ namespace Tansu.Adapters.Replica;
 /// <summary>A shard's events, written down with the messages of <c>spec/storage</c>; its state is <see cref="ShardStateCodec"/>'s.</summary>
 public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
 {
-    /// <summary>First byte of an event. A number is never used again for another event.</summary>
+    /// <summary>First byte of an event; those of groups are <see cref="GroupCodec"/>'s. A number is never used again for another event.</summary>
     private enum EventType : sbyte
     {
         BatchAppended = 1,
@@ -53,6 +53,9 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
             case ShardEvent.ObjectsCollected collected:
                 EventFrame.Write(writer, (sbyte)EventType.ObjectsCollected, new ObjectsCollectedEvent { BeforeMs = collected.beforeMs });
                 break;
+            case ShardEvent.GroupChanged changed:
+                GroupCodec.WriteEvent(writer, changed.groupId, changed.@event);
+                break;
             default:
                 throw new InvalidOperationException($"no stored form for event {value.Tag}");
         }
@@ -61,7 +64,8 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
     /// <inheritdoc/>
     public ShardEvent ReadEvent(ref KafkaReader reader)
     {
-        switch ((EventType)reader.ReadInt8())
+        var type = reader.ReadInt8();
+        switch ((EventType)type)
         {
             case EventType.BatchAppended:
                 return ShardEvent.NewBatchAppended(FromStored(EventFrame.Read<BatchAppendedEvent>(ref reader)));
@@ -77,8 +81,8 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
                 return ShardEvent.NewRemovedTopicForgotten(TopicId.NewTopicId(EventFrame.Read<RemovedTopicForgottenEvent>(ref reader).TopicId));
             case EventType.ObjectsCollected:
                 return ShardEvent.NewObjectsCollected(EventFrame.Read<ObjectsCollectedEvent>(ref reader).BeforeMs);
-            case var unknown:
-                throw new KafkaFormatException($"it holds an event of unknown type {(sbyte)unknown}");
+            default:
+                return GroupCodec.ReadEvent(type, ref reader);
         }
     }
 

@@ -31,6 +31,7 @@ internal static class ShardStateCodec
             Partitions = [.. partitions],
             RemovedTopics = [.. removed],
             ObjectsCollectedBeforeMs = state.ObjectsCollectedBeforeMs,
+            Groups = GroupStateCodec.ToStored(state.Groups),
         };
     }
 
@@ -48,7 +49,11 @@ internal static class ShardStateCodec
             removed.Add(TopicId.NewTopicId(topic.TopicId), topic.RemovedAtMs);
         }
 
-        return new ShardState(partitions.ToImmutable(), removed.ToImmutable(), stored.ObjectsCollectedBeforeMs);
+        return new ShardState(
+            partitions.ToImmutable(),
+            removed.ToImmutable(),
+            GroupStateCodec.FromStored(stored.Groups),
+            stored.ObjectsCollectedBeforeMs);
     }
 
     private static List<KeyValuePair<TopicPartition, Partition>> Ordered(ImmutableDictionary<TopicPartition, Partition> partitions)

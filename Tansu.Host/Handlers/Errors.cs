@@ -23,6 +23,17 @@ internal static class Errors
         Refusal.Tags.OffsetOutOfRange => ErrorCode.OffsetOutOfRange,
         Refusal.Tags.OutOfOrderSequence => ErrorCode.OutOfOrderSequenceNumber,
         Refusal.Tags.InvalidProducerEpoch => ErrorCode.InvalidProducerEpoch,
+        Refusal.Tags.GroupIdNotFound => ErrorCode.GroupIdNotFound,
+        Refusal.Tags.UnknownMemberId => ErrorCode.UnknownMemberId,
+        Refusal.Tags.FencedInstanceId => ErrorCode.FencedInstanceId,
+        Refusal.Tags.IllegalGeneration => ErrorCode.IllegalGeneration,
+        Refusal.Tags.RebalanceInProgress => ErrorCode.RebalanceInProgress,
+        Refusal.Tags.InconsistentGroupProtocol => ErrorCode.InconsistentGroupProtocol,
+        Refusal.Tags.MemberIdRequired => ErrorCode.MemberIdRequired,
+        Refusal.Tags.GroupMaxSizeReached => ErrorCode.GroupMaxSizeReached,
+        Refusal.Tags.InvalidSessionTimeout => ErrorCode.InvalidSessionTimeout,
+        Refusal.Tags.NonEmptyGroup => ErrorCode.NonEmptyGroup,
+        Refusal.Tags.OffsetMetadataTooLarge => ErrorCode.OffsetMetadataTooLarge,
         _ => ErrorCode.UnknownServerError,
     };
 

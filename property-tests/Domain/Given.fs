@@ -5,7 +5,7 @@ open System
 open Expecto
 open Tansu.Domain
 
-let shardSettings = { ProducerIdExpirationMs = 1000L }
+let shardSettings = { ProducerIdExpirationMs = 1000L; Groups = GroupSettings.Default }
 
 let catalogSettings = { ShardCount = 3; MaxPartitionsPerTopic = 100 }
 
@@ -65,6 +65,7 @@ let replies (decision: Decision<ShardEvent, ShardReply>) =
     match decision.Reply with
     | BatchesJudged replies -> List.ofArray replies
     | RecordsDeleted _
+    | GroupAnswered _
     | Done -> failtest "not the reply of an append"
 
 /// The one batch of the command gets this reply, and stores something only if it is new.

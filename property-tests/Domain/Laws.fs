@@ -83,7 +83,8 @@ let private acceptedBatchesFollow (before: ShardState) (decision: Decision<Shard
         | TopicRemoved _
         | ProducersExpired _
         | RemovedTopicForgotten _
-        | ObjectsCollected _ -> ()
+        | ObjectsCollected _
+        | GroupChanged _ -> ()
 
 let private history
     (seed: int)

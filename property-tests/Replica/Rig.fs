@@ -18,7 +18,7 @@ type ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>
 /// Far more than any step here takes.
 let patience = TimeSpan.FromSeconds 20.0
 
-let settings = { ProducerIdExpirationMs = 86_400_000L }
+let settings = { ProducerIdExpirationMs = 86_400_000L; Groups = GroupSettings.Default }
 
 let options =
     ReplicaOptions(FirstBackoff = TimeSpan.FromMilliseconds 0.1, MaxBackoff = TimeSpan.FromMilliseconds 1.0)

@@ -170,7 +170,7 @@ type Broker(number: int, cluster: World) =
             )
 
         let decider =
-            ShardDecider { ProducerIdExpirationMs = 86_400_000L }
+            ShardDecider { ProducerIdExpirationMs = 86_400_000L; Groups = GroupSettings.Default }
             |> Controls.decider settings.Control
 
         let start () =

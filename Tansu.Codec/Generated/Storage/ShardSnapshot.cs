@@ -6,7 +6,7 @@
 namespace Tansu.Codec.Storage;
 
 /// <summary>The whole state of a shard.</summary>
-/// <remarks>Versions 0 to 1, all flexible.</remarks>
+/// <remarks>Versions 0 to 2, all flexible.</remarks>
 public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 1;
+    public static short HighestVersion => 2;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -31,13 +31,17 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public RemovedTopic[] RemovedTopics { get; set; } = [];
 
     /// <summary>Data objects named before this time have been collected unless something referred to them then.</summary>
-    /// <remarks>Only in version 1.</remarks>
+    /// <remarks>In versions 1 to 2.</remarks>
     public long ObjectsCollectedBeforeMs { get; set; }
+
+    /// <summary>Consumer groups, ordered by id.</summary>
+    /// <remarks>Only in version 2.</remarks>
+    public Group[] Groups { get; set; } = [];
 
     /// <inheritdoc/>
     public static ShardSnapshot Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 1);
+        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 2);
         var message = new ShardSnapshot();
         {
             var count = reader.ReadArrayCount(true, 1);
@@ -94,6 +98,26 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         {
             message.ObjectsCollectedBeforeMs = reader.ReadInt64();
         }
+        if (version >= 2)
+        {
+            {
+                var count = reader.ReadArrayCount(true, 36);
+                if (count > 0)
+                {
+                    var elements = new Group[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.Group.Read(ref reader, version);
+                    }
+
+                    message.Groups = elements;
+                }
+                else
+                {
+                    message.Groups = [];
+                }
+            }
+        }
         reader.SkipTags();
         return message;
     }
@@ -102,7 +126,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 1);
+        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 2);
         writer.WriteCount(DataObjects.Length, true);
         foreach (var element in DataObjects)
         {
@@ -121,6 +145,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         if (version >= 1)
         {
             writer.WriteInt64(ObjectsCollectedBeforeMs);
+        }
+        if (version >= 2)
+        {
+            writer.WriteCount(Groups.Length, true);
+            foreach (var element in Groups)
+            {
+                element.Write(writer, version);
+            }
         }
         writer.WriteUnsignedVarint(0);
     }
@@ -371,6 +403,304 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         {
             writer.WriteUuid(TopicId);
             writer.WriteInt64(RemovedAtMs);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Consumer groups, ordered by id.</summary>
+    public sealed class Group
+    {
+        /// <summary>The group.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string GroupId { get; set; } = "";
+
+        /// <summary>Such as consumer; null for a group that nobody has ever joined.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string? ProtocolType { get; set; }
+
+        /// <summary>0 empty, 1 preparing the first rebalance, 2 preparing another, 3 waiting for the assignment, 4 stable.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public sbyte Phase { get; set; }
+
+        /// <summary>The entry at which the phase began.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long PhaseEntry { get; set; }
+
+        /// <summary>The entry at which a member last joined.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long LastJoinEntry { get; set; }
+
+        /// <summary>Counts the rebalances.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public int Generation { get; set; }
+
+        /// <summary>The protocol chosen; null for none.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string? ProtocolName { get; set; }
+
+        /// <summary>The member id of the one who assigns; null for none.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string? Leader { get; set; }
+
+        /// <summary>When the last member left, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long EmptySinceMs { get; set; }
+
+        /// <summary>Ordered by id.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public Member[] Members { get; set; } = [];
+
+        /// <summary>Committed offsets, ordered by topic id and partition.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public GroupOffset[] Offsets { get; set; } = [];
+
+        internal static Group Read(ref KafkaReader reader, short version)
+        {
+            var message = new Group();
+            message.GroupId = reader.ReadString(true);
+            message.ProtocolType = reader.ReadNullableString(true);
+            message.Phase = reader.ReadInt8();
+            message.PhaseEntry = reader.ReadInt64();
+            message.LastJoinEntry = reader.ReadInt64();
+            message.Generation = reader.ReadInt32();
+            message.ProtocolName = reader.ReadNullableString(true);
+            message.Leader = reader.ReadNullableString(true);
+            message.EmptySinceMs = reader.ReadInt64();
+            {
+                var count = reader.ReadArrayCount(true, 24);
+                if (count > 0)
+                {
+                    var elements = new Member[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.Member.Read(ref reader, version);
+                    }
+
+                    message.Members = elements;
+                }
+                else
+                {
+                    message.Members = [];
+                }
+            }
+            {
+                var count = reader.ReadArrayCount(true, 42);
+                if (count > 0)
+                {
+                    var elements = new GroupOffset[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.GroupOffset.Read(ref reader, version);
+                    }
+
+                    message.Offsets = elements;
+                }
+                else
+                {
+                    message.Offsets = [];
+                }
+            }
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(GroupId, true);
+            writer.WriteNullableString(ProtocolType, true);
+            writer.WriteInt8(Phase);
+            writer.WriteInt64(PhaseEntry);
+            writer.WriteInt64(LastJoinEntry);
+            writer.WriteInt32(Generation);
+            writer.WriteNullableString(ProtocolName, true);
+            writer.WriteNullableString(Leader, true);
+            writer.WriteInt64(EmptySinceMs);
+            writer.WriteCount(Members.Length, true);
+            foreach (var element in Members)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteCount(Offsets.Length, true);
+            foreach (var element in Offsets)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Ordered by id.</summary>
+    public sealed class Member
+    {
+        /// <summary>Its id.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string MemberId { get; set; } = "";
+
+        /// <summary>A static member's name for itself; null for a dynamic one.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string? InstanceId { get; set; }
+
+        /// <summary>The client's client.id.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string ClientId { get; set; } = "";
+
+        /// <summary>Where it last joined from.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string ClientHost { get; set; } = "";
+
+        /// <summary>Without a sign of life for this long it is removed, in milliseconds.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public int SessionTimeoutMs { get; set; }
+
+        /// <summary>How long it may take to rejoin, in milliseconds.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public int RebalanceTimeoutMs { get; set; }
+
+        /// <summary>What it offers, in the order of its preference.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public MemberProtocol[] Protocols { get; set; } = [];
+
+        /// <summary>What the leader gave it.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public ReadOnlyMemory<byte> Assignment { get; set; }
+
+        /// <summary>Whether it waits for the next generation.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public bool HasJoined { get; set; }
+
+        /// <summary>The entry that last told of a sign of life.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long SeenAtEntry { get; set; }
+
+        internal static Member Read(ref KafkaReader reader, short version)
+        {
+            var message = new Member();
+            message.MemberId = reader.ReadString(true);
+            message.InstanceId = reader.ReadNullableString(true);
+            message.ClientId = reader.ReadString(true);
+            message.ClientHost = reader.ReadString(true);
+            message.SessionTimeoutMs = reader.ReadInt32();
+            message.RebalanceTimeoutMs = reader.ReadInt32();
+            {
+                var count = reader.ReadArrayCount(true, 3);
+                if (count > 0)
+                {
+                    var elements = new MemberProtocol[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.MemberProtocol.Read(ref reader, version);
+                    }
+
+                    message.Protocols = elements;
+                }
+                else
+                {
+                    message.Protocols = [];
+                }
+            }
+            message.Assignment = reader.ReadBytes(true);
+            message.HasJoined = reader.ReadBoolean();
+            message.SeenAtEntry = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(MemberId, true);
+            writer.WriteNullableString(InstanceId, true);
+            writer.WriteString(ClientId, true);
+            writer.WriteString(ClientHost, true);
+            writer.WriteInt32(SessionTimeoutMs);
+            writer.WriteInt32(RebalanceTimeoutMs);
+            writer.WriteCount(Protocols.Length, true);
+            foreach (var element in Protocols)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteBytes(Assignment, true);
+            writer.WriteBoolean(HasJoined);
+            writer.WriteInt64(SeenAtEntry);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>What it offers, in the order of its preference.</summary>
+    public sealed class MemberProtocol
+    {
+        /// <summary>The protocol's name.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string Name { get; set; } = "";
+
+        /// <summary>What it tells the leader under it.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public ReadOnlyMemory<byte> Metadata { get; set; }
+
+        internal static MemberProtocol Read(ref KafkaReader reader, short version)
+        {
+            var message = new MemberProtocol();
+            message.Name = reader.ReadString(true);
+            message.Metadata = reader.ReadBytes(true);
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(Name, true);
+            writer.WriteBytes(Metadata, true);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Committed offsets, ordered by topic id and partition.</summary>
+    public sealed class GroupOffset
+    {
+        /// <summary>The topic's id.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public Guid TopicId { get; set; }
+
+        /// <summary>The partition.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public int Partition { get; set; }
+
+        /// <summary>The next offset to read.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long Offset { get; set; }
+
+        /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public int LeaderEpoch { get; set; }
+
+        /// <summary>Whatever the client wants to remember.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string Metadata { get; set; } = "";
+
+        /// <summary>When it was committed, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long CommitTimeMs { get; set; }
+
+        internal static GroupOffset Read(ref KafkaReader reader, short version)
+        {
+            var message = new GroupOffset();
+            message.TopicId = reader.ReadUuid();
+            message.Partition = reader.ReadInt32();
+            message.Offset = reader.ReadInt64();
+            message.LeaderEpoch = reader.ReadInt32();
+            message.Metadata = reader.ReadString(true);
+            message.CommitTimeMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteUuid(TopicId);
+            writer.WriteInt32(Partition);
+            writer.WriteInt64(Offset);
+            writer.WriteInt32(LeaderEpoch);
+            writer.WriteString(Metadata, true);
+            writer.WriteInt64(CommitTimeMs);
             writer.WriteUnsignedVarint(0);
         }
     }

@@ -1,0 +1,339 @@
+using System.Runtime.InteropServices;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Groups;
+
+/// <summary>
+/// What one broker has learned of groups and when, by its own clock: when a phase began, when a member last gave a sign of life. Times
+/// of other brokers never enter into it; whether something is still as it was is decided at the log's end. Safe to use from any thread.
+/// </summary>
+internal sealed class GroupClocks(GroupCoordinatorOptions options)
+{
+    /// <summary>A group is this broker's business for this long after one of its members has spoken to it.</summary>
+    private static readonly TimeSpan LocalFor = TimeSpan.FromMinutes(1);
+
+    private readonly Lock _lock = new();
+
+    /// <summary>Groups that have members.</summary>
+    private readonly Dictionary<string, Watch> _watches = new(StringComparer.Ordinal);
+
+    /// <summary>Members whose requests wait at this broker, with how many.</summary>
+    private readonly Dictionary<(string GroupId, string MemberId), int> _holds = [];
+
+    /// <summary>Takes in a group's newest state; null for none.</summary>
+    public void Learn(string groupId, Group? group)
+    {
+        lock (_lock)
+        {
+            LearnLocked(groupId, group, Now());
+        }
+    }
+
+    /// <summary>Takes in all groups; those that are not among them are gone.</summary>
+    public void LearnAll(IReadOnlyDictionary<string, Group> groups)
+    {
+        lock (_lock)
+        {
+            var now = Now();
+            foreach (var groupId in _watches.Keys.ToArray())
+            {
+                if (!groups.ContainsKey(groupId))
+                {
+                    _watches.Remove(groupId);
+                }
+            }
+
+            foreach (var (groupId, group) in groups)
+            {
+                LearnLocked(groupId, group, now);
+            }
+        }
+    }
+
+    /// <summary>A member has said something to this broker.</summary>
+    public void Hear(string groupId, string memberId)
+    {
+        lock (_lock)
+        {
+            if (_watches.TryGetValue(groupId, out var watch) && watch.Members.TryGetValue(memberId, out var member))
+            {
+                member.HeardAt = Now();
+            }
+        }
+    }
+
+    /// <summary>A request of a member waits at this broker: as long as it does, the member is alive.</summary>
+    public IDisposable Hold(string groupId, string memberId)
+    {
+        lock (_lock)
+        {
+            CollectionsMarshal.GetValueRefOrAddDefault(_holds, (groupId, memberId), out _)++;
+        }
+
+        return new Held(this, groupId, memberId);
+    }
+
+    /// <summary>Gives everybody their whole time again: this broker could not have learned of signs of life.</summary>
+    public void Restart()
+    {
+        lock (_lock)
+        {
+            var now = Now();
+            foreach (var watch in _watches.Values)
+            {
+                watch.PhaseLearnedAt = now;
+                watch.LastJoinLearnedAt = now;
+                foreach (var member in watch.Members.Values)
+                {
+                    member.LearnedAt = now;
+                }
+            }
+        }
+    }
+
+    /// <summary>What is due now, and when to ask again. What it names is not named again until it could be due again.</summary>
+    /// <param name="groups">The newest state.</param>
+    /// <param name="isTrial">Nothing is noted: the caller looks again before it acts.</param>
+    public GroupPlan Plan(IReadOnlyDictionary<string, Group> groups, bool isTrial)
+    {
+        var plan = new GroupPlan();
+        lock (_lock)
+        {
+            var now = Now();
+            foreach (var (groupId, watch) in _watches)
+            {
+                if (groups.TryGetValue(groupId, out var group))
+                {
+                    PlanGroup(plan, groupId, group, watch, now, isTrial);
+                }
+            }
+        }
+
+        if (!plan.IsMarkDue)
+        {
+            plan.Marks.Clear();
+        }
+
+        return plan;
+    }
+
+    private static void Propose(GroupPlan plan, TimeSpan left)
+    {
+        if (plan.NextIn == Timeout.InfiniteTimeSpan || left < plan.NextIn)
+        {
+            plan.NextIn = left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
+    }
+
+    private void LearnLocked(string groupId, Group? group, long now)
+    {
+        if (group is null || group.Members.IsEmpty)
+        {
+            _watches.Remove(groupId);
+            return;
+        }
+
+        if (!_watches.TryGetValue(groupId, out var watch))
+        {
+            _watches.Add(groupId, watch = new Watch());
+        }
+
+        // Two phases may begin in one entry.
+        if (watch.PhaseEntry != group.PhaseEntry || watch.PhaseTag != group.Phase.Tag)
+        {
+            watch.PhaseEntry = group.PhaseEntry;
+            watch.PhaseTag = group.Phase.Tag;
+            watch.PhaseLearnedAt = now;
+        }
+
+        if (watch.LastJoinEntry != group.LastJoinEntry)
+        {
+            watch.LastJoinEntry = group.LastJoinEntry;
+            watch.LastJoinLearnedAt = now;
+        }
+
+        foreach (var memberId in watch.Members.Keys.ToArray())
+        {
+            if (!group.Members.ContainsKey(memberId))
+            {
+                watch.Members.Remove(memberId);
+            }
+        }
+
+        foreach (var member in group.Members.Values)
+        {
+            if (!watch.Members.TryGetValue(member.MemberId, out var known))
+            {
+                watch.Members.Add(member.MemberId, known = new MemberWatch { HeardAt = long.MinValue });
+            }
+            else if (known.SeenAtEntry == member.SeenAtEntry)
+            {
+                continue;
+            }
+
+            known.SeenAtEntry = member.SeenAtEntry;
+            known.LearnedAt = now;
+        }
+    }
+
+    private void PlanGroup(GroupPlan plan, string groupId, Group group, Watch watch, long now, bool isTrial)
+    {
+        var isLocal = false;
+        foreach (var (memberId, member) in watch.Members)
+        {
+            member.IsHeld = _holds.ContainsKey((groupId, memberId));
+            isLocal |= member.IsHeld || (member.HeardAt > long.MinValue && Elapsed(member.HeardAt, now) < LocalFor);
+        }
+
+        var delay = isLocal ? TimeSpan.Zero : options.ForeignDelay;
+        if (PhaseEnd(group, watch, now, out var left) is { } end && left + delay is var untilEnd)
+        {
+            if (untilEnd <= TimeSpan.Zero)
+            {
+                plan.PhaseEnds.Add((groupId, end));
+                if (!isTrial)
+                {
+                    // Should nothing come of it, it is due again after as long.
+                    watch.PhaseLearnedAt = now;
+                    watch.LastJoinLearnedAt = now;
+                }
+            }
+
+            Propose(plan, untilEnd > TimeSpan.Zero ? untilEnd : options.ForeignDelay);
+        }
+
+        List<(string, long)>? silent = null;
+        List<string>? heard = null;
+        foreach (var (memberId, member) in watch.Members)
+        {
+            if (!group.Members.TryGetValue(memberId, out var known))
+            {
+                continue;
+            }
+
+            var session = TimeSpan.FromMilliseconds(known.SessionTimeoutMs);
+            var aliveAt = member.IsHeld ? now : Math.Max(member.LearnedAt, member.HeardAt);
+            var untilExpiry = session + delay - Elapsed(aliveAt, now);
+            if (untilExpiry <= TimeSpan.Zero)
+            {
+                (silent ??= []).Add((memberId, member.SeenAtEntry));
+                if (!isTrial)
+                {
+                    member.LearnedAt = now;
+                }
+
+                untilExpiry = session;
+            }
+
+            Propose(plan, untilExpiry);
+            if (!options.IsShared || aliveAt <= member.LearnedAt)
+            {
+                continue;
+            }
+
+            // Once one mark is due, those that will be soon ride along.
+            var sinceMark = Elapsed(member.LearnedAt, now);
+            if (sinceMark >= session / 6)
+            {
+                (heard ??= []).Add(memberId);
+            }
+
+            if (sinceMark < session / 3)
+            {
+                Propose(plan, (session / 3) - sinceMark);
+            }
+            else
+            {
+                plan.IsMarkDue = true;
+            }
+        }
+
+        if (silent is not null)
+        {
+            plan.Expiries.Add((groupId, GroupCommand.NewExpireMembers([.. silent.Select(static one => (one.Item1, one.Item2))])));
+        }
+
+        if (heard is not null)
+        {
+            plan.Marks.Add((groupId, [.. heard]));
+        }
+    }
+
+    /// <summary>The command that ends the phase, and how long until it is due.</summary>
+    private GroupCommand? PhaseEnd(Group group, Watch watch, long now, out TimeSpan left)
+    {
+        left = TimeSpan.FromMilliseconds(GroupModule.rebalanceTimeoutMs(group)) - Elapsed(watch.PhaseLearnedAt, now);
+        switch (group.Phase.Tag)
+        {
+            case GroupPhase.Tags.PreparingRebalance:
+                var initial = options.InitialRebalanceDelay - Elapsed(watch.LastJoinLearnedAt, now);
+                if (group.Phase.isInitial && initial < left)
+                {
+                    left = initial;
+                    return GroupCommand.NewEndJoin(group.PhaseEntry, group.LastJoinEntry);
+                }
+
+                return GroupCommand.NewEndJoin(group.PhaseEntry, -1);
+            case GroupPhase.Tags.CompletingRebalance:
+                return GroupCommand.NewEndSync(group.PhaseEntry);
+            default:
+                return null;
+        }
+    }
+
+    private TimeSpan Elapsed(long since, long now) => options.TimeProvider.GetElapsedTime(since, now);
+
+    private long Now() => options.TimeProvider.GetTimestamp();
+
+    private void Release(string groupId, string memberId)
+    {
+        lock (_lock)
+        {
+            if (--CollectionsMarshal.GetValueRefOrNullRef(_holds, (groupId, memberId)) == 0)
+            {
+                _holds.Remove((groupId, memberId));
+            }
+        }
+
+        Hear(groupId, memberId);
+    }
+
+    private sealed class Watch
+    {
+        public long PhaseEntry { get; set; } = -1;
+
+        public int PhaseTag { get; set; }
+
+        public long PhaseLearnedAt { get; set; }
+
+        public long LastJoinEntry { get; set; } = -1;
+
+        public long LastJoinLearnedAt { get; set; }
+
+        public Dictionary<string, MemberWatch> Members { get; } = new(StringComparer.Ordinal);
+    }
+
+    private sealed class MemberWatch
+    {
+        public long SeenAtEntry { get; set; }
+
+        public long LearnedAt { get; set; }
+
+        public long HeardAt { get; set; }
+
+        public bool IsHeld { get; set; }
+    }
+
+    private sealed class Held(GroupClocks owner, string groupId, string memberId) : IDisposable
+    {
+        private int _isDisposed;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _isDisposed, 1) == 0)
+            {
+                owner.Release(groupId, memberId);
+            }
+        }
+    }
+}

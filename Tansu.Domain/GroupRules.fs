@@ -1,0 +1,458 @@
+namespace Tansu.Domain
+
+open System
+
+/// A classic group's rules: Kafka's, without its timers. What depends on time comes as a command that says which phase, or which sign of
+/// life, the broker that sends it has waited for; if anything has happened since, nothing comes of it.
+[<RequireQualifiedAccess>]
+module GroupRules =
+    /// A member id that was handed out (KIP-394) may be used for this long, in milliseconds.
+    [<Literal>]
+    let MemberIdMs = 300_000L
+
+    /// Whether a member id may have been handed out a short while ago. Nobody keeps a list of them: an id ends with a UUID of version 7,
+    /// whose first 48 bits are the time, so that any broker takes an id that another has handed out.
+    let isHandedOut (nowMs: int64) (memberId: string) =
+        let start = memberId.Length - 36
+
+        start > 0
+        && memberId[start - 1] = '-'
+        && match Guid.TryParseExact(memberId.Substring start, "D") with
+           | true, id when id.Version = 7 ->
+               let bytes = id.ToByteArray(bigEndian = true)
+               let mutable timeMs = 0L
+
+               for index in 0..5 do
+                   timeMs <- timeMs * 256L + int64 bytes[index]
+
+               abs (nowMs - timeMs) <= MemberIdMs
+           | _ -> false
+
+    /// A group as a decision changes it, and the events so far, newest first. Marks of entries do not matter to the judgement.
+    [<Struct; NoComparison; NoEquality>]
+    type private Change = { Group: Group; Events: GroupEvent list }
+
+    let private unchanged (group: Group) = { Group = group; Events = [] }
+
+    let private add event (change: Change) = {
+        Group = Group.evolve change.Group event { EntryNumber = 0L; TimeMs = 0L }
+        Events = event :: change.Events
+    }
+
+    let private decided reply (change: Change) = { Events = change.Events |> List.rev |> List.toArray; Reply = reply }
+
+    let private refused reply : Decision<GroupEvent, GroupReply> = { Events = [||]; Reply = reply }
+
+    let private offers name (groupMember: GroupMember) =
+        groupMember.Protocols |> Array.exists (fun protocol -> protocol.Name = name)
+
+    let private offeredByAll (group: Group) name =
+        group.Members |> Map.forall (fun _ groupMember -> offers name groupMember)
+
+    let private supports (protocolType: string) (protocols: GroupProtocol[]) (group: Group) =
+        if group.Members.IsEmpty then
+            protocolType <> "" && protocols.Length > 0
+        else
+            group.ProtocolType = protocolType
+            && protocols |> Array.exists (fun protocol -> offeredByAll group protocol.Name)
+
+    /// The protocol that most members prefer among those that all offer; of equals the first by name.
+    let private selectProtocol (group: Group) : string =
+        let vote (groupMember: GroupMember) =
+            groupMember.Protocols
+            |> Array.tryFind (fun protocol -> offeredByAll group protocol.Name)
+
+        let votes =
+            group.Members.Values
+            |> Seq.choose vote
+            |> Seq.countBy _.Name
+            |> Seq.sortWith (fun (left, leftVotes) (right, rightVotes) ->
+                match compare rightVotes leftVotes with
+                | 0 -> String.CompareOrdinal(left, right)
+                | order -> order)
+            |> Seq.toArray
+
+        // Members without a protocol in common are never let in.
+        if votes.Length = 0 then "" else fst votes[0]
+
+    /// Ends the phase: whoever has not joined is out, except static members, whose sessions decide. As long as none has joined, the
+    /// static ones are waited for.
+    let private endJoin (change: Change) =
+        let group = change.Group
+
+        let removed = [|
+            for groupMember in group.Members.Values do
+                if not groupMember.HasJoined && isNull groupMember.InstanceId then
+                    groupMember.MemberId
+        |]
+
+        let rest =
+            Array.fold (fun members id -> Map.remove id members) group.Members removed
+
+        let candidates = rest |> Map.filter (fun _ groupMember -> groupMember.HasJoined)
+
+        if rest.IsEmpty then
+            add (GenerationStarted(group.Generation + 1, null, null, removed)) change
+        elif candidates.IsEmpty then
+            if removed.Length = 0 then
+                change
+            else
+                add (MembersRemoved removed) change
+        else
+            let leader =
+                match group.Leader with
+                | null -> candidates.Values |> Seq.head |> _.MemberId
+                | leader when candidates.ContainsKey leader -> leader
+                | _ -> candidates.Values |> Seq.head |> _.MemberId
+
+            let protocolName = selectProtocol { group with Members = rest }
+            add (GenerationStarted(group.Generation + 1, leader, protocolName, removed)) change
+
+    /// Nobody waits for a timeout that nobody needs.
+    let private endJoinIfComplete (change: Change) =
+        match change.Group.Phase with
+        | PreparingRebalance false when change.Group.Members |> Map.forall (fun _ groupMember -> groupMember.HasJoined) ->
+            endJoin change
+        // The last one went away during the initial delay.
+        | PreparingRebalance true when change.Group.Members.IsEmpty -> endJoin change
+        | PreparingRebalance _
+        | Empty
+        | CompletingRebalance
+        | Stable -> change
+
+    let private startRebalance (change: Change) =
+        match change.Group.Phase with
+        | PreparingRebalance _ -> change
+        | Empty -> add (RebalanceStarted true) change
+        | CompletingRebalance
+        | Stable -> add (RebalanceStarted false) change
+
+    let private newcomer (join: GroupJoin) memberId : GroupMember = {
+        MemberId = memberId
+        InstanceId = join.InstanceId
+        ClientId = join.ClientId
+        ClientHost = join.ClientHost
+        SessionTimeoutMs = join.SessionTimeoutMs
+        RebalanceTimeoutMs = join.RebalanceTimeoutMs
+        Protocols = join.Protocols
+        Assignment = [||]
+        HasJoined = false
+        SeenAtEntry = 0L
+    }
+
+    /// Takes a member in and has everybody join again.
+    let private rebalanceWith (join: GroupJoin) memberId (replaces: string | null) (group: Group) =
+        unchanged group
+        |> startRebalance
+        |> add (MemberJoined(join.ProtocolType, replaces, newcomer join memberId))
+        |> endJoinIfComplete
+        |> decided (JoinAwaits(memberId, group.Generation))
+
+    /// A static member comes back without the id it had (KIP-345): it takes its own place, and if that changes nothing for the
+    /// others they are left alone.
+    let private replaceStatic (join: GroupJoin) (old: GroupMember) (group: Group) =
+        let memberId = join.NewMemberId
+
+        let replaced =
+            add (MemberJoined(join.ProtocolType, old.MemberId, newcomer join memberId)) (unchanged group)
+
+        match group.Phase with
+        | Stable when group.ProtocolName = selectProtocol replaced.Group ->
+            let answer = Group.describe join.CanSkipAssignment memberId replaced.Group
+
+            // A client that cannot skip would assign with what it does not know, so it is not told that it leads.
+            let answer =
+                if join.CanSkipAssignment || answer.Leader <> memberId then
+                    answer
+                else
+                    { answer with Leader = old.MemberId; Members = [||] }
+
+            decided (JoinedAtOnce answer) replaced
+        | Stable
+        | CompletingRebalance
+        | PreparingRebalance _
+        | Empty -> rebalanceWith join memberId old.MemberId group
+
+    let private joinExisting (join: GroupJoin) (groupMember: GroupMember) (group: Group) =
+        let memberId = groupMember.MemberId
+
+        let isSame =
+            groupMember.Protocols = join.Protocols
+            && groupMember.SessionTimeoutMs = join.SessionTimeoutMs
+            && groupMember.RebalanceTimeoutMs = join.RebalanceTimeoutMs
+
+        match group.Phase with
+        // Asked again, perhaps of another broker: the first answer was lost.
+        | PreparingRebalance _ when groupMember.HasJoined && isSame -> refused (JoinAwaits(memberId, group.Generation))
+        | CompletingRebalance when groupMember.Protocols = join.Protocols ->
+            refused (JoinedAtOnce(Group.describe false memberId group))
+        // A leader that joins again knows of something that the others do not, such as new partitions.
+        | Stable when groupMember.Protocols = join.Protocols && group.Leader <> memberId ->
+            refused (JoinedAtOnce(Group.describe false memberId group))
+        | PreparingRebalance _
+        | CompletingRebalance
+        | Stable
+        | Empty -> rebalanceWith join memberId null group
+
+    let private join (settings: GroupSettings) (nowMs: int64) (join: GroupJoin) (group: Group) =
+        let refuse refusal =
+            refused (JoinRefused(refusal, join.MemberId))
+
+        let holder =
+            match join.InstanceId with
+            | null -> None
+            | instanceId -> Group.instance instanceId group
+
+        let isMember = group.Members.ContainsKey join.MemberId
+
+        let isNew =
+            join.MemberId = ""
+            || (not isMember && isNull join.InstanceId && isHandedOut nowMs join.MemberId)
+
+        if
+            join.SessionTimeoutMs < settings.MinSessionTimeoutMs
+            || join.SessionTimeoutMs > settings.MaxSessionTimeoutMs
+        then
+            refuse InvalidSessionTimeout
+        elif not isNew && not isMember && holder.IsNone then
+            refuse UnknownMemberId
+        elif not (supports join.ProtocolType join.Protocols group) then
+            refuse InconsistentGroupProtocol
+        elif not isNew then
+            match Group.problem join.MemberId join.InstanceId group with
+            | ValueSome refusal -> refuse refusal
+            | ValueNone -> joinExisting join group.Members[join.MemberId] group
+        else
+            match holder with
+            | Some old -> replaceStatic join old group
+            | None when group.Members.Count >= settings.MaxSize -> refused (JoinRefused(GroupMaxSizeReached, ""))
+            | None when join.MemberId = "" && isNull join.InstanceId && join.RequiresKnownMemberId ->
+                refused (JoinRefused(MemberIdRequired, join.NewMemberId))
+            | None ->
+                let memberId =
+                    if join.MemberId = "" then
+                        join.NewMemberId
+                    else
+                        join.MemberId
+
+                rebalanceWith join memberId null group
+
+    let private endJoinPhase phaseEntry lastJoinEntry (group: Group) =
+        let isMeant =
+            group.PhaseEntry = phaseEntry
+            && (lastJoinEntry < 0L || group.LastJoinEntry = lastJoinEntry)
+
+        if isMeant && Group.isPreparing group then
+            unchanged group |> endJoin |> decided GroupDone
+        else
+            refused GroupDone
+
+    let private sync (sync: GroupSync) (group: Group) =
+        match Group.syncProgress sync group with
+        | BringsAssignment ->
+            let known =
+                sync.Assignments
+                |> Array.filter (fun (struct (memberId, _)) -> group.Members.ContainsKey memberId)
+
+            unchanged group |> add (MembersAssigned known) |> decided SyncTaken
+        | StillSyncing
+        | IsAssigned _
+        | SyncFailed _ -> refused SyncTaken
+
+    /// Removes members, and has the others join again.
+    let private remove (memberIds: string[]) (group: Group) =
+        if memberIds.Length = 0 then
+            unchanged group
+        else
+            unchanged group
+            |> add (MembersRemoved memberIds)
+            |> startRebalance
+            |> endJoinIfComplete
+
+    let private endSync phaseEntry (group: Group) =
+        match group.Phase, group.Leader with
+        | CompletingRebalance, NonNull leader when group.PhaseEntry = phaseEntry ->
+            remove [| leader |] group |> decided GroupDone
+        | _ -> refused GroupDone
+
+    let private leave (members: LeavingMember[]) (group: Group) =
+        let gone = ResizeArray<string>()
+
+        let judge (leaving: LeavingMember) =
+            let found =
+                match leaving.InstanceId with
+                | null -> Ok leaving.MemberId
+                | instanceId when leaving.MemberId = "" ->
+                    match Group.instance instanceId group with
+                    | Some holder -> Ok holder.MemberId
+                    | None -> Error UnknownMemberId
+                | _ -> Ok leaving.MemberId
+
+            match found with
+            | Error refusal -> ValueSome refusal
+            | Ok memberId ->
+                let instanceId = if leaving.MemberId = "" then null else leaving.InstanceId
+
+                match Group.problem memberId instanceId group with
+                | ValueNone when gone.Contains memberId -> ValueSome UnknownMemberId
+                | ValueNone ->
+                    gone.Add memberId
+                    ValueNone
+                | refusal -> refusal
+
+        let refusals = Array.map judge members
+        remove (gone.ToArray()) group |> decided (MembersLeft refusals)
+
+    let private expireMembers (members: struct (string * int64)[]) (group: Group) =
+        let silent = [|
+            for struct (memberId, seenAtEntry) in members do
+                match Map.tryFind memberId group.Members with
+                | Some groupMember when groupMember.SeenAtEntry = seenAtEntry -> memberId
+                | Some _
+                | None -> ()
+        |]
+
+        remove silent group |> decided GroupDone
+
+    /// Why this client may not commit, if so.
+    let private commitProblem (commit: GroupCommit) (group: Group) =
+        let claimsMembership =
+            commit.Generation >= 0
+            || commit.MemberId <> ""
+            || not (isNull commit.InstanceId)
+
+        if commit.Generation < 0 && group.Phase.IsEmpty then
+            ValueNone
+        elif not claimsMembership then
+            ValueSome UnknownMemberId
+        else
+            match Group.problem commit.MemberId commit.InstanceId group with
+            | ValueSome refusal -> ValueSome refusal
+            | ValueNone when commit.Generation <> group.Generation -> ValueSome IllegalGeneration
+            | ValueNone when group.Phase.IsCompletingRebalance -> ValueSome RebalanceInProgress
+            | ValueNone -> ValueNone
+
+    let private commitOffsets
+        (settings: GroupSettings)
+        (isDeleted: TopicId -> bool)
+        (commit: GroupCommit)
+        (group: Group)
+        =
+        match commitProblem commit group with
+        | ValueSome refusal -> refused (GroupRefused refusal)
+        | ValueNone ->
+            let refusals =
+                commit.Offsets
+                |> Array.map (fun offset ->
+                    if offset.Metadata.Length > settings.MaxMetadataLength then
+                        ValueSome OffsetMetadataTooLarge
+                    elif isDeleted offset.Partition.TopicId then
+                        ValueSome UnknownTopicId
+                    else
+                        ValueNone)
+
+            let accepted =
+                Array.zip commit.Offsets refusals
+                |> Array.choose (fun (offset, refusal) -> if refusal.IsNone then Some offset else None)
+
+            if accepted.Length = 0 then
+                refused (OffsetsJudged refusals)
+            else
+                unchanged group
+                |> add (OffsetsCommitted(commit.MemberId, accepted))
+                |> decided (OffsetsJudged refusals)
+
+    /// The topics that members read; none if that cannot be told.
+    let private subscribedTopics (group: Group) =
+        let add (topics: Set<string> voption) (groupMember: GroupMember) =
+            match
+                topics,
+                groupMember.Protocols
+                |> Array.tryFind (fun protocol -> group.ProtocolName = protocol.Name)
+            with
+            | ValueSome topics, Some protocol ->
+                match ConsumerProtocol.subscribedTopics protocol.Metadata with
+                | ValueSome more -> ValueSome(Array.fold (fun topics topic -> Set.add topic topics) topics more)
+                | ValueNone -> ValueNone
+            | _ -> ValueNone
+
+        Seq.fold add (ValueSome Set.empty) group.Members.Values
+
+    let private deleteOffsets (partitions: struct (TopicPartition * string)[]) (group: Group) =
+        if not group.Members.IsEmpty && not (group.ProtocolType = ConsumerProtocol.Type) then
+            refused (GroupRefused NonEmptyGroup)
+        else
+            let isSubscribed =
+                match subscribedTopics group with
+                | ValueSome topics -> fun topic -> Set.contains topic topics
+                | ValueNone -> fun _ -> true
+
+            let outcomes =
+                partitions
+                |> Array.map (fun (struct (_, topic)) -> if isSubscribed topic then OffsetInUse else OffsetGone)
+
+            let gone =
+                Array.zip partitions outcomes
+                |> Array.choose (fun (struct (partition, _), outcome) ->
+                    if outcome = OffsetGone && group.Offsets.ContainsKey partition then
+                        Some partition
+                    else
+                        None)
+                |> Array.distinct
+
+            if gone.Length = 0 then
+                refused (OffsetsDeletion outcomes)
+            else
+                unchanged group
+                |> add (OffsetsDeleted gone)
+                |> decided (OffsetsDeletion outcomes)
+
+    /// Judges one command; `group` is none when nothing is known under that name, `isDeleted` says which topics are gone.
+    let decide
+        (settings: GroupSettings)
+        (nowMs: int64)
+        (isDeleted: TopicId -> bool)
+        (group: Group voption)
+        (command: GroupCommand)
+        =
+        let known = ValueOption.defaultValue Group.initial group
+
+        match command with
+        | Join request -> join settings nowMs request known
+        | EndJoin(phaseEntry, lastJoinEntry) -> endJoinPhase phaseEntry lastJoinEntry known
+        | Sync request -> sync request known
+        | EndSync phaseEntry -> endSync phaseEntry known
+        | Leave members -> leave members known
+        | ExpireMembers members -> expireMembers members known
+        | CommitOffsets commit when group.IsNone && commit.Generation >= 0 -> refused (GroupRefused GroupIdNotFound)
+        | CommitOffsets commit -> commitOffsets settings isDeleted commit known
+        | DeleteOffsets _
+        | DeleteGroup when group.IsNone -> refused (GroupRefused GroupIdNotFound)
+        | DeleteOffsets partitions -> deleteOffsets partitions known
+        | DeleteGroup when not known.Members.IsEmpty -> refused (GroupRefused NonEmptyGroup)
+        | DeleteGroup -> unchanged known |> add GroupDeleted |> decided GroupDone
+
+    /// What has expired (`offsets.retention.minutes`): counted from when the group emptied, or from the commit in a group that nobody ever
+    /// joined. A group that has nothing left is deleted.
+    let expired (settings: GroupSettings) (nowMs: int64) (group: Group) : GroupEvent[] =
+        if not group.Members.IsEmpty then
+            [||]
+        else
+            let isExpired (offset: CommittedOffset) =
+                let since =
+                    if isNull group.ProtocolType then
+                        offset.CommitTimeMs
+                    else
+                        max group.EmptySinceMs offset.CommitTimeMs
+
+                nowMs - since >= settings.OffsetsRetentionMs
+
+            let gone = [|
+                for KeyValue(partition, offset) in group.Offsets do
+                    if isExpired offset then
+                        partition
+            |]
+
+            if gone.Length = group.Offsets.Count then [| GroupDeleted |]
+            elif gone.Length > 0 then [| OffsetsDeleted gone |]
+            else [||]

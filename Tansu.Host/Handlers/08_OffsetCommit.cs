@@ -1,0 +1,94 @@
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Domain;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host.Handlers;
+
+/// <summary>
+/// OffsetCommit (API key 8). Version 5 dropped the retention time, 6 brought leader epochs, 7 static members, 8 flexible encoding, 9 new errors for
+/// KIP-848's groups, 10 topic ids.
+/// </summary>
+internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitRequest, OffsetCommitResponse>
+{
+    private const short FirstVersionWithTopicIds = 10;
+    private const short FirstVersionWithGroupIdNotFound = 9;
+
+    public override async ValueTask<OffsetCommitResponse?> HandleAsync(
+        RequestContext context,
+        OffsetCommitRequest request,
+        CancellationToken cancellationToken)
+    {
+        var byId = context.Version >= FirstVersionWithTopicIds;
+        if (Array.Exists(request.Topics, topic => broker.FindTopic(byId, topic.TopicId, topic.Name) is null))
+        {
+            await broker.CatchUpCatalogAsync();
+        }
+
+        var offsets = new List<OffsetToCommit>();
+        var places = new List<OffsetCommitResponse.OffsetCommitResponsePartition>();
+        var response = new OffsetCommitResponse
+        {
+            Topics = Array.ConvertAll(request.Topics, topic => Judge(byId, topic, offsets, places)),
+        };
+        if (offsets.Count == 0)
+        {
+            return response;
+        }
+
+        var (reply, error) = await broker.AskGroupAsync(request.GroupId, GroupCommand.NewCommitOffsets(new GroupCommit(
+            request.MemberId,
+            request.GroupInstanceId,
+            request.GenerationIdOrMemberEpoch,
+            [.. offsets])));
+        if (error == ErrorCode.GroupIdNotFound && context.Version < FirstVersionWithGroupIdNotFound)
+        {
+            error = ErrorCode.IllegalGeneration;
+        }
+
+        var judged = (reply as GroupReply.OffsetsJudged)?.refusals;
+        for (var index = 0; index < places.Count; index++)
+        {
+            places[index].ErrorCode = judged is null ? error : ErrorOf(byId, judged[index]);
+        }
+
+        return response;
+    }
+
+    private static ErrorCode ErrorOf(bool byId, Microsoft.FSharp.Core.FSharpValueOption<Refusal> refusal) =>
+        Groups.ErrorOf(refusal) is var error && error == ErrorCode.UnknownTopicId && !byId ? ErrorCode.UnknownTopicOrPartition : error;
+
+    private OffsetCommitResponse.OffsetCommitResponseTopic Judge(
+        bool byId,
+        OffsetCommitRequest.OffsetCommitRequestTopic wanted,
+        List<OffsetToCommit> offsets,
+        List<OffsetCommitResponse.OffsetCommitResponsePartition> places)
+    {
+        var topic = broker.FindTopic(byId, wanted.TopicId, wanted.Name);
+        var partitions = new OffsetCommitResponse.OffsetCommitResponsePartition[wanted.Partitions.Length];
+        for (var index = 0; index < partitions.Length; index++)
+        {
+            var partition = wanted.Partitions[index];
+            partitions[index] = new OffsetCommitResponse.OffsetCommitResponsePartition { PartitionIndex = partition.PartitionIndex };
+            if (topic is null)
+            {
+                partitions[index].ErrorCode = byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
+            }
+            else if (partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
+            {
+                partitions[index].ErrorCode = ErrorCode.UnknownTopicOrPartition;
+            }
+            else
+            {
+                places.Add(partitions[index]);
+                offsets.Add(new OffsetToCommit(
+                    new TopicPartition(topic.Id, partition.PartitionIndex),
+                    partition.CommittedOffset,
+                    partition.CommittedLeaderEpoch,
+                    partition.CommittedMetadata ?? ""));
+            }
+        }
+
+        return new OffsetCommitResponse.OffsetCommitResponseTopic { Name = wanted.Name, TopicId = wanted.TopicId, Partitions = partitions };
+    }
+}
