@@ -166,6 +166,47 @@ let tests =
                 Expect.isTrue trimmed "until they are deleted"
             })
 
+        testCaseTask "a save that ends after a newer snapshot was loaded trims nothing that is needed" (fun () ->
+            task {
+                let space = MemorySpace()
+
+                let inlined =
+                    ReplicaOptions(SnapshotEveryEntries = 4, SnapshotLeastShareOfState = 0.0)
+
+                let! slow = openWith often 0L space
+                let! other = openWith inlined 0L space
+                let gate = TaskCompletionSource()
+                slow.log.HoldSaves gate.Task
+
+                for _ in 1..4 do
+                    let! _ = (append slow (partition 0) 1).WaitAsync patience
+                    ()
+
+                // The other goes on, until the entry after those is gone and a snapshot replaces it.
+                do! written 20 other
+
+                let! _ =
+                    other.replica.SubmitAsync(
+                        DeleteRecords [| { Partition = partition 0; BeforeOffset = 12L } |],
+                        Payload.None,
+                        patience
+                    )
+
+                do! written 12 other
+                do! slow.replica.CatchUpAsync patience
+                Expect.equal (end' slow) 36L "it has caught up"
+                gate.SetResult()
+                do! slow.replica.LastSave.WaitAsync patience
+
+                let! again = openWith inlined 0L space
+                let state = Shard.partition (partition 0) again.replica.Current.State
+
+                let! records =
+                    again.reader.ReadAsync(state, 12L, 1_000_000, true, CancellationToken.None)
+
+                Expect.equal records.Length (24 * (recordBatch 1 10).Length) "every byte is there"
+            })
+
         testCaseTask "disposing twice is fine" (fun () ->
             task {
                 let! one = openMember (MemorySpace())
