@@ -194,6 +194,30 @@ let private others = [
                 do! expectEntries log 1L 1L
             })
     withFault
+        "a snapshot that does not come in time may be tried again"
+        1
+        (fun request ->
+            request.Method = HttpMethod.Get
+            && request.RequestUri.AbsolutePath.Contains "/snapshots/")
+        (fun _ token send ->
+            task {
+                do! Task.Delay(Timeout.Infinite, token)
+                return! send ()
+            })
+        (fun _ log ->
+            task {
+                do! log.SaveSnapshotAsync(1L, sequence [| 1uy |], none)
+                use tooLate = new CancellationTokenSource(TimeSpan.FromSeconds 30.0)
+
+                let! error =
+                    failure<StoreUnavailableException> "hanging" (fun () ->
+                        log.LoadSnapshotAsync(Int64.MaxValue, tooLate.Token).AsTask())
+
+                Expect.stringContains error.Message "did not answer in time" "the message"
+                let! found = log.LoadSnapshotAsync(Int64.MaxValue, none)
+                Expect.equal found.Number 1L "the snapshot"
+            })
+    withFault
         "a hint whose writing is in doubt is looked at again"
         3
         (fun request ->
