@@ -37,6 +37,15 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
         }
     }
 
+    /// <summary>
+    /// Called when nobody can tell whether it took effect: those behind it must not be taken as if it had not.
+    /// </summary>
+    public void GiveUp(Exception reason)
+    {
+        chain?.Break();
+        Fail(reason);
+    }
+
     protected override void OnExpired()
     {
         // In this order: whoever sees that this one is given up must see it of those behind it as well.

@@ -26,6 +26,8 @@ type Step =
     | After of Task
     /// The entry is stored, then this happens, and the caller hears nothing of it.
     | StoredThen of (unit -> Task)
+    /// Nothing is stored, this happens, and the caller hears nothing of it.
+    | LostThen of (unit -> Task)
 
 type ScriptedLog(inner: IEventLog) =
     let steps = ConcurrentQueue<Step>()
@@ -83,6 +85,9 @@ type ScriptedLog(inner: IEventLog) =
                     return! append ()
                 | StoredThen happening ->
                     let! _ = append ()
+                    do! happening ()
+                    return AppendOutcome.Unknown
+                | LostThen happening ->
                     do! happening ()
                     return AppendOutcome.Unknown
             }
