@@ -11,6 +11,7 @@ open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Ports
 open Tansu.PropertyTests
+open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Stores.Helpers
 open Tansu.PropertyTests.Stores.S3Server
 
@@ -378,6 +379,41 @@ let private verifying =
                             send ())
                     (new Careless(true, true))))
             (Some "refused every one")
+        testCaseTask "a slow store that keeps its promises passes" (fun () ->
+            task {
+                let clock = ManualTime()
+                let raced = TaskCompletionSource()
+                let mutable entries = 0
+
+                let decide: Decide =
+                    fun request _ send ->
+                        task {
+                            // If-Match is tried when the race is over, and the race looks for trims, as it took so long.
+                            if request.Method = HttpMethod.Put && request.Headers.Contains "If-Match" then
+                                do! Task.WhenAny(raced.Task, Task.Delay(TimeSpan.FromSeconds 3.0)) :> Task
+
+                            let! response = send ()
+
+                            if isEntryPut request && Interlocked.Increment &entries = 1 then
+                                clock.Advance(TimeSpan.FromSeconds 11.0)
+                            elif
+                                request.Method = HttpMethod.Get
+                                && request.RequestUri.AbsolutePath.Contains "/entries/"
+                            then
+                                raced.TrySetResult() |> ignore
+
+                            return response
+                        }
+
+                use! store =
+                    openWith {
+                        at (freshPlace ()) with
+                            options = StoreOptions(TimeProvider = clock)
+                            wrap = intercept decide
+                    }
+
+                do! StoreVerifier.VerifyAsync(store, 1, true, none)
+            })
         testCaseTask "one round sends 32 PUTs for the race" (fun () ->
             task {
                 use! store = openWith (at (freshPlace ()))
