@@ -231,6 +231,37 @@ let private others = [
                 let! found = log.LoadSnapshotAsync(Int64.MaxValue, none)
                 Expect.equal found.Number 1L "the snapshot"
             })
+    testCaseTask
+        "a snapshot that is dropped from the hint is deleted, also when the hint's writing is in doubt"
+        (fun () ->
+            task {
+                let place = freshPlace ()
+                let mutable left = 0
+
+                let decide: Decide =
+                    fun request token send ->
+                        if
+                            request.Method = HttpMethod.Put
+                            && request.RequestUri.AbsolutePath.EndsWith "/hint"
+                            && Interlocked.Decrement &left >= 0
+                        then
+                            answerAfterDoing 500 "InternalError" request token send
+                        else
+                            send ()
+
+                use! store = openWith { at (place + "/blobs/inner") with wrap = intercept decide }
+
+                use! meddler = openWith (at place)
+                let! log = store.OpenLogAsync("shard-0", none)
+                do! appendRange log 1L 4L
+
+                for number in 1L .. 4L do
+                    left <- if number = 4L then 1 else 0
+                    do! log.SaveSnapshotAsync(number, sequence [| byte number |], none)
+
+                let! names = namesOf meddler.Blobs "inner/shard-0/snapshots/"
+                Expect.equal names.Length 3 "the newest three"
+            })
     withFault
         "objects are deleted one by one where they cannot be at once"
         1
