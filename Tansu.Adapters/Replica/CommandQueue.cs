@@ -59,6 +59,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
                 return;
             }
 
+            pending.Queue = this;
             _waiting.Enqueue(pending);
             if (!Bundles && pending.Payload.Length > options.InlinePayloadBytes)
             {
@@ -176,7 +177,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
                     loose++;
                 }
 
-                _waiting.Dequeue();
+                _waiting.Dequeue().Queue = null;
                 if (isAbandoned)
                 {
                     next.Drop();
@@ -192,6 +193,32 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
         }
 
         return taken;
+    }
+
+    /// <summary>
+    /// Lets go of the payload of a command that was given up: its place in the queue may be reached late or never while the store is away, and
+    /// those who bound the memory of requests no longer count it.
+    /// </summary>
+    public void Release(PendingCommand<TCommand, TReply> pending)
+    {
+        lock (_lock)
+        {
+            if (pending.Queue is null)
+            {
+                return;
+            }
+
+            if (pending.DataObject is not { } content)
+            {
+                _looseBytes -= pending.Payload.Length;
+            }
+            else if (!content.IsWanted)
+            {
+                content.Slices = [];
+            }
+
+            pending.Payload = Payload.None;
+        }
     }
 
     /// <summary>Wakes the loop.</summary>

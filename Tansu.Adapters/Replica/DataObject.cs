@@ -6,7 +6,8 @@ namespace Tansu.Adapters.Replica;
 /// <param name="isWanted">False once every submitter has given up: then nobody needs the object.</param>
 internal sealed class DataObject(List<ReadOnlyMemory<byte>> slices, int length, Func<bool> isWanted)
 {
-    public List<ReadOnlyMemory<byte>> Slices => slices;
+    /// <summary>The batches; none once nobody needs the object.</summary>
+    public List<ReadOnlyMemory<byte>> Slices { get; set; } = slices;
 
     public int Length => length;
 

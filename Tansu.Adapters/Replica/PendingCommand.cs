@@ -7,7 +7,11 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
 
     public TCommand Command => command;
 
-    public Payload Payload => payload;
+    /// <summary>The record batches. The queue's to change as long as the command waits there.</summary>
+    public Payload Payload { get; set; } = payload;
+
+    /// <summary>Where it waits; null once the loop has it, which may then be reading the payload at any time.</summary>
+    public CommandQueue<TCommand, TReply>? Queue { get; set; }
 
     /// <summary>The data object that takes the payload; null while it is to ride inline.</summary>
     public DataObject? DataObject { get; set; }
@@ -33,9 +37,20 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
         }
     }
 
+    /// <summary>
+    /// Called when nobody can tell whether it took effect: those behind it must not be taken as if it had not.
+    /// </summary>
+    public void GiveUp(Exception reason)
+    {
+        chain?.Break();
+        Fail(reason);
+    }
+
     protected override void OnExpired()
     {
-        _isAbandoned = true;
+        // In this order: whoever sees that this one is given up must see it of those behind it as well.
         chain?.Break();
+        _isAbandoned = true;
+        Queue?.Release(this);
     }
 }

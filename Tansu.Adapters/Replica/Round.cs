@@ -100,7 +100,7 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     {
         foreach (var pending in commands)
         {
-            pending.Fail(reason);
+            pending.GiveUp(reason);
         }
     }
 

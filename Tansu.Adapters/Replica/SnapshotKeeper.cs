@@ -47,7 +47,7 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
         _eventBytes = 0;
         if (isOwn)
         {
-            LastSave = SaveAsync(published);
+            LastSave = SaveAsync(published, _savedEntryNumber);
         }
     }
 
@@ -79,7 +79,12 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
         return null;
     }
 
-    private async Task SaveAsync(Published<TState> published)
+    /// <param name="published">What to save.</param>
+    /// <param name="previous">
+    /// The snapshot before it. Not looked up after saving: the loop may load a newer one meanwhile, and what the entries up to that one
+    /// still hold this state does not know.
+    /// </param>
+    private async Task SaveAsync(Published<TState> published, long previous)
     {
         // The commit that made it due goes on first.
         await Task.Yield();
@@ -87,7 +92,6 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
         {
             var content = codec.EncodeSnapshot(published);
             await log.SaveSnapshotAsync(published.EntryNumber, new ReadOnlySequence<byte>(content), CancellationToken.None);
-            var previous = _savedEntryNumber;
             _savedEntryNumber = published.EntryNumber;
             _savedBytes = content.Length;
 

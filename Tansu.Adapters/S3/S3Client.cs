@@ -78,15 +78,19 @@ internal sealed class S3Client : IAsyncDisposable
     public Task<S3Content?> GetOrThrowAsync(string key, long position, long bytes, CancellationToken cancellationToken) =>
         RunAsync(Math.Min(bytes, 1 << 30), async token =>
         {
+            // How much comes, and so how long it may take, only the answer tells where all of an object is asked for.
+            using var deadline = CancellationTokenSource.CreateLinkedTokenSource(token);
+            deadline.CancelAfter(TimeFor(bytes < long.MaxValue ? bytes : 0));
             var request = new GetObjectRequest { BucketName = Settings.Bucket, Key = key };
             if (position > 0 || bytes < long.MaxValue)
             {
                 request.ByteRange = new ByteRange(position, position + bytes - 1);
             }
 
-            using var response = await _driver.GetObjectAsync(request, token).ConfigureAwait(false);
+            using var response = await _driver.GetObjectAsync(request, deadline.Token).ConfigureAwait(false);
+            deadline.CancelAfter(TimeFor(response.ContentLength));
             var content = GC.AllocateUninitializedArray<byte>(checked((int)response.ContentLength));
-            await response.ResponseStream.ReadExactlyAsync(content, token).ConfigureAwait(false);
+            await response.ResponseStream.ReadExactlyAsync(content, deadline.Token).ConfigureAwait(false);
             var modified = new DateTimeOffset(response.LastModified.GetValueOrDefault().ToUniversalTime());
             return (S3Content?)new S3Content(content, LengthOf(response), Unquoted(response.ETag), modified);
         }, cancellationToken);
@@ -303,6 +307,8 @@ internal sealed class S3Client : IAsyncDisposable
         }
     }
 
+    private TimeSpan TimeFor(long bytes) => _options.RequestTimeout + TimeSpan.FromSeconds(bytes / SlowestBytesPerSecond);
+
     private async Task<T> RunAsync<T>(long bytes, Func<CancellationToken, Task<T>> send, CancellationToken cancellationToken)
     {
         Begin();
@@ -310,7 +316,7 @@ internal sealed class S3Client : IAsyncDisposable
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            deadline.CancelAfter(_options.RequestTimeout + TimeSpan.FromSeconds(bytes / SlowestBytesPerSecond));
+            deadline.CancelAfter(TimeFor(bytes));
             return await send(deadline.Token).ConfigureAwait(false);
         }
         finally

@@ -94,7 +94,8 @@ internal sealed class S3EventLog : IEventLog
         ArgumentOutOfRangeException.ThrowIfLessThan(maxEntries, 1);
         var asked = _protection.Now;
         var reading = _readAhead.ReadAsync(after + 1, maxEntries, cancellationToken);
-        if (!_protection.Covers(after + 1))
+        var looks = !_protection.Covers(after + 1);
+        if (looks)
         {
             // At the same time: an entry is not deleted until long after the hint has said so.
             var looking = ReadHintAsync(cancellationToken);
@@ -103,6 +104,12 @@ internal sealed class S3EventLog : IEventLog
         }
 
         var heads = await reading.ConfigureAwait(false);
+        if (!looks && !_protection.Covers(after + 1))
+        {
+            // This broker was paused meanwhile: what it found, or did not find, may be of a number that had been emptied.
+            ThrowIfTrimmed(after + 1, await ReadHintAsync(cancellationToken).ConfigureAwait(false));
+        }
+
         if (heads.Count > 0)
         {
             ExistsUpTo(heads[^1].Number);

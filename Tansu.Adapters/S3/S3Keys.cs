@@ -17,6 +17,9 @@ internal sealed class S3Keys(string prefix, string logName)
     /// <summary>The hint: which snapshots there are, and what has been trimmed.</summary>
     public string Hint => Log + "hint";
 
+    /// <summary>What checks of the store write. Not the hint, which the log that they race for may read meanwhile.</summary>
+    public string Scratch => Log + "scratch";
+
     public string Entry(long number) => string.Create(CultureInfo.InvariantCulture, $"{Entries}{number:D20}");
 
     public string Snapshot(long number) => string.Create(CultureInfo.InvariantCulture, $"{Snapshots}{number:D20}");

@@ -33,11 +33,11 @@ internal sealed record S3Settings(string Bucket, string Prefix, Uri? Endpoint, s
         var slash = bucketAndPrefix.IndexOf('/', StringComparison.Ordinal);
         var bucket = slash < 0 ? bucketAndPrefix : bucketAndPrefix[..slash];
         var prefix = slash < 0 ? string.Empty : bucketAndPrefix[(slash + 1)..].TrimEnd('/');
-        if (bucket.Contains('@', StringComparison.Ordinal) || bucket.Contains(':', StringComparison.Ordinal))
+        if (bucketAndPrefix.AsSpan().ContainsAny('@', ':', '?'))
         {
             // Not repeated: it may hold a password.
             throw new StoreRefusedException(
-                $"The storage engine s3:// takes a bucket and no host or credentials: {Form}; set AWS_ENDPOINT_URL and AWS_ACCESS_KEY_ID.");
+                $"The storage engine s3:// takes a bucket and no host, credentials or parameters: {Form}; set AWS_ENDPOINT_URL and AWS_ACCESS_KEY_ID.");
         }
 
         if (bucket.Length is < 3 or > 63 || bucket.AsSpan().ContainsAnyExcept(BucketChars))

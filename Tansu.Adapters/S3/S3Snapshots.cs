@@ -15,7 +15,9 @@ internal sealed class S3Snapshots(S3Client client, S3Keys keys, S3Hints hints, s
             found =>
             {
                 var next = found.Hint.WithSnapshot(number);
-                dropped = [.. found.Hint.Snapshots.Append(number).Except(next.Snapshots)];
+
+                // All tries together: one of which nothing was heard may have been the one that dropped something.
+                dropped.UnionWith(found.Hint.Snapshots.Append(number).Except(next.Snapshots));
                 return next;
             },
             cancellationToken).ConfigureAwait(false);

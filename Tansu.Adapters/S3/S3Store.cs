@@ -149,7 +149,7 @@ public sealed class S3Store : IStore, IScratchLogs
     async Task IScratchLogs.DropAsync(string name, long entries, CancellationToken cancellationToken)
     {
         var keys = new S3Keys(_client.Settings.Prefix, name);
-        var doomed = new List<string> { keys.Hint };
+        var doomed = new List<string> { keys.Hint, keys.Scratch };
         for (var number = 1L; number <= entries; number++)
         {
             doomed.Add(keys.Entry(number));
@@ -160,7 +160,7 @@ public sealed class S3Store : IStore, IScratchLogs
 
     async Task<bool> IScratchLogs.ReplacesOnlyWhatWasReadAsync(string name, CancellationToken cancellationToken)
     {
-        var key = new S3Keys(_client.Settings.Prefix, name).Hint;
+        var key = new S3Keys(_client.Settings.Prefix, name).Scratch;
         var eTag = await _client.PutAsync(key, new MemoryStream("first"u8.ToArray()), cancellationToken).ConfigureAwait(false);
         var second = await _client.ReplaceAsync(key, eTag, "second"u8.ToArray(), cancellationToken).ConfigureAwait(false);
         var stale = await _client.ReplaceAsync(key, eTag, "stale"u8.ToArray(), cancellationToken).ConfigureAwait(false);

@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Replica.Commits
 
 open System
+open System.Runtime.CompilerServices
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -25,6 +26,37 @@ let private failsWith<'Failure when 'Failure :> exn> (pending: Task) =
     }
 
 let private test name (body: unit -> Task<unit>) = testCaseTask name body
+
+/// Submits a batch that is given up after a second, and keeps nothing of it.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private submitAndForget (one: Member) =
+    let bytes = recordBatch 1 10_000
+
+    let pending =
+        one.replica.SubmitAsync(
+            appendCommand (partition 0) 1 bytes,
+            Payload [| ReadOnlyMemory bytes |],
+            TimeSpan.FromSeconds 1.0
+        )
+
+    struct (pending :> Task, WeakReference bytes)
+
+/// A clock with one timer, which goes off when it is told to.
+type private Alarm() =
+    inherit TimeProvider()
+    let mutable ring = ignore
+
+    member _.Ring() = ring ()
+
+    override _.CreateTimer(callback, state, _, _) =
+        ring <- fun () -> callback.Invoke state
+
+        {
+            new ITimer with
+                member _.Change(_, _) = true
+                member _.Dispose() = ()
+                member _.DisposeAsync() = ValueTask.CompletedTask
+        }
 
 let private groupCommit =
     testList "group commit" [
@@ -159,6 +191,68 @@ let private unsure =
                 let! offset = (append one (partition 0) 1).WaitAsync patience
                 Expect.equal offset 1L "it took effect all the same"
             })
+
+        for name, inlineBytes, objectBytes in [ "inline", 1_000_000, 0; "in a data object", 1, 1 ] do
+            test $"what a command brought is let go of when it is given up before its turn ({name})" (fun () ->
+                task {
+                    let time = ManualTime()
+
+                    let options =
+                        ReplicaOptions(
+                            TimeProvider = time,
+                            InlinePayloadBytes = inlineBytes,
+                            DataObjectBytes = objectBytes
+                        )
+
+                    let! one = openWith options 0L (MemorySpace())
+                    let gate = TaskCompletionSource()
+                    one.log.Script [ After gate.Task ]
+                    let first = append one (partition 0) 1
+                    SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                    let struct (pending, bytes) = submitAndForget one
+                    time.Advance(TimeSpan.FromSeconds 2.0)
+                    do! failsWith<TimeoutException> pending
+
+                    let isGone () =
+                        GC.Collect()
+                        not bytes.IsAlive
+
+                    Expect.isTrue
+                        (SpinWait.SpinUntil(isGone, patience))
+                        "nobody holds its bytes, though the store hangs"
+
+                    gate.SetResult()
+                    let! _ = first.WaitAsync patience
+                    let! offset = (append one (partition 0) 1).WaitAsync patience
+                    Expect.equal offset 1L "it did not take effect"
+                })
+
+        testCase "whoever sees that a command is given up sees that those behind it are" (fun () ->
+            let mutable wrong = 0
+            let mutable watched: PendingCommand<int, int> array = [||]
+            let mutable isOver = false
+
+            let watch () =
+                while not (Volatile.Read &isOver) do
+                    match Volatile.Read &watched with
+                    | [| first; second |] when first.IsAbandoned && not second.IsAbandoned ->
+                        Interlocked.Increment &wrong |> ignore
+                    | _ -> ()
+
+            let watcher = Thread(watch, IsBackground = true)
+            watcher.Start()
+
+            for _ in 1..100_000 do
+                let chain = CommandChain()
+                let alarm = Alarm()
+                let first = PendingCommand<int, int>(1, Payload.None, chain)
+                first.SetDeadline(TimeSpan.FromSeconds 1.0, alarm)
+                Volatile.Write(&watched, [| first; PendingCommand<int, int>(2, Payload.None, chain) |])
+                alarm.Ring()
+
+            Volatile.Write(&isOver, true)
+            watcher.Join()
+            Expect.equal wrong 0 "times that the second would have been taken without the first")
 
         test "a store that refuses ends the replica, and whoever waits is told" (fun () ->
             task {

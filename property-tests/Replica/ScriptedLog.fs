@@ -26,12 +26,15 @@ type Step =
     | After of Task
     /// The entry is stored, then this happens, and the caller hears nothing of it.
     | StoredThen of (unit -> Task)
+    /// Nothing is stored, this happens, and the caller hears nothing of it.
+    | LostThen of (unit -> Task)
 
 type ScriptedLog(inner: IEventLog) =
     let steps = ConcurrentQueue<Step>()
     let mutable appends = 0
     let mutable reads = 0
     let mutable loadsToFail = 0
+    let mutable saves = Task.CompletedTask
 
     /// What the next appends come to; honest when the script is over.
     member _.Script(script: Step list) =
@@ -47,6 +50,9 @@ type ScriptedLog(inner: IEventLog) =
     /// Lets the next attempts to load a snapshot find the store away.
     member _.FailLoads(count: int) =
         Interlocked.Add(&loadsToFail, count) |> ignore
+
+    /// Snapshots are saved once the task is done.
+    member _.HoldSaves(gate: Task) = saves <- gate
 
     interface IEventLog with
         member _.Name = inner.Name
@@ -81,6 +87,9 @@ type ScriptedLog(inner: IEventLog) =
                     let! _ = append ()
                     do! happening ()
                     return AppendOutcome.Unknown
+                | LostThen happening ->
+                    do! happening ()
+                    return AppendOutcome.Unknown
             }
             |> ValueTask<AppendOutcome>
 
@@ -92,7 +101,11 @@ type ScriptedLog(inner: IEventLog) =
             inner.ReadPayloadAsync(number, position, destination, cancellationToken)
 
         member _.SaveSnapshotAsync(number, content, cancellationToken) =
-            inner.SaveSnapshotAsync(number, content, cancellationToken)
+            task {
+                do! saves
+                do! inner.SaveSnapshotAsync(number, content, cancellationToken)
+            }
+            |> ValueTask
 
         member _.LoadSnapshotAsync(belowNumber, cancellationToken) =
             if Interlocked.Decrement &loadsToFail >= 0 then

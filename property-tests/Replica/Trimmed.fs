@@ -116,6 +116,70 @@ let tests =
                     Expect.equal offset 21L "and the replica goes on"
                 })
 
+        testCaseTask "commands behind one that nobody can tell of are given up with it" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openWith often 0L space
+                let! other = openWith often 0L space
+
+                let submit (chain: CommandChain) sequence =
+                    let bytes = recordBatch 1 10
+
+                    one.replica.SubmitAsync(
+                        AppendBatches [|
+                            {
+                                Partition = partition 1
+                                Position = 0
+                                Length = bytes.Length
+                                LastOffsetDelta = 0
+                                MaxTimestampMs = 1L
+                                ProducerId = 7L
+                                ProducerEpoch = 0s
+                                BaseSequence = sequence
+                            }
+                        |],
+                        Payload [| ReadOnlyMemory bytes |],
+                        patience,
+                        chain
+                    )
+
+                let gate = TaskCompletionSource()
+
+                one.log.Script [
+                    LostThen(fun () ->
+                        task {
+                            do! gate.Task
+                            do! written 20 other
+                            do! other.replica.StopAsync patience
+                        })
+                ]
+
+                let chain = CommandChain()
+                let first = submit chain 0
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                let second = submit chain 1
+                gate.SetResult()
+
+                for given in [ first; second ] do
+                    let! isTimeout =
+                        task {
+                            try
+                                let! _ = given.WaitAsync patience
+                                return false
+                            with :? TimeoutException ->
+                                return given.IsFaulted
+                        }
+
+                    Expect.isTrue isTimeout "unknown"
+
+                Expect.isTrue chain.IsBroken "the connection is to be closed"
+                let fresh = CommandChain()
+
+                for sequence in 0..1 do
+                    let! reply = (submit fresh sequence).WaitAsync patience
+                    Expect.equal reply (BatchesJudged [| Appended(int64 sequence, 0L) |]) "the client's next try"
+            })
+
         testCaseTask "without a snapshot that can be used the broker says what is wrong" (fun () ->
             task {
                 let space = MemorySpace()
@@ -164,6 +228,47 @@ let tests =
                 do! again.replica.StopAsync patience
                 let! trimmed = isTrimmed again
                 Expect.isTrue trimmed "until they are deleted"
+            })
+
+        testCaseTask "a save that ends after a newer snapshot was loaded trims nothing that is needed" (fun () ->
+            task {
+                let space = MemorySpace()
+
+                let inlined =
+                    ReplicaOptions(SnapshotEveryEntries = 4, SnapshotLeastShareOfState = 0.0)
+
+                let! slow = openWith often 0L space
+                let! other = openWith inlined 0L space
+                let gate = TaskCompletionSource()
+                slow.log.HoldSaves gate.Task
+
+                for _ in 1..4 do
+                    let! _ = (append slow (partition 0) 1).WaitAsync patience
+                    ()
+
+                // The other goes on, until the entry after those is gone and a snapshot replaces it.
+                do! written 20 other
+
+                let! _ =
+                    other.replica.SubmitAsync(
+                        DeleteRecords [| { Partition = partition 0; BeforeOffset = 12L } |],
+                        Payload.None,
+                        patience
+                    )
+
+                do! written 12 other
+                do! slow.replica.CatchUpAsync patience
+                Expect.equal (end' slow) 36L "it has caught up"
+                gate.SetResult()
+                do! slow.replica.LastSave.WaitAsync patience
+
+                let! again = openWith inlined 0L space
+                let state = Shard.partition (partition 0) again.replica.Current.State
+
+                let! records =
+                    again.reader.ReadAsync(state, 12L, 1_000_000, true, CancellationToken.None)
+
+                Expect.equal records.Length (24 * (recordBatch 1 10).Length) "every byte is there"
             })
 
         testCaseTask "disposing twice is fine" (fun () ->

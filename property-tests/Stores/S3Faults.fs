@@ -11,6 +11,7 @@ open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Ports
 open Tansu.PropertyTests
+open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Stores.Helpers
 open Tansu.PropertyTests.Stores.S3Server
 
@@ -194,6 +195,30 @@ let private others = [
                 do! expectEntries log 1L 1L
             })
     withFault
+        "a snapshot that does not come in time may be tried again"
+        1
+        (fun request ->
+            request.Method = HttpMethod.Get
+            && request.RequestUri.AbsolutePath.Contains "/snapshots/")
+        (fun _ token send ->
+            task {
+                do! Task.Delay(Timeout.Infinite, token)
+                return! send ()
+            })
+        (fun _ log ->
+            task {
+                do! log.SaveSnapshotAsync(1L, sequence [| 1uy |], none)
+                use tooLate = new CancellationTokenSource(TimeSpan.FromSeconds 30.0)
+
+                let! error =
+                    failure<StoreUnavailableException> "hanging" (fun () ->
+                        log.LoadSnapshotAsync(Int64.MaxValue, tooLate.Token).AsTask())
+
+                Expect.stringContains error.Message "did not answer in time" "the message"
+                let! found = log.LoadSnapshotAsync(Int64.MaxValue, none)
+                Expect.equal found.Number 1L "the snapshot"
+            })
+    withFault
         "a hint whose writing is in doubt is looked at again"
         3
         (fun request ->
@@ -205,6 +230,37 @@ let private others = [
                 do! log.SaveSnapshotAsync(1L, sequence [| 1uy |], none)
                 let! found = log.LoadSnapshotAsync(Int64.MaxValue, none)
                 Expect.equal found.Number 1L "the snapshot"
+            })
+    testCaseTask
+        "a snapshot that is dropped from the hint is deleted, also when the hint's writing is in doubt"
+        (fun () ->
+            task {
+                let place = freshPlace ()
+                let mutable left = 0
+
+                let decide: Decide =
+                    fun request token send ->
+                        if
+                            request.Method = HttpMethod.Put
+                            && request.RequestUri.AbsolutePath.EndsWith "/hint"
+                            && Interlocked.Decrement &left >= 0
+                        then
+                            answerAfterDoing 500 "InternalError" request token send
+                        else
+                            send ()
+
+                use! store = openWith { at (place + "/blobs/inner") with wrap = intercept decide }
+
+                use! meddler = openWith (at place)
+                let! log = store.OpenLogAsync("shard-0", none)
+                do! appendRange log 1L 4L
+
+                for number in 1L .. 4L do
+                    left <- if number = 4L then 1 else 0
+                    do! log.SaveSnapshotAsync(number, sequence [| byte number |], none)
+
+                let! names = namesOf meddler.Blobs "inner/shard-0/snapshots/"
+                Expect.equal names.Length 3 "the newest three"
             })
     withFault
         "objects are deleted one by one where they cannot be at once"
@@ -354,6 +410,41 @@ let private verifying =
                             send ())
                     (new Careless(true, true))))
             (Some "refused every one")
+        testCaseTask "a slow store that keeps its promises passes" (fun () ->
+            task {
+                let clock = ManualTime()
+                let raced = TaskCompletionSource()
+                let mutable entries = 0
+
+                let decide: Decide =
+                    fun request _ send ->
+                        task {
+                            // If-Match is tried when the race is over, and the race looks for trims, as it took so long.
+                            if request.Method = HttpMethod.Put && request.Headers.Contains "If-Match" then
+                                do! Task.WhenAny(raced.Task, Task.Delay(TimeSpan.FromSeconds 3.0)) :> Task
+
+                            let! response = send ()
+
+                            if isEntryPut request && Interlocked.Increment &entries = 1 then
+                                clock.Advance(TimeSpan.FromSeconds 11.0)
+                            elif
+                                request.Method = HttpMethod.Get
+                                && request.RequestUri.AbsolutePath.Contains "/entries/"
+                            then
+                                raced.TrySetResult() |> ignore
+
+                            return response
+                        }
+
+                use! store =
+                    openWith {
+                        at (freshPlace ()) with
+                            options = StoreOptions(TimeProvider = clock)
+                            wrap = intercept decide
+                    }
+
+                do! StoreVerifier.VerifyAsync(store, 1, true, none)
+            })
         testCaseTask "one round sends 32 PUTs for the race" (fun () ->
             task {
                 use! store = openWith (at (freshPlace ()))

@@ -69,6 +69,13 @@ let tests =
 
                 expectMessage [ "AWS_ACCESS_KEY_ID" ] error
             })
+        for url in
+            [
+                "test?AWS_SECRET_ACCESS_KEY=testsecretkey"
+                "test/x?AWS_SECRET_ACCESS_KEY=testsecretkey"
+                "me/testsecretkey@host/bucket"
+            ] do
+            refused $"nor are those of other programs' URLs ({url.Length} characters)" url id [ "AWS_ACCESS_KEY_ID" ]
         testCaseTask "an endpoint where nobody listens may come back" (fun () ->
             task {
                 let endpoint = $"http://127.0.0.1:{Machine.freePort ()}"

@@ -97,6 +97,33 @@ let private pausedInside =
             do! expectReload log
         })
 
+let private pausedReading =
+    testCaseTask "a reader that was paused while it read does not take an emptied number for the log's end" (fun () ->
+        task {
+            let place = freshPlace ()
+            let clock = ManualTime()
+            let mutable pausing = false
+
+            let pause: Decide =
+                fun request _ send ->
+                    task {
+                        if pausing && request.Method = HttpMethod.Get then
+                            pausing <- false
+                            do! leaveBehind place
+                            clock.Advance(TimeSpan.FromHours 2.0)
+
+                        return! send ()
+                    }
+
+            use! store =
+                openWith { at place with options = atOnce clock; wrap = intercept pause }
+
+            let! log = store.OpenLogAsync("shard-0", none)
+            do! appendRange log 1L 5L
+            pausing <- true
+            do! expectReload log
+        })
+
 let private leftovers =
     testCaseTask "what a paused writer left is swept by the next trim" (fun () ->
         task {
@@ -214,6 +241,7 @@ let tests =
             clock.Monotonic <- TimeSpan.FromHours 2.0)
         pausedBefore "the wall clock was set back" (TwoClocks()) (fun clock -> clock.Wall <- TimeSpan.FromHours -2.0)
         pausedInside
+        pausedReading
         leftovers
         graceful
         dated
