@@ -124,10 +124,7 @@ public sealed class Cluster : IAsyncDisposable
             isOnlyBroker: !store.Limits.IsShared,
             options.TimeProvider);
         registry.Learn(opened.Current.State.Nodes);
-        var self = await NodeLease.RegisterAsync(
-            (command, timeout) => opened.SubmitAsync(command, Payload.None, timeout),
-            registry,
-            options);
+        var self = await RegisterFirstAsync(opened, registry, options, store.Description);
         registry.Learn(opened.Current.State.Nodes);
         return new Cluster(identity, options, opened, settings, shards, waiters, registry, store, self);
     }
@@ -264,6 +261,24 @@ public sealed class Cluster : IAsyncDisposable
         return identity;
     }
 
+    /// <summary>The first write: a store that can be read and takes none (too full, read-only) is found out here.</summary>
+    private static async Task<Node> RegisterFirstAsync(CatalogReplica catalog, NodeRegistry registry, ClusterOptions options, string store)
+    {
+        try
+        {
+            return await NodeLease.RegisterAsync(
+                (command, timeout) => catalog.SubmitAsync(command, Payload.None, timeout),
+                registry,
+                options);
+        }
+        catch (TimeoutException late)
+        {
+            throw new StoreUnavailableException(
+                $"{store} can be read but took no write for {options.StoreTimeout.TotalSeconds:F0} s: the notices before this say why; put that right and start again.",
+                late);
+        }
+    }
+
     private static byte[] Encode(ClusterObject identity)
     {
         using var writer = new KafkaWriter();
@@ -282,7 +297,7 @@ public sealed class Cluster : IAsyncDisposable
         catch (KafkaFormatException malformed)
         {
             throw new StoreRefusedException(
-                $"the cluster object of {store} cannot be read: {malformed.Message}. "
+                $"the cluster object of {store} cannot be read: {malformed.Message.TrimEnd('.')}. "
                 + "Either a newer version of Tansu wrote it (start that version), or it is damaged (restore the store from a backup).",
                 malformed);
         }

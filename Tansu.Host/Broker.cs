@@ -103,7 +103,8 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     {
         try
         {
-            await (await opening).DisposeAsync();
+            // Registering at a store that takes no writes goes on for long; closing the store ends it.
+            await (await opening.WaitAsync(StopGrace)).DisposeAsync();
         }
         catch (Exception failure) when (failure is StoreRefusedException or StoreUnavailableException or TimeoutException or OperationCanceledException)
         {

@@ -166,7 +166,12 @@ internal sealed class PostgresConnections : IAsyncDisposable
             {
                 var version = await row.ReadAsync().ConfigureAwait(false) ? row.GetInt32(2) : 0;
                 PostgresSchema.CheckVersion(Description, version);
-                PostgresSchema.CheckSynchronousCommit(Description, row.GetString(0));
+                if (PostgresSchema.FindingOn(Description, row.GetString(0)) is { } finding)
+                {
+                    // Somebody may set it right, unlike the tables' version.
+                    throw new StoreUnavailableException(finding);
+                }
+
                 if (row.GetBoolean(1))
                 {
                     throw new StoreUnavailableException($"{Description} is a standby that cannot be written to");

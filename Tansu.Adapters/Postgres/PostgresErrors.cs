@@ -61,7 +61,7 @@ internal static class PostgresErrors
         // Without a cause of its own it is a judgement of the driver: no password given, encryption not to be had.
         return error is NpgsqlException { InnerException: null } or NpgsqlException { InnerException: System.Security.Authentication.AuthenticationException }
             ? new StoreRefusedException($"{store}: {Reason(error)}; correct the password or the ssl parameters of the storage engine's URL.", error)
-            : new StoreUnavailableException($"{store} cannot be reached: {Reason(error)}", error);
+            : new StoreUnavailableException($"{store} cannot be reached: {Reason(error)}; check host and port in the storage engine's URL, and whether the server runs.", error);
     }
 
     private static string? Advice(string sqlState, string user) => sqlState switch
@@ -73,6 +73,7 @@ internal static class PostgresErrors
         PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.InvalidSchemaName =>
             $"let role {user} create tables in the first schema of its search_path (GRANT CREATE, USAGE ON SCHEMA …), or let their owner start Tansu first and "
             + "grant SELECT, INSERT, UPDATE and DELETE on the tables whose names begin with tansu_",
+        PostgresErrorCodes.UndefinedObject or PostgresErrorCodes.InvalidParameterValue => "correct the parameter options of the storage engine's URL",
         PostgresErrorCodes.ReadOnlySqlTransaction => "name a server that can be written to",
         _ => null,
     };

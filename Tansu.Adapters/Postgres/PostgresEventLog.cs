@@ -65,6 +65,7 @@ internal sealed class PostgresEventLog(
         """;
 
     private readonly PostgresSnapshots _snapshots = new(connections, name, id, notice);
+    private long _end;
     private int _disposed;
 
     /// <inheritdoc/>
@@ -154,6 +155,7 @@ internal sealed class PostgresEventLog(
             throw translated;
         }
 
+        Reached(number);
         announcer.Announce(name);
         return AppendOutcome.Appended;
     }
@@ -304,12 +306,24 @@ internal sealed class PostgresEventLog(
         }
     }
 
+    /// <summary>Whoever has seen this entry must never find that the log ends before it.</summary>
+    private void Reached(long number)
+    {
+        for (var end = Volatile.Read(ref _end); number > end;)
+        {
+            var found = Interlocked.CompareExchange(ref _end, number, end);
+            end = found == end ? number : found;
+        }
+    }
+
     private async Task<IReadOnlyList<EntryHead>> ReadHeadsAsync(
         NpgsqlConnection connection,
         long after,
         int maxEntries,
         CancellationToken cancellationToken)
     {
+        // Before the statement, which therefore sees at least as much.
+        var end = Volatile.Read(ref _end);
         var command = connection.Command(Heads, Parameter(id), Parameter(after), Parameter(maxEntries), Parameter(HeadBytesAtOnce));
         await using (command.ConfigureAwait(false))
         {
@@ -333,6 +347,14 @@ internal sealed class PostgresEventLog(
                         $"{connections.Description}: log {name} has disappeared from table tansu_log. Restore the database from a backup.");
                 }
 
+                if (tail < end)
+                {
+                    throw new StoreRefusedException(
+                        $"{connections.Description}: log {name} ends with entry {tail}, but this broker has seen entry {end}: the server has lost commits, by a failover "
+                        + "to a standby that was behind or by restoring a backup. Stop all brokers, then start them again: they go on with what is there.");
+                }
+
+                Reached(tail.Value);
                 return after < tail && (heads.Count == 0 || heads[0].Number != after + 1)
                     ? throw new EntryMissingException(name, after + 1)
                     : heads;

@@ -15,7 +15,8 @@ internal static class PostgresSchema
 
     private const string Find =
         """
-        SELECT to_regclass('tansu_schema') IS NOT NULL, current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery()
+        SELECT to_regclass('tansu_schema') IS NOT NULL, current_setting('synchronous_commit'), current_setting('fsync'), pg_is_in_recovery(),
+            current_setting('transaction_read_only')
         """;
 
     /// <summary>
@@ -114,15 +115,11 @@ internal static class PostgresSchema
         }
     }
 
-    /// <exception cref="StoreRefusedException">Commits are confirmed before they are durable.</exception>
-    public static void CheckSynchronousCommit(string store, string setting)
-    {
-        if (setting == "off")
-        {
-            throw new StoreRefusedException(
-                $"{store} has synchronous_commit=off, so that acknowledged records could be lost: set it to on for the server, the database and the role.");
-        }
-    }
+    /// <summary>What is wrong with a server that confirms commits before they are durable, and what to do; null when it does not.</summary>
+    public static string? FindingOn(string store, string synchronousCommit) =>
+        synchronousCommit == "off"
+            ? $"{store} has synchronous_commit=off, so that acknowledged records could be lost: set it to on for the server, the database and the role"
+            : null;
 
     /// <returns>Whether the tables exist.</returns>
     private static async Task<bool> CheckServerAsync(
@@ -138,7 +135,11 @@ internal static class PostgresSchema
             await using (row.ConfigureAwait(false))
             {
                 await row.ReadAsync(cancellationToken).ConfigureAwait(false);
-                CheckSynchronousCommit(store, row.GetString(1));
+                if (FindingOn(store, row.GetString(1)) is { } finding)
+                {
+                    throw new StoreRefusedException(finding + ".");
+                }
+
                 if (row.GetString(2) == "off")
                 {
                     notice?.Invoke($"{store} runs with fsync=off: a crash of its machine loses acknowledged records");
@@ -147,6 +148,12 @@ internal static class PostgresSchema
                 if (row.GetBoolean(3))
                 {
                     throw new StoreRefusedException($"{store} is a standby that cannot be written to: name the primary server.");
+                }
+
+                if (row.GetString(4) == "on")
+                {
+                    throw new StoreRefusedException(
+                        $"{store} has default_transaction_read_only=on, so that nothing can be written: set it to off for the server, the database and the role.");
                 }
 
                 return row.GetBoolean(0);

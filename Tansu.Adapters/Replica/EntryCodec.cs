@@ -61,7 +61,7 @@ internal sealed class EntryCodec<TState, TEvent>(ILogCodec<TState, TEvent> codec
         catch (KafkaFormatException malformed)
         {
             throw new StoreRefusedException(
-                $"entry {head.Number} of log {logName} cannot be read: {malformed.Message}. "
+                $"entry {head.Number} of log {logName} cannot be read: {malformed.Message.TrimEnd('.')}. "
                 + "Either a newer version of Tansu wrote it (start that version), or it is damaged (restore the store from a backup).",
                 malformed);
         }

@@ -69,7 +69,7 @@ internal static class S3Errors
     /// <param name="settings">Where.</param>
     /// <param name="error">What the driver said.</param>
     public static StoreUnavailableException Unavailable(string what, S3Settings settings, Exception error) =>
-        new($"{what} failed: {Describe(settings, error)}", error);
+        new($"{what} failed: {Describe(settings, error).TrimEnd('.')}", error);
 
     /// <summary>The error of the first request: what will not change by itself is refused.</summary>
     public static Exception AtOpen(S3Settings settings, Exception error)
@@ -92,6 +92,11 @@ internal static class S3Errors
             return $"{settings.Where} did not answer in time; is it reachable from here?";
         }
 
+        if (Find<HttpRequestException>(error) is { HttpRequestError: HttpRequestError.SecureConnectionError } insecure)
+        {
+            return $"{settings.Where} does not speak TLS as it should ({OneLine(insecure.GetBaseException().Message)}); check https or http in the endpoint, its port and its certificate.";
+        }
+
         var network = (Exception?)Find<HttpRequestException>(error) ?? error;
         return $"{settings.Where} cannot be reached ({OneLine(network.Message)}); check the endpoint and the network.";
     }
@@ -108,6 +113,8 @@ internal static class S3Errors
         "PermanentRedirect" or "TemporaryRedirect" or "AuthorizationHeaderMalformed" or "IllegalLocationConstraintException" =>
             $"bucket {settings.Bucket} is not in region {settings.Region}; set AWS_REGION to the bucket's region.",
         "SlowDown" or "ServiceUnavailable" => $"{settings.Where} is overloaded ({answer.ErrorCode}).",
+        _ when answer.StatusCode == HttpStatusCode.NotImplemented =>
+            $"{settings.Where} does not implement this request (501); check the endpoint, or use a store with conditional writes.",
         _ when answer.StatusCode is HttpStatusCode.MovedPermanently or HttpStatusCode.TemporaryRedirect =>
             $"bucket {settings.Bucket} is not in region {settings.Region}; set AWS_REGION to the bucket's region.",
         _ when answer.StatusCode == HttpStatusCode.Forbidden =>

@@ -96,6 +96,12 @@ internal readonly record struct S3Frame(ushort Version, S3Kind Kind, long Number
             ? source.Slice(Size, frame.HeadLength)
             : (ReadOnlyMemory<byte>?)null; // a plain null would be converted to empty memory
 
+    /// <summary>The version of an undamaged object that a newer Tansu wrote; null when it is something else.</summary>
+    /// <param name="source">The object's bytes, with all of the head.</param>
+    /// <param name="kind">What it should be.</param>
+    public static int? NewerVersion(ReadOnlySpan<byte> source, S3Kind kind) =>
+        TryRead(source, out var frame) && frame.Version > CurrentVersion && frame.Kind == kind && IsWhole(source, frame) ? frame.Version : null;
+
     private static uint Checksum(ReadOnlySpan<byte> source, int headLength) =>
         Crc32C.Append(Crc32C.Append(0, source[..CheckedBytes]), source.Slice(Size, headLength));
 }

@@ -41,6 +41,11 @@ internal sealed class S3Hints(S3Client client, S3Keys keys, string logName, S3Pr
         }
         else
         {
+            if (S3Frame.NewerVersion(found.Bytes, S3Kind.Hint) is { } newer)
+            {
+                throw new StoreRefusedException($"{keys.Hint} has format {newer}: a newer Tansu wrote it; start that version.");
+            }
+
             version = S3Hint.Decode(found.Bytes) is { } hint
                 ? new S3HintVersion(hint, found.ETag, found.LastModified)
                 : await RebuildAsync(found.ETag, "is damaged", cancellationToken).ConfigureAwait(false);

@@ -216,8 +216,13 @@ public sealed class S3Store : IStore, IScratchLogs
             return null;
         }
 
+        if (S3Frame.NewerVersion(found.Bytes, S3Kind.Cluster) is { } newer)
+        {
+            throw new StoreRefusedException($"{_clusterKey} has format {newer}: a newer Tansu wrote it; start that version.");
+        }
+
         return S3Frame.Open(found.Bytes, S3Kind.Cluster, 0)?.ToArray()
             ?? throw new StoreRefusedException(
-                $"{_clusterKey} in bucket {_client.Settings.Bucket} is damaged, of a newer format or not Tansu's; choose another prefix, or restore the object.");
+                $"{_clusterKey} in bucket {_client.Settings.Bucket} is damaged or not Tansu's; choose another prefix, or restore the object.");
     }
 }

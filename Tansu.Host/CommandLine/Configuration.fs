@@ -14,7 +14,11 @@ module internal Configuration =
 
     // A value can be a URL with a password in it.
     let private withoutPassword (text: string) =
-        Regex.Replace(text, @"(://[^:/@\s]*:)[^@\s]*@", "$1***@")
+        let masked = Regex.Replace(text, @"(://[^:/@\s]*:).*@", "$1***@")
+        let isOdd = masked = text && Regex.IsMatch(text.Replace("://", ""), ":.*@")
+
+        // A mistyped URL or a driver's connection string: nobody can say where in it the password is.
+        if isOdd || masked.Contains '=' then "***" else masked
 
     let private read
         (sources: Sources)

@@ -128,8 +128,19 @@ let private refusals =
 
         testCase "a password is not repeated"
         <| fun () ->
-            let text, _ = refusal [] [ "STORAGE_ENGINE", "ftp://me:secret@host/" ] null
-            Expect.isFalse (text.Contains "secret") text
+            for engine in
+                [
+                    "ftp://me:secret@host/"
+                    "ftp://me:p@secret@host/"
+                    "ftp://me:p/secret@host/"
+                    "postgres:/me:secret@host/"
+                    "postgres//me:secret@host/"
+                    "me:secret@host/"
+                    "jdbc:postgresql://host/?user=me&password=secret"
+                    "Host=host;Password=secret"
+                ] do
+                let text, _ = refusal [] [ "STORAGE_ENGINE", engine ] null
+                Expect.isFalse (text.Contains "secret") text
 
         testCase "wrong usage ends with 2 and names the argument"
         <| fun () ->

@@ -295,6 +295,49 @@ let private appendOutcomes = [
 
             Expect.stringContains refused.Message "newer version" "why"
         })
+    withDatabase
+        "a log that ends before an entry that was there is refused until it is opened again"
+        (fun server database ->
+            task {
+                use! store = openUrl (server.Url database)
+                let! log = store.OpenLogAsync("shard-0", none)
+                use! other = openUrl (server.Url database)
+                let! reader = other.OpenLogAsync("shard-0", none)
+                do! appendRange log 1L 3L
+                do! expectEntries reader 1L 3L
+                // As after a failover to a standby that was behind.
+                do! server.Execute(database, "DELETE FROM tansu_entry WHERE number = 3; UPDATE tansu_log SET tail = 2")
+                let! outcome = tryAppend log 4L [| 4uy |] [||]
+                Expect.equal outcome AppendOutcome.Conflict "the next entry"
+
+                for log in [ log; reader ] do
+                    let! refused = failure<StoreRefusedException> "read" (fun () -> readHeads log 3L 10)
+                    Expect.stringContains refused.Message "ends with entry 2" "why"
+                    Expect.isFalse (refused.Message.Contains '\n') "one line"
+
+                use! later = openUrl (server.Url database)
+                let! again = later.OpenLogAsync("shard-0", none)
+                do! appendNext again 3L
+            })
+    withDatabase "synchronous_commit=off is waited out once the store is open" (fun server database ->
+        task {
+            use! store = openUrl (server.Url database)
+            let! log = store.OpenLogAsync("shard-0", none)
+            do! appendNext log 1L
+            do! server.Execute("postgres", $"ALTER DATABASE {database} SET synchronous_commit = off")
+            do! server.EndSessions database
+            let mutable said = ""
+
+            while not (said.Contains "synchronous_commit") do
+                try
+                    let! outcome = tryAppend log 2L [| 2uy |] [||]
+                    Expect.notEqual outcome AppendOutcome.Appended "the outcome"
+                with :? StoreUnavailableException as error ->
+                    said <- error.Message
+
+            do! server.Execute("postgres", $"ALTER DATABASE {database} RESET synchronous_commit")
+            do! appendNext log 2L
+        })
 ]
 
 let private storing = [
@@ -456,7 +499,11 @@ let private refusals = [
             do! refuses<StoreRefusedException> (server.Url database + "?sslmode=require") [ "ssl" ]
         })
     testCaseTask "a server that is not there is unavailable" (fun () ->
-        refuses<StoreUnavailableException> "postgres://u:s3cret@127.0.0.1:1/x" [ "127.0.0.1:1/x"; "refused" ])
+        refuses<StoreUnavailableException> "postgres://u:s3cret@127.0.0.1:1/x" [
+            "127.0.0.1:1/x"
+            "refused"
+            "check host and port"
+        ])
     withDatabase
         "a role without rights is refused, and welcome once the tables are there and granted"
         (fun server database ->
@@ -484,6 +531,40 @@ let private refusals = [
 
             do! server.Execute("postgres", $"ALTER DATABASE {database} SET synchronous_commit = off")
             do! refuses<StoreRefusedException> (server.Url database) [ "synchronous_commit" ]
+        })
+    withDatabase "a database that is read-only by default is refused" (fun server database ->
+        task {
+            let! store = openUrl (server.Url database)
+            do! store.DisposeAsync()
+            do! server.Execute("postgres", $"ALTER DATABASE {database} SET default_transaction_read_only = on")
+            do! refuses<StoreRefusedException> (server.Url database) [ "default_transaction_read_only" ]
+        })
+    withDatabase "a broker says in one line that nothing can be written" (fun server database ->
+        task {
+            use! store = openUrl (server.Url database)
+
+            do!
+                server.Execute(
+                    database,
+                    """
+                    CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100'; END $$;
+                    CREATE TRIGGER disk_full BEFORE INSERT ON tansu_entry FOR EACH ROW EXECUTE FUNCTION disk_full()
+                    """
+                )
+
+            let options =
+                ClusterOptions(
+                    AdvertisedHost = "localhost",
+                    AdvertisedPort = 9092,
+                    StoreTimeout = TimeSpan.FromMilliseconds 300.0
+                )
+
+            let! said =
+                failure<StoreUnavailableException> "start" (fun () -> Cluster.OpenAsync(store, options, none))
+
+            Expect.stringContains said.Message "took no write" "why"
+            Expect.isFalse (said.Message.Contains '\n') "one line"
         })
     withDatabase "tables of a newer version are refused" (fun server database ->
         task {

@@ -7,6 +7,7 @@ open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Ports
+open Tansu.Codec.Records
 open Tansu.PropertyTests
 open Tansu.PropertyTests.Stores.Helpers
 open Tansu.PropertyTests.Stores.S3Server
@@ -27,6 +28,19 @@ let private refused name url change parts =
         })
 
 let private set (name: string) (value: string) = Map.add name value
+
+/// An object as a later version might write it: the same frame, another version and a longer head.
+let private newer (kind: S3Kind) =
+    let bytes =
+        S3Frame.Make(kind, 0L, sequence (content 1 100), System.Buffers.ReadOnlySequence<byte>.Empty)
+
+    bytes[4] <- 2uy
+
+    let checksum =
+        Crc32C.Append(Crc32C.Append(0u, ReadOnlySpan(bytes, 0, 24)), ReadOnlySpan(bytes, S3Frame.Size, 100))
+
+    System.Buffers.Binary.BinaryPrimitives.WriteUInt32LittleEndian(Span(bytes, 24, 4), checksum)
+    bytes
 
 let private isAccepted name url variables (expected: string) =
     testCase name (fun () ->
@@ -115,6 +129,37 @@ let tests =
                     failure<StoreRefusedException> "a stranger" (fun () -> openWith (at (place + "/blobs")))
 
                 expectMessage [ "not Tansu's"; "another prefix" ] error
+            })
+        testCaseTask "objects of a newer format are refused, and stay" (fun () ->
+            task {
+                let place = freshPlace ()
+                use! store = openWith (at place)
+                let newerCluster = newer S3Kind.Cluster
+                let newerHint = newer S3Kind.Hint
+                do! store.Blobs.PutAsync("one/cluster", sequence newerCluster, none)
+                do! store.Blobs.PutAsync("other/catalog/hint", sequence newerHint, none)
+
+                let! error =
+                    failure<StoreRefusedException> "cluster" (fun () -> openWith (at (place + "/blobs/one")))
+
+                expectMessage [ "format 2"; "start that version" ] error
+                use! other = openWith (at (place + "/blobs/other"))
+                let! log = other.OpenLogAsync("catalog", none)
+                let! error = failure<StoreRefusedException> "hint" (fun () -> readHeads log 0L 1)
+                expectMessage [ "format 2"; "start that version" ] error
+                let stored = Array.zeroCreate<byte> newerHint.Length
+                do! store.Blobs.ReadAsync("other/catalog/hint", 0L, Memory stored, none)
+                Expect.equal stored newerHint "the hint"
+            })
+        testCaseTask "https to a server that speaks http is said to be that" (fun () ->
+            task {
+                let secure (variables: Map<string, string>) =
+                    set "AWS_ENDPOINT_URL" (variables["AWS_ENDPOINT_URL"].Replace("http:", "https:")) variables
+
+                let! error =
+                    failure<StoreUnavailableException> "TLS" (fun () -> openWith { at "test/x" with change = secure })
+
+                expectMessage [ "https://127.0.0.1"; "TLS"; "check https or http" ] error
             })
         testCaseTask "the description names bucket, prefix and endpoint" (fun () ->
             task {
