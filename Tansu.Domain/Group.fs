@@ -32,6 +32,10 @@ type GroupMember = {
     HasJoined: bool
     /// The entry that last told of a sign of life. Brokers compare it with what they saw before; no clock is in it.
     SeenAtEntry: int64
+    /// The entry with its last OffsetCommit; 0 for none.
+    CommitEntry: int64
+    /// The broker that took it; see `GroupCommit`.
+    CommitBroker: int64
 }
 
 /// What a group is doing (the states of Kafka's classic groups; a dead group is not in the state at all).
@@ -179,6 +183,11 @@ type GroupCommit = {
     InstanceId: string | null
     /// -1 from a client that is not a member.
     Generation: int
+    /// Random for each life of a broker. Commits of one broker are decided in the order in which they came; one that another broker took long
+    /// ago must not undo what the member has committed since.
+    Broker: int64
+    /// The member's `CommitEntry` as the broker knew it when the request came.
+    KnownCommitEntry: int64
     /// What to remember.
     Offsets: OffsetToCommit[]
 }
@@ -219,8 +228,8 @@ type GroupEvent =
     | MembersRemoved of memberIds: string[]
     /// A sign of life of each.
     | MembersSeen of memberIds: string[]
-    /// Offsets, by the member named (empty if none).
-    | OffsetsCommitted of memberId: string * offsets: OffsetToCommit[]
+    /// Offsets, by the member named (empty if none), taken by the broker named.
+    | OffsetsCommitted of memberId: string * broker: int64 * offsets: OffsetToCommit[]
     /// Deleted by a client, or expired.
     | OffsetsDeleted of partitions: TopicPartition[]
     /// The group is no more.

@@ -138,6 +138,8 @@ module GroupRules =
         Assignment = [||]
         HasJoined = false
         SeenAtEntry = 0L
+        CommitEntry = 0L
+        CommitBroker = 0L
     }
 
     /// Takes a member in and has everybody join again.
@@ -330,6 +332,11 @@ module GroupRules =
             | ValueSome refusal -> ValueSome refusal
             | ValueNone when commit.Generation <> group.Generation -> ValueSome IllegalGeneration
             | ValueNone when group.Phase.IsCompletingRebalance -> ValueSome RebalanceInProgress
+            | ValueNone when
+                group.Members[commit.MemberId].CommitEntry <> commit.KnownCommitEntry
+                && group.Members[commit.MemberId].CommitBroker <> commit.Broker
+                ->
+                ValueSome CommitOvertaken
             | ValueNone -> ValueNone
 
     let private commitOffsets
@@ -359,7 +366,7 @@ module GroupRules =
                 refused (OffsetsJudged refusals)
             else
                 unchanged group
-                |> add (OffsetsCommitted(commit.MemberId, accepted))
+                |> add (OffsetsCommitted(commit.MemberId, commit.Broker, accepted))
                 |> decided (OffsetsJudged refusals)
 
     /// The topics that members read; none if that cannot be told.

@@ -54,6 +54,8 @@ module Group =
             | null -> Map.tryFind newcomer.MemberId group.Members
             | old -> Map.tryFind old group.Members
 
+        let same = Map.tryFind newcomer.MemberId group.Members
+
         let others =
             match replaces with
             | null -> group.Members
@@ -78,6 +80,14 @@ module Group =
                                 | None -> [||]
                             HasJoined = isPreparing group
                             SeenAtEntry = context.EntryNumber
+                            CommitEntry =
+                                match same with
+                                | Some before -> before.CommitEntry
+                                | None -> 0L
+                            CommitBroker =
+                                match same with
+                                | Some before -> before.CommitBroker
+                                | None -> 0L
                     }
         }
 
@@ -148,7 +158,7 @@ module Group =
                 Members = Array.fold (fun members id -> Map.remove id members) group.Members memberIds
           }
         | MembersSeen memberIds -> seen context memberIds group
-        | OffsetsCommitted(memberId, offsets) ->
+        | OffsetsCommitted(memberId, broker, offsets) ->
             let builder = group.Offsets.ToBuilder()
 
             for offset in offsets do
@@ -159,7 +169,23 @@ module Group =
                     CommitTimeMs = context.TimeMs
                 }
 
-            seen context [| memberId |] { group with Offsets = builder.ToImmutable() }
+            {
+                group with
+                    Offsets = builder.ToImmutable()
+                    Members =
+                        match Map.tryFind memberId group.Members with
+                        | Some committer ->
+                            Map.add
+                                memberId
+                                {
+                                    committer with
+                                        SeenAtEntry = context.EntryNumber
+                                        CommitEntry = context.EntryNumber
+                                        CommitBroker = broker
+                                }
+                                group.Members
+                        | None -> group.Members
+            }
         | OffsetsDeleted partitions -> { group with Offsets = group.Offsets.RemoveRange partitions }
         | GroupDeleted -> initial
 

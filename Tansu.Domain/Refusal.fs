@@ -48,5 +48,7 @@ type Refusal =
     | InvalidSessionTimeout
     /// The group has members.
     | NonEmptyGroup
+    /// Another broker has taken a commit of the same member meanwhile: only the client knows which of them is the newer one.
+    | CommitOvertaken
     /// The committed metadata is too long.
     | OffsetMetadataTooLarge

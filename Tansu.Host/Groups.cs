@@ -19,12 +19,17 @@ internal static class Groups
 
     /// <summary>Asks a group.</summary>
     /// <returns>The reply, or why there is none.</returns>
-    public static async ValueTask<(GroupReply? Reply, ErrorCode Error)> AskGroupAsync(this Broker broker, string groupId, GroupCommand command)
+    public static ValueTask<(GroupReply? Reply, ErrorCode Error)> AskGroupAsync(this Broker broker, string groupId, GroupCommand command) =>
+        AskGroupAsync(() => broker.CoordinatorOf(groupId).AskAsync(groupId, command, broker.Settings.CoordinatorTimeout));
+
+    /// <summary>Asks a group.</summary>
+    /// <returns>The reply, or why there is none.</returns>
+    public static async ValueTask<(GroupReply? Reply, ErrorCode Error)> AskGroupAsync(Func<Task<GroupReply>> ask)
     {
         GroupReply? reply = null;
         var error = await GuardAsync(async () =>
         {
-            reply = await broker.CoordinatorOf(groupId).AskAsync(groupId, command, broker.Settings.CoordinatorTimeout);
+            reply = await ask();
             return reply is GroupReply.GroupRefused refused ? Errors.Of(refused.refusal) : ErrorCode.None;
         });
         return (error == ErrorCode.None ? reply : null, error);

@@ -19,6 +19,9 @@ public sealed class GroupCoordinator : IAsyncDisposable
     private readonly GroupClocks _clocks;
     private readonly ChangeWaiters<string> _waiters = new();
     private readonly Bell _bell;
+
+    /// <summary>Tells commits that this broker took from those of others, and of its own former lives.</summary>
+    private readonly long _nonce;
     private readonly Task _loop;
     private volatile bool _isStopping;
 
@@ -32,6 +35,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
         _options = options;
         _clocks = new GroupClocks(options);
         _bell = new Bell(options.TimeProvider);
+        _nonce = options.Random.NextInt64();
         _loop = RunAsync();
     }
 
@@ -44,6 +48,30 @@ public sealed class GroupCoordinator : IAsyncDisposable
     {
         var reply = await _replica.SubmitAsync(ShardCommand.NewAskGroup(groupId, command), Payload.None, timeout);
         return ((ShardReply.GroupAnswered)reply).reply;
+    }
+
+    /// <summary>OffsetCommit. Commits are decided in the order in which this is called.</summary>
+    /// <param name="groupId">The group.</param>
+    /// <param name="memberId">Empty for a client that is no member.</param>
+    /// <param name="instanceId">Null unless it is a static member.</param>
+    /// <param name="generation">-1 for a client that is no member.</param>
+    /// <param name="offsets">What to remember.</param>
+    /// <param name="timeout">For the store.</param>
+    /// <returns><c>OffsetsJudged</c> or <c>GroupRefused</c>.</returns>
+    /// <exception cref="TimeoutException">The outcome was not known in time.</exception>
+    public Task<GroupReply> CommitAsync(
+        string groupId,
+        string memberId,
+        string? instanceId,
+        int generation,
+        OffsetToCommit[] offsets,
+        TimeSpan timeout)
+    {
+        var known = Known(groupId).Members.TryGetValue(memberId, out var member) ? member.CommitEntry : 0;
+        return AskAsync(
+            groupId,
+            GroupCommand.NewCommitOffsets(new GroupCommit(memberId, instanceId, generation, _nonce, known, offsets)),
+            timeout);
     }
 
     /// <summary>JoinGroup: waits until the generation is there that has the member, or it is out.</summary>
@@ -280,7 +308,12 @@ public sealed class GroupCoordinator : IAsyncDisposable
             return plan.NextIn;
         }
 
-        await Task.WhenAll(tasks);
+        // Not Task.WhenAll, which would go through the thread pool. What fails would fail for all.
+        foreach (var task in tasks)
+        {
+            await task;
+        }
+
         return TimeSpan.Zero;
     }
 }

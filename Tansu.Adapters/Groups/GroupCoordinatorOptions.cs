@@ -30,6 +30,9 @@ public sealed record GroupCoordinatorOptions
     /// <summary>How long the store may take for what is done in the background.</summary>
     public TimeSpan StoreTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>For what makes this life of the broker different from others; replaced in simulations.</summary>
+    public Random Random { get; init; } = Random.Shared;
+
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 

@@ -156,12 +156,15 @@ internal static class GroupCodec
                 Array.ConvertAll(stored.Protocols, static protocol => new GroupProtocol(protocol.Name, protocol.Metadata.ToArray())),
                 [],
                 hasJoined: false,
-                seenAtEntry: 0)));
+                seenAtEntry: 0,
+                commitEntry: 0,
+                commitBroker: 0)));
 
     private static OffsetsCommittedEvent ToStored(string groupId, GroupEvent.OffsetsCommitted committed) => new()
     {
         GroupId = groupId,
         MemberId = committed.memberId,
+        Broker = committed.broker,
         Offsets = Array.ConvertAll(committed.offsets, static offset => new OffsetsCommittedEvent.CommittedOffset
         {
             TopicId = offset.Partition.TopicId.Value,
@@ -174,7 +177,7 @@ internal static class GroupCodec
 
     private static ShardEvent FromStored(OffsetsCommittedEvent stored) => ShardEvent.NewGroupChanged(
         stored.GroupId,
-        GroupEvent.NewOffsetsCommitted(stored.MemberId, Array.ConvertAll(stored.Offsets, static offset => new OffsetToCommit(
+        GroupEvent.NewOffsetsCommitted(stored.MemberId, stored.Broker, Array.ConvertAll(stored.Offsets, static offset => new OffsetToCommit(
             ShardCodec.Key(offset.TopicId, offset.Partition),
             offset.Offset,
             offset.LeaderEpoch,

@@ -103,6 +103,8 @@ internal static class GroupStateCodec
         Assignment = member.Assignment,
         HasJoined = member.HasJoined,
         SeenAtEntry = member.SeenAtEntry,
+        CommitEntry = member.CommitEntry,
+        CommitBroker = member.CommitBroker,
     };
 
     private static GroupMember FromStored(ShardSnapshot.Member stored) => new(
@@ -115,7 +117,9 @@ internal static class GroupStateCodec
         Array.ConvertAll(stored.Protocols, static protocol => new GroupProtocol(protocol.Name, protocol.Metadata.ToArray())),
         stored.Assignment.ToArray(),
         stored.HasJoined,
-        stored.SeenAtEntry);
+        stored.SeenAtEntry,
+        stored.CommitEntry,
+        stored.CommitBroker);
 
     private static ShardSnapshot.GroupOffset[] ToStored(ImmutableDictionary<TopicPartition, CommittedOffset> offsets)
     {

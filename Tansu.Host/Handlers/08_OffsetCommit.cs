@@ -36,11 +36,19 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
             return response;
         }
 
-        var (reply, error) = await broker.AskGroupAsync(request.GroupId, GroupCommand.NewCommitOffsets(new GroupCommit(
+        // A broker that was paused may read this after a newer commit of the same client, which came over another connection.
+        if (context.Connection.IsClientGone())
+        {
+            return null;
+        }
+
+        var (reply, error) = await Groups.AskGroupAsync(() => broker.CoordinatorOf(request.GroupId).CommitAsync(
+            request.GroupId,
             request.MemberId,
             request.GroupInstanceId,
             request.GenerationIdOrMemberEpoch,
-            [.. offsets])));
+            [.. offsets],
+            broker.Settings.CoordinatorTimeout));
         if (error == ErrorCode.GroupIdNotFound && context.Version < FirstVersionWithGroupIdNotFound)
         {
             error = ErrorCode.IllegalGeneration;

@@ -33,6 +33,7 @@ internal static class Errors
         Refusal.Tags.GroupMaxSizeReached => ErrorCode.GroupMaxSizeReached,
         Refusal.Tags.InvalidSessionTimeout => ErrorCode.InvalidSessionTimeout,
         Refusal.Tags.NonEmptyGroup => ErrorCode.NonEmptyGroup,
+        Refusal.Tags.CommitOvertaken => ErrorCode.CoordinatorLoadInProgress,
         Refusal.Tags.OffsetMetadataTooLarge => ErrorCode.OffsetMetadataTooLarge,
         _ => ErrorCode.UnknownServerError,
     };

@@ -11,6 +11,12 @@ public sealed record ConnectionInfo(long Id, string RemoteAddress, string Listen
 {
     private Task? _hold;
 
+    /// <summary>
+    /// Whether the client has closed the connection behind what it sent: nobody waits for an answer, and the client may have gone on over
+    /// another one.
+    /// </summary>
+    public Func<bool> IsClientGone { get; init; } = static () => false;
+
     /// <summary>What the connection's producers sent: it takes effect in that order, or from some point on not at all.</summary>
     public CommandChain Commands { get; } = new();
 

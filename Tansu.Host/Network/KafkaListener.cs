@@ -150,7 +150,10 @@ public sealed class KafkaListener : IAsyncDisposable
             }
 
             socket.NoDelay = true;
-            var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token);
+            var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
+            {
+                IsClientGone = () => IsEnded(socket),
+            };
             var connection = new Connection(socket, info, processor, _options, _budget, _log, _complaints);
             Interlocked.Increment(ref _connectionCount);
             _connections[info.Id] = connection;
@@ -189,4 +192,17 @@ public sealed class KafkaListener : IAsyncDisposable
         SocketError.HostNotFound or SocketError.NoData => "the host name is not known",
         _ => error.Message,
     };
+
+    /// <summary>Whether the other side has closed, and nothing it sent is left to read.</summary>
+    private static bool IsEnded(Socket socket)
+    {
+        try
+        {
+            return socket.Poll(0, SelectMode.SelectRead) && socket.Available == 0;
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        {
+            return true;
+        }
+    }
 }

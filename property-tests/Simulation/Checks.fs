@@ -78,6 +78,12 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
     let sent = Dictionary<int64, SentBatch>()
     let batches = List<SentBatch>()
     let logStarts = Dictionary<TopicPartition, int64>()
+    /// Who was given a partition in a generation of a group.
+    let owners = Dictionary<struct (string * int * int), string>()
+
+    /// The largest offsets that clients were told are committed.
+    let commits = Dictionary<struct (string * int), int64>()
+
     let violations = List<string>()
     let mutable hash = 14695981039346656037UL
     let mutable ghosts = 0
@@ -131,6 +137,26 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
                 remember id
         else
             violation $"entry {number} refers to bytes that are not there"
+
+    /// Offsets may only be committed by whoever owns the partition in the group's generation, and never go back.
+    let commit (number: int64) (state: ShardState) groupId memberId (offsets: OffsetToCommit[]) =
+        match Shard.group groupId state with
+        | ValueNone -> violation $"entry {number} commits offsets of a group that is not there"
+        | ValueSome group ->
+            for offset in offsets do
+                remember offset.Offset
+
+                match Map.tryFind memberId group.Members with
+                | Some owner when Array.contains (byte offset.Partition.Partition) owner.Assignment -> ()
+                | _ ->
+                    violation
+                        $"entry {number} has {memberId} commit for {name offset.Partition}, which it does not own in generation {group.Generation}"
+
+                match group.Offsets.TryGetValue offset.Partition with
+                | true, before when before.Offset > offset.Offset ->
+                    violation
+                        $"the committed offset of {name offset.Partition} goes back from {before.Offset} to {offset.Offset} with entry {number}"
+                | _ -> ()
 
     /// Whether what is stored at the offset is this batch.
     let isAt (batch: SentBatch) (offset: int64) =
@@ -189,6 +215,8 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
 
                     if offset < before then
                         violation $"the log start offset of {name key} goes back from {before} to {offset}"
+                | GroupChanged(groupId, OffsetsCommitted(memberId, _, offsets)) ->
+                    commit number state groupId memberId offsets
                 | _ -> ()
 
                 state <- Shard.evolve state event context
@@ -295,12 +323,72 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
             violation
                 $"inconsistent offset: {reader} reads {id} at offset {offset} of {name key}, where {known[int offset]} is stored"
 
+    /// A member was given partitions.
+    member _.OnOwned(owner: string, groupId: string, generation: int, partitions: int list) =
+        note $"{owner} owns {partitions} in generation {generation}"
+
+        for partition in partitions do
+            let key = struct (groupId, generation, partition)
+
+            match owners.TryGetValue key with
+            | true, other when other <> owner ->
+                violation
+                    $"double ownership: {other} and {owner} both own partition {partition} in generation {generation}"
+            | _ -> owners[key] <- owner
+
+    /// What clients were told is committed, so far.
+    member _.CommitsAcknowledged(groupId: string) : Map<int, int64> =
+        Map.ofSeq (
+            seq {
+                for KeyValue(struct (id, partition), offset) in commits do
+                    if id = groupId then
+                        partition, offset
+            }
+        )
+
+    /// A client was told that an offset is committed.
+    member _.OnCommitAcknowledged(groupId: string, key: TopicPartition, offset: int64) =
+        let known = struct (groupId, key.Partition)
+
+        match commits.TryGetValue known with
+        | true, before when before >= offset -> ()
+        | _ -> commits[known] <- offset
+
+    /// A client was given committed offsets, after these had been acknowledged.
+    member _.OnOffsetsFetched
+        (client: string, groupId: string, acknowledged: Map<int, int64>, fetched: Map<int, int64>)
+        =
+        for KeyValue(partition, offset) in acknowledged do
+            let found = Map.tryFind partition fetched |> Option.defaultValue -1L
+
+            if found < offset then
+                violation
+                    $"lost commit: {client} is given offset {found} of partition {partition} in {groupId}, after {offset} was acknowledged"
+
     /// Whether the bytes at an offset may be gone.
     member this.IsDeleted(key: TopicPartition, offset: int64) =
         offset < (Shard.partition key this.State).LogStartOffset
 
     /// What only the whole history shows.
     member this.Finish() =
+        for KeyValue(struct (groupId, partition), offset) in commits do
+            let stored =
+                match Shard.group groupId this.State with
+                | ValueSome group ->
+                    Seq.tryPick
+                        (fun (KeyValue(key: TopicPartition, committed: CommittedOffset)) ->
+                            if key.Partition = partition then
+                                Some committed.Offset
+                            else
+                                None)
+                        group.Offsets
+                    |> Option.defaultValue -1L
+                | ValueNone -> -1L
+
+            if stored < offset then
+                violation
+                    $"lost commit: offset {offset} of partition {partition} was acknowledged, and {stored} is stored"
+
         let count = Dictionary<int64, int>()
 
         for KeyValue(key, known) in records do

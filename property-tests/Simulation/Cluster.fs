@@ -4,6 +4,7 @@ open System
 open System.Collections.Generic
 open System.Threading
 open System.Threading.Tasks
+open Tansu.Adapters.Groups
 open Tansu.Adapters.Ports
 open Tansu.Adapters.Reading
 open Tansu.Adapters.Replica
@@ -16,6 +17,8 @@ type Settings = {
     IdempotentProducers: int
     PlainProducers: int
     Readers: int
+    /// Members of the consumer group.
+    Members: int
     BatchesPerProducer: int
     /// The longest a producer waits between batches.
     LongestThought: TimeSpan
@@ -86,6 +89,7 @@ type Broker(number: int, cluster: World) =
     /// Null while the broker is down or starting.
     member val Replica: ShardReplica = null with get, set
     member val Reader: RecordsReader = null with get, set
+    member val Groups: GroupCoordinator = null with get, set
     member val IsCut = false with get, set
     member _.Incarnation = incarnation
 
@@ -99,6 +103,15 @@ type Broker(number: int, cluster: World) =
             if obj.ReferenceEquals(itsProcess, this.Process) then
                 this.Crash()
                 this.Start()
+        }
+
+    /// It never ends by itself.
+    member private this.WatchGroups(groups: GroupCoordinator) =
+        task {
+            try
+                do! groups.Completion
+            with failure ->
+                cluster.Judge.Violation $"groups of {this.Name} ended: {failure.GetType().Name}: {failure.Message}"
         }
 
     /// Published states are looked at after every step of the broker.
@@ -144,7 +157,8 @@ type Broker(number: int, cluster: World) =
         let reader =
             RecordsReader(0, log, blobs, RecordCache 2000L, settings.ReadAheadBytes)
 
-        let inner = ShardObserver(reader, PartitionWaiters()) :> ICommitObserver<ShardEvent>
+        let shardObserver = ShardObserver(reader, PartitionWaiters())
+        let inner = shardObserver :> ICommitObserver<ShardEvent>
 
         let observer = {
             new ICommitObserver<ShardEvent> with
@@ -188,8 +202,22 @@ type Broker(number: int, cluster: World) =
                                 CancellationToken.None
                             )
 
+                        let groups =
+                            GroupCoordinator(
+                                replica,
+                                GroupCoordinatorOptions(
+                                    StoreTimeout = settings.BrokerPatience,
+                                    Random = Random(random.Next()),
+                                    TimeProvider = itsProcess.Time,
+                                    OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
+                                )
+                            )
+
+                        shardObserver.Groups <- groups
+                        this.Groups <- groups
                         this.Reader <- reader
                         this.Replica <- replica
+                        this.WatchGroups groups |> ignore
 
                         if settings.Follows then
                             replica.Follow() |> ignore
@@ -213,6 +241,7 @@ type Broker(number: int, cluster: World) =
 
         this.Replica <- null
         this.Reader <- null
+        this.Groups <- null
 
     /// Deletes old data objects that nothing refers to, as housekeeping does.
     member private this.CollectNowAndThen(itsProcess: Process, objects: IObjects) =
@@ -289,6 +318,7 @@ type Connection(cluster: Cluster, client: Process, broker: Broker) =
     let requests = Queue<unit -> unit>()
     let mutable latest = 0L
     let mutable isRefused = false
+    let mutable isClosed = false
 
     let chain =
         if cluster.Settings.Control = NoChains then
@@ -302,6 +332,9 @@ type Connection(cluster: Cluster, client: Process, broker: Broker) =
     /// Appends of this connection take effect in their order.
     member _.Chain = chain
 
+    /// The client gives it up: what has not been read by then is not taken any more.
+    member _.Close() = isClosed <- true
+
     /// Runs a request at the broker; `TimeoutException` when there is no answer in time.
     member _.Call(timeout: TimeSpan, request: Broker -> Task<'Reply>) : Task<'Reply> =
         let reply = TaskCompletionSource<'Reply>()
@@ -312,7 +345,7 @@ type Connection(cluster: Cluster, client: Process, broker: Broker) =
                     // A broker listens once it is ready: a connection is refused from its beginning or not at all.
                     isRefused <- isRefused || isNull broker.Replica
 
-                    if isRefused then
+                    if isRefused || isClosed then
                         raise (NotThereException())
 
                     let! answer = request broker

@@ -28,6 +28,12 @@ type Control =
     | NoChains
     /// Sequences of producers are ignored.
     | NoSequences
+    /// Offsets are taken from anybody: from members that are out, and from those of older generations.
+    | AnybodyCommits
+    /// A broker does not notice that another one has taken a newer commit of the same member.
+    | LateCommits
+    /// Committed offsets are given as they are known, without a look at the log's end.
+    | OffsetsAsKnown
 
 [<RequireQualifiedAccess>]
 module Controls =
@@ -109,25 +115,66 @@ module Controls =
         | _ -> inner
 
     let decider control (inner: IDecider<ShardState, ShardCommand, ShardEvent, ShardReply>) =
-        match control with
-        | NoSequences -> {
+        /// The same decider, asked something else.
+        let asking
+            (change: ShardState -> ShardCommand -> ShardCommand)
+            : IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> = {
             new IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> with
                 member _.Initial = inner.Initial
 
                 member _.Decide(state, command, context) =
-                    match command with
-                    | AppendBatches batches ->
-                        let plain =
-                            batches
-                            |> Array.map (fun batch -> { batch with ProducerId = Absent.ProducerId })
-
-                        inner.Decide(state, AppendBatches plain, context)
-                    | other -> inner.Decide(state, other, context)
+                    inner.Decide(state, change state command, context)
 
                 member _.Evolve(state, event, context) = inner.Evolve(state, event, context)
                 member _.OldestEntry state = inner.OldestEntry state
                 member _.ObjectsSinceMs state = inner.ObjectsSinceMs state
-          }
+        }
+
+        match control with
+        | NoSequences ->
+            asking (fun _ command ->
+                match command with
+                | AppendBatches batches ->
+                    batches
+                    |> Array.map (fun batch -> { batch with ProducerId = Absent.ProducerId })
+                    |> AppendBatches
+                | other -> other)
+        | AnybodyCommits ->
+            asking (fun state command ->
+                match command with
+                | AskGroup(groupId, CommitOffsets commit) ->
+                    match Shard.group groupId state with
+                    | ValueSome group when
+                        not (group.Members.ContainsKey commit.MemberId)
+                        || group.Generation <> commit.Generation
+                        ->
+                        let leader = group.Leader |> Option.ofObj |> Option.defaultValue ""
+
+                        AskGroup(
+                            groupId,
+                            CommitOffsets {
+                                commit with
+                                    MemberId = leader
+                                    InstanceId = null
+                                    Generation = group.Generation
+                            }
+                        )
+                    | _ -> command
+                | other -> other)
+        | LateCommits ->
+            asking (fun state command ->
+                match command with
+                | AskGroup(groupId, CommitOffsets commit) ->
+                    let known =
+                        Shard.group groupId state
+                        |> ValueOption.bind (fun group ->
+                            match Map.tryFind commit.MemberId group.Members with
+                            | Some committer -> ValueSome committer.CommitEntry
+                            | None -> ValueNone)
+                        |> ValueOption.defaultValue 0L
+
+                    AskGroup(groupId, CommitOffsets { commit with KnownCommitEntry = known })
+                | other -> other)
         | OldObjects -> {
             new IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> with
                 member _.Initial = inner.Initial

@@ -46,6 +46,7 @@ let draw (random: Random) control = {
     IdempotentProducers = random.Next(1, 4)
     PlainProducers = random.Next(0, 3)
     Readers = random.Next(1, 4)
+    Members = max 0 (random.Next 6 - 2)
     BatchesPerProducer = random.Next(5, 25)
     LongestThought = TimeSpan.FromMilliseconds(10.0 ** (random.NextDouble() * 3.8))
     InlinePayloadBytes = [| 64; 150; 4000 |][random.Next 3]
@@ -85,6 +86,16 @@ let private emphasised settings =
             BrokerPatience = TimeSpan.FromSeconds 1.0
             Faults = { settings.Faults with IsSlow = 0.3 }
       }
+    | AnybodyCommits
+    | OffsetsAsKnown -> { settings with Members = 3 }
+    | LateCommits -> {
+        settings with
+            Members = 3
+            Brokers = 3
+            BrokerPatience = TimeSpan.FromSeconds 10.0
+            MeanPeace = TimeSpan.FromSeconds 2.0
+            LongestPause = TimeSpan.FromSeconds 5.0
+      }
     | _ -> settings
 
 let private live (cluster: Cluster) (main: Process) =
@@ -110,6 +121,10 @@ let private live (cluster: Cluster) (main: Process) =
 
         let readers = [|
             for number in 1 .. settings.Readers -> Actors.reader cluster number (fun () -> isProduced && isHealed)
+        |]
+
+        let members = [|
+            for number in 1 .. settings.Members -> Groups.groupMember cluster number (fun () -> isProduced && isHealed)
         |]
 
         let deleter = Actors.deleter cluster (fun () -> isProduced)
@@ -143,6 +158,7 @@ let private live (cluster: Cluster) (main: Process) =
         newcomer.Crash()
         newcomer.Start()
         let! _ = Task.WhenAll readers
+        let! _ = Task.WhenAll members
 
         for partition in 0 .. settings.Partitions - 1 do
             do! Actors.reader cluster (100 * settings.Partitions + partition) (fun () -> true)

@@ -42,6 +42,9 @@ let private controls =
                 OldObjects
                 NoChains
                 NoSequences
+                AnybodyCommits
+                LateCommits
+                OffsetsAsKnown
             ] do
             testCase $"{control} is noticed"
             <| fun () ->

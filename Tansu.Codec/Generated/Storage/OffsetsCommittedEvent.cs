@@ -27,6 +27,9 @@ public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>
     /// <summary>Who committed; empty for a client that is no member.</summary>
     public string MemberId { get; set; } = "";
 
+    /// <summary>The broker that took it: random for each life of a broker.</summary>
+    public long Broker { get; set; }
+
     /// <summary>One for each partition.</summary>
     public CommittedOffset[] Offsets { get; set; } = [];
 
@@ -37,6 +40,7 @@ public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>
         var message = new OffsetsCommittedEvent();
         message.GroupId = reader.ReadString(true);
         message.MemberId = reader.ReadString(true);
+        message.Broker = reader.ReadInt64();
         {
             var count = reader.ReadArrayCount(true, 34);
             if (count > 0)
@@ -65,6 +69,7 @@ public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>
         MessageVersion.RequireWritable("OffsetsCommittedEvent", version, 0, 0);
         writer.WriteString(GroupId, true);
         writer.WriteString(MemberId, true);
+        writer.WriteInt64(Broker);
         writer.WriteCount(Offsets.Length, true);
         foreach (var element in Offsets)
         {

@@ -467,7 +467,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             message.Leader = reader.ReadNullableString(true);
             message.EmptySinceMs = reader.ReadInt64();
             {
-                var count = reader.ReadArrayCount(true, 24);
+                var count = reader.ReadArrayCount(true, 40);
                 if (count > 0)
                 {
                     var elements = new Member[count];
@@ -572,6 +572,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         /// <remarks>Only in version 2.</remarks>
         public long SeenAtEntry { get; set; }
 
+        /// <summary>The entry with its last OffsetCommit; 0 for none.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long CommitEntry { get; set; }
+
+        /// <summary>The broker that took it.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public long CommitBroker { get; set; }
+
         internal static Member Read(ref KafkaReader reader, short version)
         {
             var message = new Member();
@@ -601,6 +609,8 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             message.Assignment = reader.ReadBytes(true);
             message.HasJoined = reader.ReadBoolean();
             message.SeenAtEntry = reader.ReadInt64();
+            message.CommitEntry = reader.ReadInt64();
+            message.CommitBroker = reader.ReadInt64();
             reader.SkipTags();
             return message;
         }
@@ -621,6 +631,8 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             writer.WriteBytes(Assignment, true);
             writer.WriteBoolean(HasJoined);
             writer.WriteInt64(SeenAtEntry);
+            writer.WriteInt64(CommitEntry);
+            writer.WriteInt64(CommitBroker);
             writer.WriteUnsignedVarint(0);
         }
     }
