@@ -127,6 +127,16 @@ module GroupRules =
         | CompletingRebalance
         | Stable -> add (RebalanceStarted false) change
 
+    /// Removes members, and has the others join again.
+    let private remove (memberIds: string[]) (group: Group) =
+        if memberIds.Length = 0 then
+            unchanged group
+        else
+            unchanged group
+            |> add (MembersRemoved memberIds)
+            |> startRebalance
+            |> endJoinIfComplete
+
     let private newcomer (join: GroupJoin) memberId : GroupMember = {
         MemberId = memberId
         InstanceId = join.InstanceId
@@ -194,7 +204,28 @@ module GroupRules =
         | PreparingRebalance _
         | CompletingRebalance
         | Stable
-        | Empty -> rebalanceWith join memberId null group
+        // A static member need not name its instance again.
+        | Empty -> rebalanceWith { join with InstanceId = groupMember.InstanceId } memberId null group
+
+    /// Whether there is room. During a rebalance only those who have joined count, so that newcomers need not wait for the sessions of
+    /// those who are gone; whoever rejoins too late has lost its place.
+    let private hasRoom (settings: GroupSettings) (joining: GroupMember option) (group: Group) =
+        match group.Phase with
+        | Empty -> true
+        | PreparingRebalance _ ->
+            let hasJoined =
+                match joining with
+                | Some groupMember -> groupMember.HasJoined
+                | None -> false
+
+            let joined =
+                group.Members.Values
+                |> Seq.filter (fun groupMember -> groupMember.HasJoined)
+                |> Seq.length
+
+            hasJoined || joined < settings.MaxSize
+        | CompletingRebalance
+        | Stable -> joining.IsSome || group.Members.Count < settings.MaxSize
 
     let private join (settings: GroupSettings) (nowMs: int64) (join: GroupJoin) (group: Group) =
         let refuse refusal =
@@ -223,11 +254,18 @@ module GroupRules =
         elif not isNew then
             match Group.problem join.MemberId join.InstanceId group with
             | ValueSome refusal -> refuse refusal
-            | ValueNone -> joinExisting join group.Members[join.MemberId] group
+            | ValueNone ->
+                let groupMember = group.Members[join.MemberId]
+
+                if hasRoom settings (Some groupMember) group then
+                    joinExisting join groupMember group
+                else
+                    remove [| groupMember.MemberId |] group
+                    |> decided (JoinRefused(GroupMaxSizeReached, ""))
         else
             match holder with
             | Some old -> replaceStatic join old group
-            | None when group.Members.Count >= settings.MaxSize -> refused (JoinRefused(GroupMaxSizeReached, ""))
+            | None when not (hasRoom settings None group) -> refused (JoinRefused(GroupMaxSizeReached, ""))
             | None when join.MemberId = "" && isNull join.InstanceId && join.RequiresKnownMemberId ->
                 refused (JoinRefused(MemberIdRequired, join.NewMemberId))
             | None ->
@@ -260,16 +298,6 @@ module GroupRules =
         | StillSyncing
         | IsAssigned _
         | SyncFailed _ -> refused SyncTaken
-
-    /// Removes members, and has the others join again.
-    let private remove (memberIds: string[]) (group: Group) =
-        if memberIds.Length = 0 then
-            unchanged group
-        else
-            unchanged group
-            |> add (MembersRemoved memberIds)
-            |> startRebalance
-            |> endJoinIfComplete
 
     let private endSync phaseEntry (group: Group) =
         match group.Phase, group.Leader with

@@ -4,4 +4,16 @@ module Tansu.PropertyTests.Domain.Tests
 open Expecto
 
 let tests =
-    testList "domain" [ Appends.tests; Removals.tests; Topics.tests; Nodes.tests; Laws.tests ]
+    testList "domain" [
+        Appends.tests
+        Removals.tests
+        Topics.tests
+        Nodes.tests
+        Laws.tests
+        GroupJoins.tests
+        GroupStatics.tests
+        GroupRebalances.tests
+        GroupSyncs.tests
+        GroupCommits.tests
+        GroupLaws.tests
+    ]

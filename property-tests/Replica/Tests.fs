@@ -13,4 +13,5 @@ let tests =
         Reading.tests
         NodeRegistries.tests
         Costs.tests
+        StoredGroups.tests
     ]
