@@ -138,7 +138,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
 
     /// <summary>Reads what other brokers have done.</summary>
     /// <exception cref="TimeoutException">The store did not answer in time.</exception>
-    public Task CatchUpAsync(TimeSpan timeout) => _replica.CatchUpAsync(timeout);
+    public async Task CatchUpAsync(TimeSpan timeout) => await _replica.CatchUpAsync(timeout);
 
     /// <summary>Ends when this has stopped; faulted when the store refuses for good, or on a bug.</summary>
     public Task Completion => _loop;
@@ -269,10 +269,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
 
         if (plan.Marks.Count > 0)
         {
-            tasks.Add(_replica.SubmitAsync(
-                ShardCommand.NewMarkMembersSeen([.. plan.Marks]),
-                Payload.None,
-                _options.StoreTimeout));
+            tasks.Add(MarkAsync([.. plan.Marks]));
         }
 
         if (tasks.Count == 0)
@@ -283,4 +280,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
         await Task.WhenAll(tasks);
         return TimeSpan.Zero;
     }
+
+    private async Task MarkAsync((string GroupId, string[] MemberIds)[] marks) =>
+        await _replica.SubmitAsync(ShardCommand.NewMarkMembersSeen(marks), Payload.None, _options.StoreTimeout);
 }
