@@ -32,7 +32,7 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     public async Task StopAsync()
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         await _loop;
     }
 

@@ -62,13 +62,13 @@ public sealed class GroupCoordinator : IAsyncDisposable
         {
             if (reply is GroupReply.JoinedAtOnce joined)
             {
-                _clocks.Hear(groupId, joined.joined.MemberId);
+                Hear(groupId, joined.joined.MemberId);
             }
 
             return reply;
         }
 
-        using var alive = _clocks.Hold(groupId, awaits.memberId);
+        using var alive = Hold(groupId, awaits.memberId, isInLog: true);
         return await WaitAsync(groupId, group => GroupModule.joinProgress(awaits.memberId, join.InstanceId, awaits.generation, group) switch
         {
             JoinProgress.HasJoinedGroup joined => GroupReply.NewJoinedAtOnce(joined.joined),
@@ -88,7 +88,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     public async Task<SyncProgress> SyncAsync(string groupId, GroupSync sync, TimeSpan timeout, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sync);
-        using var alive = _clocks.Hold(groupId, sync.MemberId);
+        using var alive = Hold(groupId, sync.MemberId, isInLog: false);
         if (GroupModule.syncProgress(sync, Known(groupId)).IsSyncFailed)
         {
             // A refusal is true only at the log's end.
@@ -115,7 +115,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     /// <exception cref="TimeoutException">The store did not answer, so that a refusal might be wrong.</exception>
     public async Task<Refusal?> HeartbeatAsync(string groupId, string memberId, string? instanceId, int generation, TimeSpan timeout)
     {
-        _clocks.Hear(groupId, memberId);
+        Hear(groupId, memberId);
         try
         {
             await _replica.CatchUpAsync(_options.HeartbeatMaxAge, timeout);
@@ -125,12 +125,14 @@ public sealed class GroupCoordinator : IAsyncDisposable
             // As long as nothing speaks against the member it is told that all is well: that the store is away is no reason to rebalance.
         }
 
+        // Perhaps it has only become known now.
+        Hear(groupId, memberId);
         var refusal = GroupModule.heartbeat(memberId, instanceId, generation, Known(groupId));
         if (refusal.IsSome && !refusal.Value.IsRebalanceInProgress)
         {
             await _replica.CatchUpAsync(timeout);
             refusal = GroupModule.heartbeat(memberId, instanceId, generation, Known(groupId));
-            _clocks.Hear(groupId, memberId);
+            Hear(groupId, memberId);
         }
 
         return refusal.IsSome ? refusal.Value : null;
@@ -190,6 +192,26 @@ public sealed class GroupCoordinator : IAsyncDisposable
         _clocks.LearnAll(_replica.Current.State.Groups);
         _waiters.WakeAll();
         _bell.Ring();
+    }
+
+    private void Hear(string groupId, string memberId)
+    {
+        if (_clocks.Hear(groupId, memberId))
+        {
+            _bell.Ring();
+        }
+    }
+
+    /// <summary>Rings, since the loop may have planned before it knew that the group is this broker's business.</summary>
+    private IDisposable Hold(string groupId, string memberId, bool isInLog)
+    {
+        var hold = _clocks.Hold(groupId, memberId, isInLog, out var isNews);
+        if (isNews)
+        {
+            _bell.Ring();
+        }
+
+        return hold;
     }
 
     private Group Known(string groupId) => Find(groupId) ?? GroupModule.initial;

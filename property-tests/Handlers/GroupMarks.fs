@@ -70,10 +70,10 @@ let tests =
                 do! gather rig members
                 let! entries = idle rig members
                 Expect.equal entries 0 "entries"
-                do! rig.Sleep(seconds 29.0)
+                do! rig.Sleep(seconds 26.0)
                 let! state = stateOf node "group"
                 Expect.equal state "Stable" "within their sessions"
-                do! rig.Sleep(seconds 4.0)
+                do! rig.Sleep(seconds 5.0)
                 let! state = stateOf node "group"
                 Expect.equal state "Empty" "after them"
             })

@@ -46,7 +46,8 @@ let private moving =
                 let again = [ leader; follower ] |> List.find _.IsLeader
                 let rest = [ leader; follower ] |> List.find (fun one -> not one.IsLeader)
                 let joining = rig.Spawn(fun () -> again.Join one)
-                do! rig.Sleep(seconds 1.0)
+                // A heartbeat may be answered from what was so a second ago.
+                do! rig.Sleep(seconds 1.5)
                 let! error = rest.Heartbeat other
                 Expect.equal error ErrorCode.RebalanceInProgress "the other is told at the other"
                 do! rest.Join other
