@@ -220,7 +220,7 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>Drops a deleted topic's records from every shard that may hold some.</summary>
     internal async Task FinishRemovalAsync(Topic topic, TimeSpan timeout)
     {
-        await Task.WhenAll(_shards.Select(shard => shard.Replica.SubmitAsync(
+        await Task.WhenAll(_shards.Select(async shard => await shard.Replica.SubmitAsync(
             ShardCommand.NewRemoveTopic(topic.Id),
             Payload.None,
             timeout)));

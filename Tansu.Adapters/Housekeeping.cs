@@ -32,7 +32,7 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     public async Task StopAsync()
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         await _loop;
     }
 
@@ -44,7 +44,8 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        await Task.Delay(StartDelay, _options.TimeProvider, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.Delay(StartDelay, _options.TimeProvider, _stopping.Token).ConfigureAwait(
+            ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         while (!_stopping.IsCancellationRequested)
         {
             try

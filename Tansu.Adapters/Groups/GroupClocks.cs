@@ -50,23 +50,26 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         }
     }
 
-    /// <summary>A member has said something to this broker.</summary>
-    public void Hear(string groupId, string memberId)
+    /// <summary>A member has said something to this broker that is not in the log.</summary>
+    /// <returns>Whether this may change what is due, and when.</returns>
+    public bool Hear(string groupId, string memberId)
     {
         lock (_lock)
         {
-            if (_watches.TryGetValue(groupId, out var watch) && watch.Members.TryGetValue(memberId, out var member))
-            {
-                member.HeardAt = Now();
-            }
+            return HearLocked(groupId, memberId, isInLog: false);
         }
     }
 
     /// <summary>A request of a member waits at this broker: as long as it does, the member is alive.</summary>
-    public IDisposable Hold(string groupId, string memberId)
+    /// <param name="groupId">The group.</param>
+    /// <param name="memberId">The member.</param>
+    /// <param name="isInLog">Whether the log tells of the request.</param>
+    /// <param name="isNews">Whether this may change what is due, and when.</param>
+    public IDisposable Hold(string groupId, string memberId, bool isInLog, out bool isNews)
     {
         lock (_lock)
         {
+            isNews = HearLocked(groupId, memberId, isInLog);
             CollectionsMarshal.GetValueRefOrAddDefault(_holds, (groupId, memberId), out _)++;
         }
 
@@ -125,6 +128,25 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         }
     }
 
+    /// <summary>
+    /// A member that has not been heard here for a third of its session may have come from another broker, and how long ago that one told of
+    /// it is not known here: the others are told at once, before they give it up.
+    /// </summary>
+    private bool HearLocked(string groupId, string memberId, bool isInLog)
+    {
+        if (!_watches.TryGetValue(groupId, out var watch) || !watch.Members.TryGetValue(memberId, out var member))
+        {
+            return false;
+        }
+
+        var now = Now();
+        var isNews = !_holds.ContainsKey((groupId, memberId))
+            && (member.HeardAt == long.MinValue || Elapsed(member.HeardAt, now) >= member.Session / 3);
+        member.HeardAt = now;
+        member.MustTell |= isNews && !isInLog;
+        return isNews;
+    }
+
     private void LearnLocked(string groupId, Group? group, long now)
     {
         if (group is null || group.Members.IsEmpty)
@@ -171,6 +193,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
                 continue;
             }
 
+            known.Session = TimeSpan.FromMilliseconds(member.SessionTimeoutMs);
             known.SeenAtEntry = member.SeenAtEntry;
             known.LearnedAt = now;
         }
@@ -206,12 +229,12 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         List<string>? heard = null;
         foreach (var (memberId, member) in watch.Members)
         {
-            if (!group.Members.TryGetValue(memberId, out var known))
+            if (!group.Members.ContainsKey(memberId))
             {
                 continue;
             }
 
-            var session = TimeSpan.FromMilliseconds(known.SessionTimeoutMs);
+            var session = member.Session;
             var aliveAt = member.IsHeld ? now : Math.Max(member.LearnedAt, member.HeardAt);
             var untilExpiry = session + delay - Elapsed(aliveAt, now);
             if (untilExpiry <= TimeSpan.Zero)
@@ -226,25 +249,28 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             }
 
             Propose(plan, untilExpiry);
-            if (!options.IsShared || aliveAt <= member.LearnedAt)
+            if (!options.IsShared)
             {
                 continue;
             }
 
             // Once one mark is due, those that will be soon ride along.
             var sinceMark = Elapsed(member.LearnedAt, now);
-            if (sinceMark >= session / 6)
+            var isHeard = aliveAt > member.LearnedAt;
+            if (member.MustTell || (isHeard && sinceMark >= session / 6))
             {
                 (heard ??= []).Add(memberId);
             }
 
-            if (sinceMark < session / 3)
-            {
-                Propose(plan, (session / 3) - sinceMark);
-            }
-            else
+            if (member.MustTell || (isHeard && sinceMark >= session / 3))
             {
                 plan.IsMarkDue = true;
+                member.MustTell &= isTrial;
+            }
+            else if (sinceMark < session / 3)
+            {
+                // By then it will probably have been heard.
+                Propose(plan, (session / 3) - sinceMark);
             }
         }
 
@@ -289,13 +315,13 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     {
         lock (_lock)
         {
+            // Still held, so that it is no news.
+            HearLocked(groupId, memberId, isInLog: false);
             if (--CollectionsMarshal.GetValueRefOrNullRef(_holds, (groupId, memberId)) == 0)
             {
                 _holds.Remove((groupId, memberId));
             }
         }
-
-        Hear(groupId, memberId);
     }
 
     private sealed class Watch
@@ -320,6 +346,11 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         public long LearnedAt { get; set; }
 
         public long HeardAt { get; set; }
+
+        public TimeSpan Session { get; set; }
+
+        /// <summary>The other brokers must be told of it now.</summary>
+        public bool MustTell { get; set; }
 
         public bool IsHeld { get; set; }
     }

@@ -90,13 +90,13 @@ public sealed class GroupCoordinator : IAsyncDisposable
         {
             if (reply is GroupReply.JoinedAtOnce joined)
             {
-                _clocks.Hear(groupId, joined.joined.MemberId);
+                Hear(groupId, joined.joined.MemberId);
             }
 
             return reply;
         }
 
-        using var alive = _clocks.Hold(groupId, awaits.memberId);
+        using var alive = Hold(groupId, awaits.memberId, isInLog: true);
         return await WaitAsync(groupId, group => GroupModule.joinProgress(awaits.memberId, join.InstanceId, awaits.generation, group) switch
         {
             JoinProgress.HasJoinedGroup joined => GroupReply.NewJoinedAtOnce(joined.joined),
@@ -116,7 +116,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     public async Task<SyncProgress> SyncAsync(string groupId, GroupSync sync, TimeSpan timeout, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sync);
-        using var alive = _clocks.Hold(groupId, sync.MemberId);
+        using var alive = Hold(groupId, sync.MemberId, isInLog: false);
         if (GroupModule.syncProgress(sync, Known(groupId)).IsSyncFailed)
         {
             // A refusal is true only at the log's end.
@@ -143,7 +143,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     /// <exception cref="TimeoutException">The store did not answer, so that a refusal might be wrong.</exception>
     public async Task<Refusal?> HeartbeatAsync(string groupId, string memberId, string? instanceId, int generation, TimeSpan timeout)
     {
-        _clocks.Hear(groupId, memberId);
+        Hear(groupId, memberId);
         try
         {
             await _replica.CatchUpAsync(_options.HeartbeatMaxAge, timeout);
@@ -153,12 +153,14 @@ public sealed class GroupCoordinator : IAsyncDisposable
             // As long as nothing speaks against the member it is told that all is well: that the store is away is no reason to rebalance.
         }
 
+        // Perhaps it has only become known now.
+        Hear(groupId, memberId);
         var refusal = GroupModule.heartbeat(memberId, instanceId, generation, Known(groupId));
         if (refusal.IsSome && !refusal.Value.IsRebalanceInProgress)
         {
             await _replica.CatchUpAsync(timeout);
             refusal = GroupModule.heartbeat(memberId, instanceId, generation, Known(groupId));
-            _clocks.Hear(groupId, memberId);
+            Hear(groupId, memberId);
         }
 
         return refusal.IsSome ? refusal.Value : null;
@@ -166,7 +168,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
 
     /// <summary>Reads what other brokers have done.</summary>
     /// <exception cref="TimeoutException">The store did not answer in time.</exception>
-    public Task CatchUpAsync(TimeSpan timeout) => _replica.CatchUpAsync(timeout);
+    public async Task CatchUpAsync(TimeSpan timeout) => await _replica.CatchUpAsync(timeout);
 
     /// <summary>Ends when this has stopped; faulted when the store refuses for good, or on a bug.</summary>
     public Task Completion => _loop;
@@ -218,6 +220,26 @@ public sealed class GroupCoordinator : IAsyncDisposable
         _clocks.LearnAll(_replica.Current.State.Groups);
         _waiters.WakeAll();
         _bell.Ring();
+    }
+
+    private void Hear(string groupId, string memberId)
+    {
+        if (_clocks.Hear(groupId, memberId))
+        {
+            _bell.Ring();
+        }
+    }
+
+    /// <summary>Rings, since the loop may have planned before it knew that the group is this broker's business.</summary>
+    private IDisposable Hold(string groupId, string memberId, bool isInLog)
+    {
+        var hold = _clocks.Hold(groupId, memberId, isInLog, out var isNews);
+        if (isNews)
+        {
+            _bell.Ring();
+        }
+
+        return hold;
     }
 
     private Group Known(string groupId) => Find(groupId) ?? GroupModule.initial;
@@ -297,10 +319,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
 
         if (plan.Marks.Count > 0)
         {
-            tasks.Add(_replica.SubmitAsync(
-                ShardCommand.NewMarkMembersSeen([.. plan.Marks]),
-                Payload.None,
-                _options.StoreTimeout));
+            tasks.Add(MarkAsync([.. plan.Marks]));
         }
 
         if (tasks.Count == 0)
@@ -316,4 +335,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
 
         return TimeSpan.Zero;
     }
+
+    private async Task MarkAsync((string GroupId, string[] MemberIds)[] marks) =>
+        await _replica.SubmitAsync(ShardCommand.NewMarkMembersSeen(marks), Payload.None, _options.StoreTimeout);
 }

@@ -69,7 +69,7 @@ internal sealed class NodeLease : IAsyncDisposable
 
     public async Task StopAsync()
     {
-        await _stopping.CancelAsync();
+        _stopping.Cancel();
         await _loop;
     }
 

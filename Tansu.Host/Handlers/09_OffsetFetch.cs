@@ -30,6 +30,11 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
 
         // A new owner must see what the one before has committed, perhaps through another broker.
         var error = await broker.CatchUpGroupsAsync(wanted.Select(static group => group.GroupId));
+        if (error == ErrorCode.None && Array.Exists(wanted, HasUnknownTopics))
+        {
+            await broker.CatchUpCatalogAsync();
+        }
+
         var groups = Array.ConvertAll(wanted, group => Answer(byId, group, error));
         return context.Version >= FirstVersionWithManyGroups
             ? new OffsetFetchResponse { Groups = groups }
@@ -88,6 +93,12 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
         CommittedLeaderEpoch = offset?.LeaderEpoch ?? -1,
         Metadata = offset?.Metadata ?? "",
     };
+
+    /// <summary>Whether all topics are asked for, and among those are some that another broker may have created a moment ago.</summary>
+    private bool HasUnknownTopics(OffsetFetchRequest.OffsetFetchRequestGroup wanted) =>
+        wanted.Topics is null
+        && broker.CoordinatorOf(wanted.GroupId).Find(wanted.GroupId) is { } group
+        && group.Offsets.Keys.Any(partition => broker.FindTopic(byId: true, partition.TopicId.Value, name: null) is null);
 
     private OffsetFetchResponse.OffsetFetchResponseGroup Answer(bool byId, OffsetFetchRequest.OffsetFetchRequestGroup wanted, ErrorCode error)
     {

@@ -19,24 +19,24 @@ internal sealed class DescribeGroupsHandler(Broker broker) : Handler<DescribeGro
         CancellationToken cancellationToken)
     {
         var error = await broker.CatchUpGroupsAsync(request.Groups);
-        return new DescribeGroupsResponse { Groups = Array.ConvertAll(request.Groups, groupId => Describe(context.Version, groupId, error)) };
+        return new DescribeGroupsResponse { Groups = Array.ConvertAll(request.Groups, groupId => Describe(context.Version, request, groupId, error)) };
     }
 
-    private static DescribeGroupsResponse.DescribedGroupMember Describe(Group group, GroupMember member)
+    private static DescribeGroupsResponse.DescribedGroupMember Describe(Group group, GroupMember member) => new()
     {
-        var isStable = group.Phase.IsStable;
-        return new DescribeGroupsResponse.DescribedGroupMember
-        {
-            MemberId = member.MemberId,
-            GroupInstanceId = member.InstanceId,
-            ClientId = member.ClientId,
-            ClientHost = member.ClientHost,
-            MemberMetadata = isStable ? Array.Find(member.Protocols, protocol => protocol.Name == group.ProtocolName)?.Metadata ?? [] : [],
-            MemberAssignment = isStable ? member.Assignment : [],
-        };
-    }
+        MemberId = member.MemberId,
+        GroupInstanceId = member.InstanceId,
+        ClientId = member.ClientId,
+        ClientHost = member.ClientHost,
 
-    private DescribeGroupsResponse.DescribedGroup Describe(short version, string groupId, ErrorCode error)
+        // Until the protocol is agreed on, nobody knows which metadata counts. What was assigned is held on to while others join.
+        MemberMetadata = group.Phase.IsStable
+            ? Array.Find(member.Protocols, protocol => protocol.Name == group.ProtocolName)?.Metadata ?? []
+            : [],
+        MemberAssignment = member.Assignment,
+    };
+
+    private DescribeGroupsResponse.DescribedGroup Describe(short version, DescribeGroupsRequest request, string groupId, ErrorCode error)
     {
         if (error != ErrorCode.None)
         {
@@ -63,6 +63,7 @@ internal sealed class DescribeGroupsHandler(Broker broker) : Handler<DescribeGro
             ProtocolType = group.ProtocolType ?? "",
             ProtocolData = group.Phase.IsStable ? group.ProtocolName ?? "" : "",
             Members = [.. group.Members.Values.Select(member => Describe(group, member))],
+            AuthorizedOperations = request.IncludeAuthorizedOperations ? AuthorizedOperations.Group : AuthorizedOperations.NotAsked,
         };
     }
 }

@@ -13,6 +13,11 @@ internal sealed class OffsetDeleteHandler(Broker broker) : Handler<OffsetDeleteR
         OffsetDeleteRequest request,
         CancellationToken cancellationToken)
     {
+        if (request.GroupId.Length == 0)
+        {
+            return new OffsetDeleteResponse { ErrorCode = ErrorCode.InvalidGroupId };
+        }
+
         if (Array.Exists(request.Topics, topic => broker.FindTopic(false, default, topic.Name) is null))
         {
             await broker.CatchUpCatalogAsync();
@@ -47,7 +52,7 @@ internal sealed class OffsetDeleteHandler(Broker broker) : Handler<OffsetDeleteR
             Partitions = Array.ConvertAll(wanted.Partitions, partition =>
             {
                 var answer = new OffsetDeleteResponse.OffsetDeleteResponsePartition { PartitionIndex = partition.PartitionIndex };
-                if (topic is null)
+                if (topic is null || partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
                 {
                     answer.ErrorCode = ErrorCode.UnknownTopicOrPartition;
                 }

@@ -120,7 +120,7 @@ internal abstract class Handler<TRequest, TResponse> : Handler
     {
         try
         {
-            var response = await HandleAsync(context, request, cancellationToken).ConfigureAwait(false);
+            var response = await HandleAsync(context, request, cancellationToken);
             return Write(response, context.Version, context.CorrelationId, context.TakeBorrowed());
         }
         catch

@@ -12,4 +12,10 @@ let tests =
         Administering.tests
         Pipelining.tests
         SeveralNodes.tests
+        GroupMembers.tests
+        GroupOffsets.tests
+        GroupLooking.tests
+        GroupsEverywhere.tests
+        GroupTimes.tests
+        GroupMarks.tests
     ]

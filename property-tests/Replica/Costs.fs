@@ -257,4 +257,104 @@ let private starting =
             do! waves.Run((opening.Result :> IAsyncDisposable).DisposeAsync().AsTask())
         })
 
-let tests = testSequenced (testList "costs on s3" [ flushes; starting ])
+/// A member of a group of its own, in its first generation; its id.
+let private joinAlone (cluster: Cluster) (group: string) =
+    task {
+        let groups = cluster.Shards[0].Groups
+
+        let join: GroupJoin = {
+            MemberId = ""
+            NewMemberId = $"{group}-member"
+            InstanceId = null
+            ClientId = "client"
+            ClientHost = "/127.0.0.1"
+            SessionTimeoutMs = 1_800_000
+            RebalanceTimeoutMs = 1_800_000
+            ProtocolType = "consumer"
+            Protocols = [| { Name = "range"; Metadata = [||] } |]
+            RequiresKnownMemberId = false
+            CanSkipAssignment = false
+        }
+
+        match! groups.JoinAsync(group, join, patience, CancellationToken.None) with
+        | JoinedAtOnce joined ->
+            let sync: GroupSync = {
+                MemberId = joined.MemberId
+                InstanceId = null
+                Generation = joined.Generation
+                ProtocolType = null
+                ProtocolName = null
+                Assignments = [||]
+            }
+
+            let! _ = groups.SyncAsync(group, sync, patience, CancellationToken.None)
+            return joined.MemberId
+        | _ -> return failtest "it was not let in"
+    }
+
+let private groups =
+    testList "consumer groups" [
+        testCaseTask "heartbeats send no PUT, and read at most once a second" (fun () ->
+            task {
+                let! store = freshStore ()
+                use! cluster = openCluster store
+                let! memberId = joinAlone cluster "group"
+                let groups = cluster.Shards[0].Groups
+                let begun = Environment.TickCount64
+
+                let! cost =
+                    counted store (fun () ->
+                        task {
+                            for _ in 1..300 do
+                                let! refusal = groups.HeartbeatAsync("group", memberId, null, 1, patience)
+                                Expect.isNull (box refusal) "all is well"
+                        })
+
+                let elapsedSeconds = (Environment.TickCount64 - begun) / 1000L
+                Expect.equal (cost.Put + cost.Delete) 0L "no write"
+                Expect.isLessThanOrEqual cost.Get (elapsedSeconds + 2L) "GETs"
+            })
+
+        testCaseTask "offset commits of many groups that gather share one PUT" (fun () ->
+            task {
+                let! store = freshStore ()
+                use! cluster = openCluster store
+                do! flush cluster 1 1
+                let groups = cluster.Shards[0].Groups
+
+                let commit: GroupCommit = {
+                    MemberId = ""
+                    InstanceId = null
+                    Generation = -1
+                    Offsets = [|
+                        {
+                            Partition = partition 0
+                            Offset = 1L
+                            LeaderEpoch = -1
+                            Metadata = ""
+                        }
+                    |]
+                }
+
+                let! cost =
+                    counted store (fun () ->
+                        task {
+                            let! replies =
+                                Task.WhenAll [|
+                                    for number in 1..100 ->
+                                        groups.AskAsync($"group-{number}", CommitOffsets commit, patience)
+                                |]
+
+                            for reply in replies do
+                                match reply with
+                                | OffsetsJudged refusals -> Expect.equal refusals [| ValueNone |] "committed"
+                                | _ -> failtest "it was refused"
+                        })
+
+                // The first may be taken before the others are there.
+                Expect.isLessThanOrEqual cost.Put 2L "PUTs"
+                Expect.equal (cost.Get + cost.List + cost.Head + cost.Delete) 0L "other requests"
+            })
+    ]
+
+let tests = testSequenced (testList "costs on s3" [ flushes; groups; starting ])
