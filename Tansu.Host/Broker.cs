@@ -64,6 +64,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
             cancellationToken);
         try
         {
+            var settings = BrokerSettings.From(options, listener, advertised);
             var clusterOptions = new ClusterOptions
             {
                 ClusterId = options.ClusterId,
@@ -72,6 +73,8 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 AdvertisedPort = advertised.Port,
                 CommitInterval = options.CommitIntervalMs < 0 ? null : TimeSpan.FromMilliseconds(options.CommitIntervalMs),
                 NodeLease = TimeSpan.FromMilliseconds(options.NodeLeaseMs),
+                Groups = settings.Groups,
+                GroupInitialRebalanceDelay = TimeSpan.FromMilliseconds(settings.GroupInitialRebalanceDelayMs),
                 CacheBytes = options.CacheBytes,
                 TimeProvider = timeProvider,
                 OnNotice = Notice,
@@ -90,7 +93,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
             }
 
             var cluster = await opening;
-            return new Broker(cluster, BrokerSettings.From(options, listener, advertised), log, timeProvider) { _store = store };
+            return new Broker(cluster, settings, log, timeProvider) { _store = store };
         }
         catch
         {

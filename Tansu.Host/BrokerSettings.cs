@@ -1,3 +1,4 @@
+using Tansu.Domain;
 using Tansu.Host.CommandLine;
 
 namespace Tansu.Host;
@@ -44,6 +45,12 @@ internal sealed record BrokerSettings
     /// <summary>How long an administrative request without a timeout of its own waits for the store.</summary>
     public TimeSpan AdminTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>The limits of consumer groups.</summary>
+    public GroupSettings Groups { get; init; } = GroupSettings.Default;
+
+    /// <summary>How long the first rebalance of an empty group waits after each member that joins (<c>group.initial.rebalance.delay.ms</c>).</summary>
+    public int GroupInitialRebalanceDelayMs { get; init; } = 200;
+
     /// <summary>How long a request about a consumer group waits for the store; less than clients wait for an answer.</summary>
     public TimeSpan CoordinatorTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -56,5 +63,12 @@ internal sealed record BrokerSettings
         ConnectionIdleMs = options.ConnectionIdleMs,
         AutoCreateTopics = options.AutoCreateTopics,
         DefaultPartitions = options.DefaultPartitions,
+        Groups = new GroupSettings(
+            options.GroupMinSessionTimeoutMs,
+            options.GroupMaxSessionTimeoutMs,
+            options.GroupMaxSize,
+            options.OffsetMetadataMaxBytes,
+            options.OffsetsRetentionMinutes * 60_000L),
+        GroupInitialRebalanceDelayMs = options.GroupInitialRebalanceDelayMs,
     };
 }

@@ -27,6 +27,12 @@ type internal BrokerArgument =
     | Connection_Idle_Ms of milliseconds: string
     | Auto_Create_Topics of ``true|false``: string
     | Default_Partitions of count: string
+    | Group_Initial_Rebalance_Delay_Ms of milliseconds: string
+    | Group_Min_Session_Timeout_Ms of milliseconds: string
+    | Group_Max_Session_Timeout_Ms of milliseconds: string
+    | Group_Max_Size of count: string
+    | Offsets_Retention_Minutes of minutes: string
+    | Offset_Metadata_Max_Bytes of bytes: string
     | Log_Level of level: string
 
     /// The setting that the flag belongs to.
@@ -44,6 +50,12 @@ type internal BrokerArgument =
         | Connection_Idle_Ms _ -> Setting.connectionIdleMs
         | Auto_Create_Topics _ -> Setting.autoCreateTopics
         | Default_Partitions _ -> Setting.defaultPartitions
+        | Group_Initial_Rebalance_Delay_Ms _ -> Setting.groupInitialRebalanceDelayMs
+        | Group_Min_Session_Timeout_Ms _ -> Setting.groupMinSessionTimeoutMs
+        | Group_Max_Session_Timeout_Ms _ -> Setting.groupMaxSessionTimeoutMs
+        | Group_Max_Size _ -> Setting.groupMaxSize
+        | Offsets_Retention_Minutes _ -> Setting.offsetsRetentionMinutes
+        | Offset_Metadata_Max_Bytes _ -> Setting.offsetMetadataMaxBytes
         | Log_Level _ -> Setting.logLevel
 
     /// The value as it was typed.
@@ -61,6 +73,12 @@ type internal BrokerArgument =
         | Connection_Idle_Ms value
         | Auto_Create_Topics value
         | Default_Partitions value
+        | Group_Initial_Rebalance_Delay_Ms value
+        | Group_Min_Session_Timeout_Ms value
+        | Group_Max_Session_Timeout_Ms value
+        | Group_Max_Size value
+        | Offsets_Retention_Minutes value
+        | Offset_Metadata_Max_Bytes value
         | Log_Level value -> value
 
     interface IArgParserTemplate with

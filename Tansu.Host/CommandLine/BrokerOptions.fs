@@ -50,6 +50,18 @@ type BrokerOptions = {
     AutoCreateTopics: bool
     /// How many partitions a topic gets that does not say.
     DefaultPartitions: int
+    /// How long the first rebalance of an empty group waits after each member that joins.
+    GroupInitialRebalanceDelayMs: int
+    /// The shortest session timeout of a group's member.
+    GroupMinSessionTimeoutMs: int
+    /// The longest session timeout of a group's member.
+    GroupMaxSessionTimeoutMs: int
+    /// The most members of one group.
+    GroupMaxSize: int
+    /// How long committed offsets are kept after their group has emptied.
+    OffsetsRetentionMinutes: int
+    /// The longest text that may be kept with a committed offset.
+    OffsetMetadataMaxBytes: int
     /// How much is logged.
     LogLevel: LogLevel
 }

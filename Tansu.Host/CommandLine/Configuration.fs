@@ -78,6 +78,13 @@ module internal Configuration =
                 ConnectionIdleMs = read Setting.connectionIdleMs (Value.wholeNumber 1000 604800000) 600000
                 AutoCreateTopics = read Setting.autoCreateTopics Value.boolean true
                 DefaultPartitions = read Setting.defaultPartitions (Value.wholeNumber 1 10000) 1
+                GroupInitialRebalanceDelayMs =
+                    read Setting.groupInitialRebalanceDelayMs (Value.wholeNumber 0 300000) 200
+                GroupMinSessionTimeoutMs = read Setting.groupMinSessionTimeoutMs (Value.wholeNumber 1 86400000) 6000
+                GroupMaxSessionTimeoutMs = read Setting.groupMaxSessionTimeoutMs (Value.wholeNumber 1 86400000) 1800000
+                GroupMaxSize = read Setting.groupMaxSize (Value.wholeNumber 1 2147483647) 2147483647
+                OffsetsRetentionMinutes = read Setting.offsetsRetentionMinutes (Value.wholeNumber 1 2147483647) 10080
+                OffsetMetadataMaxBytes = read Setting.offsetMetadataMaxBytes (Value.wholeNumber 0 1048576) 4096
                 LogLevel = read Setting.logLevel Value.logLevel LogLevel.Information
             }
         with Refused line ->

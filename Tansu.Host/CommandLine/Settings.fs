@@ -93,6 +93,44 @@ module Setting =
     let defaultPartitions =
         setting "--default-partitions" "DEFAULT_PARTITIONS" "1" "How many partitions a topic gets that does not say."
 
+    let groupInitialRebalanceDelayMs =
+        setting
+            "--group-initial-rebalance-delay-ms"
+            "GROUP_INITIAL_REBALANCE_DELAY_MS"
+            "200"
+            "How long the first rebalance of an empty consumer group waits for more members after each that joins."
+
+    let groupMinSessionTimeoutMs =
+        setting
+            "--group-min-session-timeout-ms"
+            "GROUP_MIN_SESSION_TIMEOUT_MS"
+            "6000"
+            "The shortest session timeout that a member of a consumer group may have."
+
+    let groupMaxSessionTimeoutMs =
+        setting
+            "--group-max-session-timeout-ms"
+            "GROUP_MAX_SESSION_TIMEOUT_MS"
+            "1800000"
+            "The longest session timeout that a member of a consumer group may have."
+
+    let groupMaxSize =
+        setting "--group-max-size" "GROUP_MAX_SIZE" "2147483647" "The most members of one consumer group."
+
+    let offsetsRetentionMinutes =
+        setting
+            "--offsets-retention-minutes"
+            "OFFSETS_RETENTION_MINUTES"
+            "10080"
+            "How long committed offsets are kept after the last member of their group has left."
+
+    let offsetMetadataMaxBytes =
+        setting
+            "--offset-metadata-max-bytes"
+            "OFFSET_METADATA_MAX_BYTES"
+            "4096"
+            "The longest text that may be kept with a committed offset."
+
     let logLevel =
         setting
             "--log-level"
@@ -113,6 +151,12 @@ module Setting =
         connectionIdleMs
         autoCreateTopics
         defaultPartitions
+        groupInitialRebalanceDelayMs
+        groupMinSessionTimeoutMs
+        groupMaxSessionTimeoutMs
+        groupMaxSize
+        offsetsRetentionMinutes
+        offsetMetadataMaxBytes
         logLevel
     ]
 

@@ -28,12 +28,18 @@ internal static class BrokerConfigs
         yield return Given("connections.max.idle.ms", ConfigType.Long, Text(settings.ConnectionIdleMs), "A connection on which nothing happened for this long is closed (--connection-idle-ms).");
         yield return Fixed("default.replication.factor", ConfigType.Int, "1", "The store makes records durable; there are no replicas between brokers.");
         yield return Fixed("fetch.max.bytes", ConfigType.Int, Text(settings.FetchMaxBytes), "The most bytes one fetch answers.");
+        yield return Given("group.initial.rebalance.delay.ms", ConfigType.Int, Text(settings.GroupInitialRebalanceDelayMs), "How long the first rebalance of an empty group waits after each member that joins (--group-initial-rebalance-delay-ms).");
+        yield return Given("group.max.session.timeout.ms", ConfigType.Int, Text(settings.Groups.MaxSessionTimeoutMs), "The longest session timeout of a group's member (--group-max-session-timeout-ms).");
+        yield return Given("group.max.size", ConfigType.Int, Text(settings.Groups.MaxSize), "The most members of one group (--group-max-size).");
+        yield return Given("group.min.session.timeout.ms", ConfigType.Int, Text(settings.Groups.MinSessionTimeoutMs), "The shortest session timeout of a group's member (--group-min-session-timeout-ms).");
         yield return Given("listeners", ConfigType.String, $"PLAINTEXT://{settings.Listener.Host}:{settings.Listener.Port}", "Where the broker accepts connections (--listener-url).");
         yield return Given("log.dirs", ConfigType.String, broker.StoreDescription, "The store (--storage-engine).");
         yield return Fixed("max.incremental.fetch.session.cache.slots", ConfigType.Int, Text(settings.MaxFetchSessions), "How many fetch sessions are kept.");
         yield return Fixed("max.request.partition.size.limit", ConfigType.Int, Text(settings.MaxDescribedPartitions), "The most partitions one DescribeTopicPartitions answers.");
         yield return Given("node.id", ConfigType.Int, id, "The node's id, given by the catalog to its advertised address.");
         yield return Given("num.partitions", ConfigType.Int, Text(settings.DefaultPartitions), "Partitions of a topic that does not say how many (--default-partitions).");
+        yield return Given("offset.metadata.max.bytes", ConfigType.Int, Text(settings.Groups.MaxMetadataLength), "The longest text kept with a committed offset (--offset-metadata-max-bytes).");
+        yield return Given("offsets.retention.minutes", ConfigType.Int, Text(settings.Groups.OffsetsRetentionMs / 60_000), "How long committed offsets are kept after their group has emptied (--offsets-retention-minutes).");
         yield return Fixed("producer.id.expiration.ms", ConfigType.Int, Text(broker.Cluster.ProducerIdExpirationMs), "How long the state of an idle producer is kept.");
         yield return Given("socket.request.max.bytes", ConfigType.Int, Text(settings.MaxRequestBytes), "The largest request accepted (--max-request-bytes).");
         yield return Fixed("telemetry.max.bytes", ConfigType.Int, Text(settings.TelemetryMaxBytes), "The most bytes of client metrics in one push; none are asked for.");

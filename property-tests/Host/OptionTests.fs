@@ -39,6 +39,12 @@ let private defaults = {
     ConnectionIdleMs = 600000
     AutoCreateTopics = true
     DefaultPartitions = 1
+    GroupInitialRebalanceDelayMs = 200
+    GroupMinSessionTimeoutMs = 6000
+    GroupMaxSessionTimeoutMs = 1800000
+    GroupMaxSize = 2147483647
+    OffsetsRetentionMinutes = 10080
+    OffsetMetadataMaxBytes = 4096
     LogLevel = LogLevel.Information
 }
 
@@ -57,6 +63,21 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "--cache-bytes", "CACHE_BYTES", "1GiB", { defaults with CacheBytes = 1073741824L }
     "--max-request-bytes", "MAX_REQUEST_BYTES", "1048576", { defaults with MaxRequestBytes = 1048576 }
     "--connection-idle-ms", "CONNECTION_IDLE_MS", "5000", { defaults with ConnectionIdleMs = 5000 }
+    "--group-initial-rebalance-delay-ms",
+    "GROUP_INITIAL_REBALANCE_DELAY_MS",
+    "50",
+    { defaults with GroupInitialRebalanceDelayMs = 50 }
+    "--group-min-session-timeout-ms",
+    "GROUP_MIN_SESSION_TIMEOUT_MS",
+    "1000",
+    { defaults with GroupMinSessionTimeoutMs = 1000 }
+    "--group-max-session-timeout-ms",
+    "GROUP_MAX_SESSION_TIMEOUT_MS",
+    "60000",
+    { defaults with GroupMaxSessionTimeoutMs = 60000 }
+    "--group-max-size", "GROUP_MAX_SIZE", "100", { defaults with GroupMaxSize = 100 }
+    "--offsets-retention-minutes", "OFFSETS_RETENTION_MINUTES", "60", { defaults with OffsetsRetentionMinutes = 60 }
+    "--offset-metadata-max-bytes", "OFFSET_METADATA_MAX_BYTES", "100", { defaults with OffsetMetadataMaxBytes = 100 }
     "--auto-create-topics", "AUTO_CREATE_TOPICS", "False", { defaults with AutoCreateTopics = false }
     "--default-partitions", "DEFAULT_PARTITIONS", "12", { defaults with DefaultPartitions = 12 }
     "--log-level", "LOG_LEVEL", "Debug", { defaults with LogLevel = LogLevel.Debug }
