@@ -1,0 +1,4 @@
+module Tansu.PropertyTests.EndToEnd.GroupFeatures
+
+open Expecto
+let tests = testList "groups, features" []
