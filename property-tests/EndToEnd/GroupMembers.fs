@@ -122,7 +122,14 @@ let private commandLine family bootstrap group topic name =
 
 /// A consumer that runs; `onRecord` gets partition, offset and value.
 type GroupMember
-    (family: Family, name: string, bootstrap: string, group: string, topic: string, onRecord: int -> int64 -> string -> unit) =
+    (
+        family: Family,
+        name: string,
+        bootstrap: string,
+        group: string,
+        topic: string,
+        onRecord: int -> int64 -> string -> unit
+    ) =
     let said = ConcurrentQueue<string>()
 
     let running =

@@ -186,7 +186,8 @@ type private Scene(setting: Setting, brokers: Brokers, random: Random) =
         String.Join("\n", all |> Seq.map _.Log) + "\nthe brokers said:\n" + brokers.Log
 
     member _.Join(family: Family) =
-        let joined = new GroupMember(family, $"{family}-{all.Count}", brokers.Bootstrap, group, topic, ledger.Take)
+        let joined =
+            new GroupMember(family, $"{family}-{all.Count}", brokers.Bootstrap, group, topic, ledger.Take)
 
         members.Add joined
         all.Add joined
@@ -234,8 +235,7 @@ type private Scene(setting: Setting, brokers: Brokers, random: Random) =
                         match! tryDescribe admin with
                         | ValueNone -> return ValueSome "no broker answers"
                         | ValueSome described ->
-                            let names =
-                                [ for each in described.Members -> each.ClientId ] |> List.sort
+                            let names = [ for each in described.Members -> each.ClientId ] |> List.sort
 
                             let partitions = owned described |> List.map fst |> List.sort
 
