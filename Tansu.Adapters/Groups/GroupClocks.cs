@@ -20,6 +20,9 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     /// <summary>Members whose requests wait at this broker, with how many.</summary>
     private readonly Dictionary<(string GroupId, string MemberId), int> _holds = [];
 
+    /// <summary>When the next plan is wanted, as far as the last one knew.</summary>
+    private long _nextAt = long.MaxValue;
+
     /// <summary>Takes in a group's newest state; null for none.</summary>
     public void Learn(string groupId, Group? group)
     {
@@ -51,23 +54,33 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     }
 
     /// <summary>A member has said something to this broker.</summary>
-    public void Hear(string groupId, string memberId)
+    /// <returns>Whether a plan is wanted sooner than the last one said.</returns>
+    public bool Hear(string groupId, string memberId)
     {
         lock (_lock)
         {
-            if (_watches.TryGetValue(groupId, out var watch) && watch.Members.TryGetValue(memberId, out var member))
+            if (!_watches.TryGetValue(groupId, out var watch) || !watch.Members.TryGetValue(memberId, out var member))
             {
-                member.HeardAt = Now();
+                return false;
             }
+
+            member.HeardAt = Now();
+            return IsSoonerLocked(watch, member);
         }
     }
 
     /// <summary>A request of a member waits at this broker: as long as it does, the member is alive.</summary>
-    public IDisposable Hold(string groupId, string memberId)
+    /// <param name="groupId">The group.</param>
+    /// <param name="memberId">The member.</param>
+    /// <param name="isSooner">Whether a plan is wanted sooner than the last one said.</param>
+    public IDisposable Hold(string groupId, string memberId, out bool isSooner)
     {
         lock (_lock)
         {
             CollectionsMarshal.GetValueRefOrAddDefault(_holds, (groupId, memberId), out _)++;
+            isSooner = _watches.TryGetValue(groupId, out var watch)
+                && watch.Members.TryGetValue(memberId, out var member)
+                && IsSoonerLocked(watch, member);
         }
 
         return new Held(this, groupId, memberId);
@@ -107,6 +120,8 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
                     PlanGroup(plan, groupId, group, watch, now, isTrial);
                 }
             }
+
+            _nextAt = plan.NextIn == Timeout.InfiniteTimeSpan ? long.MaxValue : now + Stamps(plan.NextIn);
         }
 
         if (!plan.IsMarkDue)
@@ -171,6 +186,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
                 continue;
             }
 
+            known.Session = TimeSpan.FromMilliseconds(member.SessionTimeoutMs);
             known.SeenAtEntry = member.SeenAtEntry;
             known.LearnedAt = now;
         }
@@ -185,7 +201,8 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             isLocal |= member.IsHeld || (member.HeardAt > long.MinValue && Elapsed(member.HeardAt, now) < LocalFor);
         }
 
-        var delay = isLocal ? TimeSpan.Zero : options.ForeignDelay;
+        watch.IsLocal = isLocal;
+        var delay = isLocal || !options.IsShared ? TimeSpan.Zero : options.ForeignDelay;
         if (PhaseEnd(group, watch, now, out var left) is { } end && left + delay is var untilEnd)
         {
             if (untilEnd <= TimeSpan.Zero)
@@ -281,6 +298,35 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         }
     }
 
+    /// <summary>
+    /// Whether what a member has just said brings the next plan forward: the group becomes this broker's business, which acts sooner than
+    /// others, or the sign of life must be passed on before anything else is due.
+    /// </summary>
+    private bool IsSoonerLocked(Watch watch, MemberWatch member)
+    {
+        if (!options.IsShared)
+        {
+            return false;
+        }
+
+        if (!watch.IsLocal)
+        {
+            watch.IsLocal = true;
+            return true;
+        }
+
+        var markAt = member.LearnedAt + Stamps(member.Session / 3);
+        if (markAt >= _nextAt)
+        {
+            return false;
+        }
+
+        _nextAt = markAt;
+        return true;
+    }
+
+    private long Stamps(TimeSpan time) => (long)(time.TotalSeconds * options.TimeProvider.TimestampFrequency);
+
     private TimeSpan Elapsed(long since, long now) => options.TimeProvider.GetElapsedTime(since, now);
 
     private long Now() => options.TimeProvider.GetTimestamp();
@@ -300,6 +346,9 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
 
     private sealed class Watch
     {
+        /// <summary>Whether members have spoken to this broker lately.</summary>
+        public bool IsLocal { get; set; }
+
         public long PhaseEntry { get; set; } = -1;
 
         public int PhaseTag { get; set; }
@@ -316,6 +365,8 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     private sealed class MemberWatch
     {
         public long SeenAtEntry { get; set; }
+
+        public TimeSpan Session { get; set; }
 
         public long LearnedAt { get; set; }
 

@@ -62,13 +62,13 @@ public sealed class GroupCoordinator : IAsyncDisposable
         {
             if (reply is GroupReply.JoinedAtOnce joined)
             {
-                _clocks.Hear(groupId, joined.joined.MemberId);
+                Hear(groupId, joined.joined.MemberId);
             }
 
             return reply;
         }
 
-        using var alive = _clocks.Hold(groupId, awaits.memberId);
+        using var alive = Hold(groupId, awaits.memberId);
         return await WaitAsync(groupId, group => GroupModule.joinProgress(awaits.memberId, join.InstanceId, awaits.generation, group) switch
         {
             JoinProgress.HasJoinedGroup joined => GroupReply.NewJoinedAtOnce(joined.joined),
@@ -88,7 +88,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     public async Task<SyncProgress> SyncAsync(string groupId, GroupSync sync, TimeSpan timeout, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(sync);
-        using var alive = _clocks.Hold(groupId, sync.MemberId);
+        using var alive = Hold(groupId, sync.MemberId);
         if (GroupModule.syncProgress(sync, Known(groupId)).IsSyncFailed)
         {
             // A refusal is true only at the log's end.
@@ -115,10 +115,13 @@ public sealed class GroupCoordinator : IAsyncDisposable
     /// <exception cref="TimeoutException">The store did not answer, so that a refusal might be wrong.</exception>
     public async Task<Refusal?> HeartbeatAsync(string groupId, string memberId, string? instanceId, int generation, TimeSpan timeout)
     {
-        _clocks.Hear(groupId, memberId);
+        Hear(groupId, memberId);
         try
         {
             await _replica.CatchUpAsync(_options.HeartbeatMaxAge, timeout);
+
+            // The member may not have been known here before.
+            Hear(groupId, memberId);
         }
         catch (TimeoutException)
         {
@@ -130,7 +133,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
         {
             await _replica.CatchUpAsync(timeout);
             refusal = GroupModule.heartbeat(memberId, instanceId, generation, Known(groupId));
-            _clocks.Hear(groupId, memberId);
+            Hear(groupId, memberId);
         }
 
         return refusal.IsSome ? refusal.Value : null;
@@ -190,6 +193,25 @@ public sealed class GroupCoordinator : IAsyncDisposable
         _clocks.LearnAll(_replica.Current.State.Groups);
         _waiters.WakeAll();
         _bell.Ring();
+    }
+
+    private void Hear(string groupId, string memberId)
+    {
+        if (_clocks.Hear(groupId, memberId))
+        {
+            _bell.Ring();
+        }
+    }
+
+    private IDisposable Hold(string groupId, string memberId)
+    {
+        var alive = _clocks.Hold(groupId, memberId, out var isSooner);
+        if (isSooner)
+        {
+            _bell.Ring();
+        }
+
+        return alive;
     }
 
     private Group Known(string groupId) => Find(groupId) ?? GroupModule.initial;

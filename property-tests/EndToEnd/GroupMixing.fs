@@ -206,10 +206,15 @@ type private Scene(setting: Setting, brokers: Brokers, random: Random) =
         task {
             let deadline = DateTime.UtcNow + patience
             let mutable missing = ValueSome ""
+            let mutable last = ""
 
             while missing.IsSome do
                 let! now = condition ()
                 missing <- now
+
+                if missing.IsSome && missing.Value <> last then
+                    last <- missing.Value
+                    this.Note $"  {what}: {last.Substring(0, min last.Length 200)}"
 
                 match missing with
                 | ValueSome reason ->

@@ -12,5 +12,6 @@ let tests =
         Trimmed.tests
         Reading.tests
         NodeRegistries.tests
+        GroupWaking.tests
         Costs.tests
     ]
