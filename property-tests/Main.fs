@@ -25,6 +25,7 @@ let private commands: Map<string, string list -> int> =
     Map.ofList [
         "capture-frames", EndToEnd.Capture.run
         "simulate", Simulation.Tests.simulate
+        "consume-in-group", EndToEnd.GroupMembers.consume
     ]
 
 [<NoComparison; NoEquality>]

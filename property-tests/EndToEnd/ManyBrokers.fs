@@ -10,6 +10,7 @@ open System.Threading.Tasks
 open Confluent.Kafka
 open Expecto
 open Tansu.PropertyTests
+open Tansu.PropertyTests.EndToEnd.Brokers
 open Tansu.PropertyTests.EndToEnd.RealBroker
 open Tansu.PropertyTests.Stores
 
@@ -19,55 +20,6 @@ let private brokerCount = 3
 let private partitions = 3
 
 let private topic = "moving"
-
-/// The brokers of one cluster, each with an address of its own, at which it comes back after a SIGKILL.
-type private Brokers(directory: string, storageEngine: string, environment: (string * string) list) =
-    let ports = [| for _ in 1..brokerCount -> Machine.freePort () |]
-
-    let startOne (port: int) =
-        RealBroker.Start(
-            directory,
-            [
-                "--listener-url"
-                $"tcp://127.0.0.1:{port}"
-                "--advertised-listener-url"
-                $"tcp://127.0.0.1:{port}"
-                "--storage-engine"
-                storageEngine
-                "--shards"
-                "2"
-                "--node-lease-ms"
-                "1000"
-                "--default-partitions"
-                string partitions
-            ],
-            environment
-        )
-
-    // A broker that cannot reach the store ends with an error, and whoever supervises it starts it again.
-    let rec supervised attempts port =
-        try
-            startOne port
-        with error when attempts > 1 ->
-            Console.Error.WriteLine $"a broker is started again: {error.Message}"
-            supervised (attempts - 1) port
-
-    let running = ports |> Array.map (supervised 5)
-
-    member _.Bootstrap =
-        String.Join(",", ports |> Array.map (fun port -> $"127.0.0.1:{port}"))
-
-    member _.Log = String.Join("\n--\n", running |> Array.map _.Log)
-
-    member _.KillAndRestart(index: int) =
-        running[index].Kill()
-        (running[index] :> IDisposable).Dispose()
-        running[index] <- supervised 5 ports[index]
-
-    interface IDisposable with
-        member _.Dispose() =
-            for broker in running do
-                (broker :> IDisposable).Dispose()
 
 /// Produces numbered records to one partition, a bounded number at a time, until told to stop; gives the offsets acknowledged.
 let private produce bootstrap partition (acknowledged: ref<int>) (stop: CancellationToken) =
@@ -160,7 +112,16 @@ let private survive name storageEngine environment (disturb: Random -> int -> Ta
             let random = Random(int Check.seed)
             let! storageEngine = storageEngine ()
             let! environment = environment ()
-            use brokers = new Brokers(scratch.Path, storageEngine, environment)
+
+            use brokers =
+                new Brokers(
+                    brokerCount,
+                    scratch.Path,
+                    storageEngine,
+                    environment,
+                    [ "--default-partitions"; string partitions ]
+                )
+
             use stop = new CancellationTokenSource()
             let acknowledged = ref 0
 

@@ -5,4 +5,14 @@ open Expecto
 
 /// One after another: each has processes of its own, and the machine may be small.
 let tests =
-    testSequenced (testList "end to end" [ Process.tests; Clients.tests; Crashes.tests; ManyBrokers.tests ])
+    testSequenced (
+        testList "end to end" [
+            Process.tests
+            Clients.tests
+            Crashes.tests
+            ManyBrokers.tests
+            GroupHelloWorld.tests
+            GroupFeatures.tests
+            GroupMixing.tests
+        ]
+    )

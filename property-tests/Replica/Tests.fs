@@ -12,6 +12,7 @@ let tests =
         Trimmed.tests
         Reading.tests
         NodeRegistries.tests
+        GroupWaking.tests
         Costs.tests
         StoredGroups.tests
     ]
