@@ -115,6 +115,8 @@ let commit (history: History) (memberId: string) (instanceId: string) (generatio
         MemberId = memberId
         InstanceId = instanceId
         Generation = generation
+        Broker = 1L
+        KnownCommitEntry = 0L
         Offsets = [|
             for index in 0 .. history.Random.Next 2 ->
                 offset (history.Random.Next(1, 4)) index (history.Random.NextInt64 100L)

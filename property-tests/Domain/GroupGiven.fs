@@ -212,6 +212,8 @@ let simpleCommit (offsets: OffsetToCommit list) : GroupCommit = {
     MemberId = ""
     InstanceId = null
     Generation = -1
+    Broker = 1L
+    KnownCommitEntry = 0L
     Offsets = Array.ofList offsets
 }
 

@@ -333,7 +333,10 @@ let private leaving =
             task {
                 for version in 0..5 do
                     let! response =
-                        leave node (LeaveGroupRequest(GroupId = "", MemberId = (if version < 3 then "x" else ""))) version
+                        leave
+                            node
+                            (LeaveGroupRequest(GroupId = "", MemberId = (if version < 3 then "x" else "")))
+                            version
 
                     Expect.equal response.ErrorCode ErrorCode.InvalidGroupId $"version {version}"
 

@@ -224,7 +224,8 @@ let commitRequest (group: string) (topic: string) (offsets: (int * int64) list) 
 /// The errors of a commit, in order.
 let commitIn version (node: Node) (request: OffsetCommitRequest) =
     task {
-        let! response = node.Do(fun desk -> desk.Ask<_, OffsetCommitResponse>(request, version))
+        let! response =
+            node.Do(fun desk -> desk.Ask<_, OffsetCommitResponse>(request, version))
 
         return [
             for topic in response.Topics do
@@ -366,11 +367,17 @@ type Consumer(group: string, ?instanceId: string, ?change: JoinGroupRequest -> u
 /// Everybody joins, each at its broker, until all are in one generation and have their assignments.
 let gather (rig: Rig) (members: (Consumer * Node) list) =
     task {
-        let! _ = Task.WhenAll [| for one, node in members -> rig.Spawn(fun () -> one.Join node) |]
+        let! _ =
+            Task.WhenAll [| for one, node in members -> rig.Spawn(fun () -> one.Join node) |]
 
-        let generations = members |> List.map (fun (one, _) -> one.Generation) |> List.distinct
+        let generations =
+            members |> List.map (fun (one, _) -> one.Generation) |> List.distinct
+
         Expect.equal generations.Length 1 "one generation"
-        let! _ = Task.WhenAll [| for one, node in members -> rig.Spawn(fun () -> one.Sync node) |]
+
+        let! _ =
+            Task.WhenAll [| for one, node in members -> rig.Spawn(fun () -> one.Sync node) |]
+
         return ()
     }
 

@@ -170,8 +170,12 @@ let private sessions =
                 let joining = rig.Spawn(fun () -> a.Join one)
                 do! b.Join other
                 do! joining
+
                 let (leader, atLeader), (follower, atFollower) =
-                    if a.IsLeader then (a, one), (b, other) else (b, other), (a, one)
+                    if a.IsLeader then
+                        (a, one), (b, other)
+                    else
+                        (b, other), (a, one)
 
                 let syncing = rig.Spawn(fun () -> follower.TrySync atFollower)
                 let! errors = beat rig leader atLeader (seconds 3.0) (seconds 25.0)
@@ -224,7 +228,10 @@ let private rebalances =
                 let! one = rig.Start()
                 let! other = rig.Start()
                 let change = sessionSeconds 60
-                let here, absent = Consumer("group", change = change), Consumer("group", change = change)
+
+                let here, absent =
+                    Consumer("group", change = change), Consumer("group", change = change)
+
                 do! gather rig [ here, one; absent, other ]
                 let fresh = Consumer("group", change = change)
 
@@ -249,7 +256,10 @@ let private rebalances =
                 let! one = rig.Start()
                 let! other = rig.Start()
                 let change = sessionSeconds 60
-                let here, absent = Consumer("group", change = change), Consumer("group", change = change)
+
+                let here, absent =
+                    Consumer("group", change = change), Consumer("group", change = change)
+
                 do! gather rig [ here, one; absent, other ]
                 let lost = Consumer("group", change = change)
                 rig.Spawn(fun () -> lost.TryJoin other) |> ignore
@@ -297,8 +307,12 @@ let private rebalances =
                 let joining = rig.Spawn(fun () -> a.Join one)
                 do! b.Join other
                 do! joining
+
                 let (leader, atLeader), (follower, atFollower) =
-                    if a.IsLeader then (a, one), (b, other) else (b, other), (a, one)
+                    if a.IsLeader then
+                        (a, one), (b, other)
+                    else
+                        (b, other), (a, one)
 
                 let beating = beat rig leader atLeader (seconds 3.0) (seconds 29.0)
                 let mutable error = ErrorCode.None

@@ -40,7 +40,10 @@ let private moving =
                     Expect.equal error ErrorCode.None "Heartbeat"
                     let! error = leader.TryCommit(node, "t", 0, offset)
                     Expect.equal error ErrorCode.None "OffsetCommit"
-                    let! offsets = committed (if obj.ReferenceEquals(node, one) then other else one) "group"
+
+                    let! offsets =
+                        committed (if obj.ReferenceEquals(node, one) then other else one) "group"
+
                     Expect.equal offsets [ ("t", 0), offset ] "OffsetFetch at the other one"
 
                 let again = [ leader; follower ] |> List.find _.IsLeader
@@ -122,7 +125,13 @@ let private ending =
                 Expect.equal error ErrorCode.None "joined"
                 let! error = joining
                 Expect.equal error ErrorCode.None "joined"
-                let leader, follower = if leader.IsLeader then leader, follower else follower, leader
+
+                let leader, follower =
+                    if leader.IsLeader then
+                        leader, follower
+                    else
+                        follower, leader
+
                 let syncing = rig.Spawn(fun () -> follower.TrySync one)
                 let busy = Consumer "busy"
                 do! gather rig [ busy, other ]

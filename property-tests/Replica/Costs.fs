@@ -326,14 +326,9 @@ let private groups =
                     MemberId = ""
                     InstanceId = null
                     Generation = -1
-                    Offsets = [|
-                        {
-                            Partition = partition 0
-                            Offset = 1L
-                            LeaderEpoch = -1
-                            Metadata = ""
-                        }
-                    |]
+                    Broker = 1L
+                    KnownCommitEntry = 0L
+                    Offsets = [| { Partition = partition 0; Offset = 1L; LeaderEpoch = -1; Metadata = "" } |]
                 }
 
                 let! cost =

@@ -20,6 +20,8 @@ let private groupMember: GroupMember = {
     Assignment = [||]
     HasJoined = true
     SeenAtEntry = 5L
+    CommitEntry = 0L
+    CommitBroker = 0L
 }
 
 let private group phase : Group = {
@@ -42,7 +44,9 @@ let private known phase isShared =
     let clocks =
         GroupClocks(GroupCoordinatorOptions(TimeProvider = time, IsShared = isShared))
 
-    let groups: IReadOnlyDictionary<string, Group> = dict [ "group", group phase ] |> Dictionary :> _
+    let groups: IReadOnlyDictionary<string, Group> =
+        dict [ "group", group phase ] |> Dictionary :> _
+
     clocks.LearnAll groups
     time, clocks, (fun () -> clocks.Plan(groups, false))
 
@@ -53,10 +57,10 @@ let tests =
         testCase "the first who joins at this broker waits for the initial delay only"
         <| fun () ->
             let _, clocks, plan = known (PreparingRebalance true) true
-            Expect.equal (plan().NextIn) (seconds 5.2) "nobody here belongs to it yet"
-            let mutable isSooner = false
-            use _ = clocks.Hold("group", "one", &isSooner)
-            Expect.isTrue isSooner "the loop is woken"
+            Expect.isEmpty (plan().PhaseEnds) "nobody here belongs to it yet"
+            let mutable isNews = false
+            use _ = clocks.Hold("group", "one", true, &isNews)
+            Expect.isTrue isNews "the loop is woken"
             Expect.equal (plan().NextIn) (seconds 0.2) "the initial delay"
 
         testCase "the only broker there can be waits for nobody else"
@@ -64,17 +68,16 @@ let tests =
             let _, _, plan = known (PreparingRebalance true) false
             Expect.equal (plan().NextIn) (seconds 0.2) "the initial delay"
 
-        testCase "a heartbeat is passed on within a third of the session, and wakes the loop once for that"
+        testCase "whoever comes from another broker is told of at once, and wakes the loop once for that"
         <| fun () ->
             let time, clocks, plan = known Stable true
-            Expect.equal (plan().NextIn) (seconds 11.0) "the session, and as long as others have to act first"
+            Expect.isEmpty (plan().Marks) "nobody has spoken"
             Expect.isTrue (clocks.Hear("group", "one")) "now it is this broker's group"
-            Expect.equal (plan().NextIn) (seconds 6.0) "the session"
-            time.Advance(seconds 0.5)
-            Expect.isTrue (clocks.Hear("group", "one")) "something to pass on"
-            Expect.equal (plan().NextIn) (seconds 1.5) "a third of the session since the last"
-            time.Advance(seconds 0.5)
-            Expect.isFalse (clocks.Hear("group", "one")) "that is planned already"
-            time.Advance(seconds 1.0)
             Expect.hasLength (plan().Marks) 1 "it is passed on"
+            Expect.isFalse (clocks.Hear("group", "one")) "once"
+            Expect.isEmpty (plan().Marks) "and no more"
+            time.Advance(seconds 1.0)
+            Expect.isFalse (clocks.Hear("group", "one")) "it goes on"
+            time.Advance(seconds 1.0)
+            Expect.hasLength (plan().Marks) 1 "a third of the session later"
     ]

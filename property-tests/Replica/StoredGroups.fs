@@ -81,6 +81,8 @@ let private groupMember random : GroupMember = {
     Assignment = [||]
     HasJoined = false
     SeenAtEntry = 0L
+    CommitEntry = 0L
+    CommitBroker = 0L
 }
 
 let private partition (random: Random) =
@@ -102,7 +104,7 @@ let private kinds: (Random -> GroupEvent) list = [
     fun random -> MembersAssigned(several random (fun random -> struct (text random, bytes random)))
     fun random -> MembersRemoved(several random text)
     fun random -> MembersSeen(several random text)
-    fun random -> OffsetsCommitted(text random, several random offsetToCommit)
+    fun random -> OffsetsCommitted(text random, large random, several random offsetToCommit)
     fun random -> OffsetsDeleted(several random partition)
     fun _ -> GroupDeleted
 ]
