@@ -181,6 +181,23 @@ let private deleteOffset (history: History) =
     | OffsetsDeletion [| OffsetGone |] -> history.Offsets.Remove partition |> ignore
     | _ -> ()
 
+/// After some days everybody goes away, and some days later somebody looks what has expired.
+let private holiday (history: History) =
+    let days () =
+        later (history.Random.NextInt64 history.World.Settings.OffsetsRetentionMs) history.World
+
+    history.World <- days ()
+
+    asked
+        history
+        (ExpireMembers [|
+            for one in history.Group.Members.Values -> struct (one.MemberId, one.SeenAtEntry)
+        |])
+    |> ignore
+
+    history.World <- days ()
+    submitTo history ForgetExpired |> ignore
+
 /// One thing that may happen.
 let step (history: History) =
     let client = history.Clients[history.Random.Next history.Clients.Length]
@@ -221,11 +238,7 @@ let step (history: History) =
         match history.Random.Next 4 with
         | 0 -> asked history DeleteGroup |> ignore
         | 1 when history.Chance 4 -> submitTo history (RemoveTopic(topicId 3)) |> ignore
-        | 2 ->
-            history.World <-
-                later (history.Random.NextInt64(2L * history.World.Settings.OffsetsRetentionMs)) history.World
-
-            submitTo history ForgetExpired |> ignore
+        | 2 -> holiday history
         | _ -> submitTo history ForgetExpired |> ignore
     | _ -> deleteOffset history
 
