@@ -36,8 +36,9 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions, int commitInterval = 0)
     {
         var log = new LoggerConfiguration().MinimumLevel.Error().WriteTo.Console().CreateLogger();
+        string[] interval = commitInterval < 0 ? [] : ["--commit-interval", $"{commitInterval}"];
         var parsed = (Command.RunBroker)CommandLine.ParseHere(
-            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, "--commit-interval", $"{commitInterval}"],
+            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, .. interval],
             "",
             Path.GetTempPath());
         var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using Confluent.Kafka;
 
 namespace Tansu.Benchmarks;
@@ -12,7 +10,6 @@ namespace Tansu.Benchmarks;
 /// </summary>
 internal static class SlowStoreBenchmark
 {
-    private const int DelayMs = 30;
     private const int RecordBytes = 1024;
     private const int Partitions = 128;
     private const int Producers = 8;
@@ -23,38 +20,25 @@ internal static class SlowStoreBenchmark
     public static async Task<int> RunAsync(string[] arguments)
     {
         var seconds = arguments.Length > 0 ? int.Parse(arguments[0], CultureInfo.InvariantCulture) : 10;
-        var directory = Path.Combine(Path.GetTempPath(), "tansu-slow-" + Guid.NewGuid().ToString("N"));
-        var port = FreePort();
-        Script("start", directory, $"{port}", $"{FreePort()}", $"{Environment.ProcessId}");
-        try
+        using var server = SlowS3.Start();
+        var put = await SlowS3.PutMsAsync();
+        Console.WriteLine($"one PUT of 16 KiB: p50 {put:F1} ms ({SlowS3.DelayMs} ms of them added)");
+        foreach (var commitInterval in new[] { 0, 50 })
         {
-            using var proxy = new DelayingProxy(port, TimeSpan.FromMilliseconds(DelayMs));
-            Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", "testaccess");
-            Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", "testsecretkey");
-            Environment.SetEnvironmentVariable("AWS_ENDPOINT_URL", $"http://127.0.0.1:{proxy.Port}");
-            var put = await PutMsAsync();
-            Console.WriteLine($"one PUT of 16 KiB: p50 {put:F1} ms ({DelayMs} ms of them added)");
-            foreach (var commitInterval in new[] { 0, 50 })
+            Console.WriteLine($"--commit-interval {commitInterval}");
+            await using (var single = await BrokerUnderTest.StartAsync($"s3://test/single-{commitInterval}", 1, commitInterval))
             {
-                Console.WriteLine($"--commit-interval {commitInterval}");
-                await using (var single = await BrokerUnderTest.StartAsync($"s3://test/single-{commitInterval}", 1, commitInterval))
-                {
-                    await LatencyAsync("one default idempotent producer, 1,000 records/s", single, 1000, TimeSpan.FromSeconds(seconds), put);
-                    await LatencyAsync("one default idempotent producer, as fast as it can", single, 0, TimeSpan.FromSeconds(seconds), put);
-                }
-
-                await using var broker = await BrokerUnderTest.StartAsync($"s3://test/slow-{commitInterval}", Partitions, commitInterval);
-                var commits = broker.Commits;
-                var frames = broker.SharedFrames(Producers, 16 * 1024, RecordBytes);
-                var (bytes, elapsed) = await LoadGenerator.RunAsync(broker.Port, frames, 5, TimeSpan.FromSeconds(seconds));
-                Console.WriteLine(
-                    $"  {Producers} producers, 5 requests in flight each, {Partitions / Producers} batches of 16 KiB in a request: {bytes / elapsed / 1e6:F0} MB/s, "
-                    + $"{(broker.Commits - commits) / elapsed:F1} commits/s, {bytes / elapsed / 1e6 * put / 1000:F1} MB in the time of one PUT");
+                await LatencyAsync("one default idempotent producer, 1,000 records/s", single, 1000, TimeSpan.FromSeconds(seconds), put);
+                await LatencyAsync("one default idempotent producer, as fast as it can", single, 0, TimeSpan.FromSeconds(seconds), put);
             }
-        }
-        finally
-        {
-            Script("stop", directory);
+
+            await using var broker = await BrokerUnderTest.StartAsync($"s3://test/slow-{commitInterval}", Partitions, commitInterval);
+            var commits = broker.Commits;
+            var frames = broker.SharedFrames(Producers, 16 * 1024, RecordBytes);
+            var (bytes, elapsed) = await LoadGenerator.RunAsync(broker.Port, frames, 5, TimeSpan.FromSeconds(seconds));
+            Console.WriteLine(
+                $"  {Producers} producers, 5 requests in flight each, {Partitions / Producers} batches of 16 KiB in a request: {bytes / elapsed / 1e6:F0} MB/s, "
+                + $"{(broker.Commits - commits) / elapsed:F1} commits/s, {bytes / elapsed / 1e6 * put / 1000:F1} MB in the time of one PUT");
         }
 
         return 0;
@@ -74,23 +58,6 @@ internal static class SlowStoreBenchmark
         Console.WriteLine(
             $"  {name}: p50 {p50:F0} ms = {p50 / put:F1} PUTs, p99 {p99:F0} ms = {p99 / put:F1} PUTs, "
             + $"{latencies.Count / elapsed:F0} records/s, {(broker.Commits - commits) / (elapsed + WarmUp.TotalSeconds):F1} commits/s");
-    }
-
-    /// <summary>The median of PUTs one after another, as a floor: no record can be durable sooner.</summary>
-    private static async Task<double> PutMsAsync()
-    {
-        await using var store = await Tansu.Adapters.StoreUrl.OpenAsync("s3://test/floor", Tansu.Adapters.StoreOptions.Default, CancellationToken.None);
-        var content = new System.Buffers.ReadOnlySequence<byte>(new byte[16 * 1024]);
-        var times = new List<double>();
-        for (var index = 0; index < 50; index++)
-        {
-            var begun = Stopwatch.GetTimestamp();
-            await store.Blobs.PutAsync($"floor-{index}", content, CancellationToken.None);
-            times.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
-        }
-
-        times.Sort();
-        return times[times.Count / 2];
     }
 
     /// <summary>Produces until the time is over and everything is acknowledged. 0 a second: as fast as the client takes them.</summary>
@@ -143,22 +110,4 @@ internal static class SlowStoreBenchmark
         producer.Flush(TimeSpan.FromSeconds(60));
         return Interlocked.Read(ref acknowledged);
     });
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
-    private static void Script(params string[] arguments)
-    {
-        var script = Path.Combine("property-tests", "servers", "ceph-s3.sh");
-        using var running = Process.Start(script, arguments);
-        running.WaitForExit();
-        if (running.ExitCode != 0)
-        {
-            throw new InvalidOperationException($"{script} failed: run this from the repository's root, after property-tests/servers/install-ceph.sh");
-        }
-    }
 }
