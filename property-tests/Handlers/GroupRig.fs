@@ -35,8 +35,69 @@ let private unshared (inner: IStore) = {
         member _.DisposeAsync() = inner.DisposeAsync()
 }
 
+/// A way to the store that can be cut.
+type Way() =
+    member val IsCut = false with get, set
+
+    member this.Log(inner: IEventLog) : IEventLog =
+        let check () =
+            if this.IsCut then
+                raise (StoreUnavailableException "cut")
+
+        {
+            new IEventLog with
+                member _.Name = inner.Name
+
+                member _.TryAppendAsync(number, head, payload, token) =
+                    check ()
+                    inner.TryAppendAsync(number, head, payload, token)
+
+                member _.ReadHeadsAsync(after, maxEntries, token) =
+                    check ()
+                    inner.ReadHeadsAsync(after, maxEntries, token)
+
+                member _.ReadPayloadAsync(number, position, destination, token) =
+                    check ()
+                    inner.ReadPayloadAsync(number, position, destination, token)
+
+                member _.SaveSnapshotAsync(number, content, token) =
+                    check ()
+                    inner.SaveSnapshotAsync(number, content, token)
+
+                member _.LoadSnapshotAsync(below, token) =
+                    check ()
+                    inner.LoadSnapshotAsync(below, token)
+
+                member _.TrimAsync(below, token) =
+                    check ()
+                    inner.TrimAsync(below, token)
+
+                member _.DisposeAsync() = inner.DisposeAsync()
+        }
+
+    member this.Store(inner: IStore) : IStore = {
+        new IStore with
+            member _.Description = inner.Description
+            member _.Limits = inner.Limits
+            member _.Blobs = inner.Blobs
+
+            member _.OpenLogAsync(name, token) =
+                task {
+                    let! log = inner.OpenLogAsync(name, token)
+                    return this.Log log
+                }
+                |> ValueTask<IEventLog>
+
+            member _.GetOrCreateClusterAsync(proposed, token) =
+                inner.GetOrCreateClusterAsync(proposed, token)
+
+            member _.DisposeAsync() = inner.DisposeAsync()
+    }
+
 /// A broker in a process of its own.
-type Node(scheduler: Scheduler, owner: Process, desk: Desk) =
+type Node(scheduler: Scheduler, owner: Process, desk: Desk, way: Way) =
+    /// Cuts its way to the store, or mends it.
+    member _.Cut isCut = way.IsCut <- isCut
     member _.Desk = desk
     member _.Process = owner
 
@@ -99,13 +160,14 @@ type Rig(scheduler: Scheduler, clients: Process, isShared: bool) =
                 )
 
             let store = new MemoryStore(space, StoreOptions.Default) :> IStore
-            let store = if isShared then store else unshared store
+            let way = Way()
+            let store = way.Store(if isShared then store else unshared store)
 
             let opening () =
                 Desk.Open(time = owner.Time, store = store, options = options)
 
             let! desk = scheduler.Spawn(owner, opening)
-            return Node(scheduler, owner, desk)
+            return Node(scheduler, owner, desk, way)
         }
 
 let private run isShared (seed: int) (body: Rig -> Task<unit>) =

@@ -56,6 +56,7 @@ let private moving =
                 let! state = stateOf one "group"
                 Expect.equal state "CompletingRebalance" "state"
                 do! leader.Leave one
+                do! rig.Sleep(seconds 1.5)
                 let! error = leader.Heartbeat other
                 Expect.equal error ErrorCode.UnknownMemberId "it has left everywhere"
             })
