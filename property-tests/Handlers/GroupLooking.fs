@@ -6,6 +6,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private describeIn version (node: Node) (groups: string list) includesOperations =
     let request =
@@ -66,10 +67,7 @@ let private describing =
                 Expect.equal described.GroupState "PreparingRebalance" "another joins"
                 Expect.equal described.Members.Length 2 "both"
 
-                Expect.equal
-                    [ for one in described.Members -> text one.MemberMetadata ]
-                    [ ""; "" ]
-                    "metadata"
+                Expect.equal [ for one in described.Members -> text one.MemberMetadata ] [ ""; "" ] "metadata"
 
                 Expect.contains
                     [ for one in described.Members -> text one.MemberAssignment ]
@@ -96,7 +94,10 @@ let private describing =
 
                         Expect.equal
                             group.ErrorCode
-                            (if version < 6 then ErrorCode.None else ErrorCode.GroupIdNotFound)
+                            (if version < 6 then
+                                 ErrorCode.None
+                             else
+                                 ErrorCode.GroupIdNotFound)
                             $"version {version}"
 
                         Expect.equal (isNull group.ErrorMessage) (version < 6) "message"
@@ -108,7 +109,9 @@ let private list version (node: Node) (states: string list) (types: string list)
         let request =
             ListGroupsRequest(StatesFilter = Array.ofList states, TypesFilter = Array.ofList types)
 
-        let! response = node.Do(fun desk -> desk.Ask<_, ListGroupsResponse>(request, version))
+        let! response =
+            node.Do(fun desk -> desk.Ask<_, ListGroupsResponse>(request, version))
+
         Expect.equal response.ErrorCode ErrorCode.None "error"
 
         return
@@ -155,10 +158,7 @@ let private listing =
                     ] do
                     let! groups = list 5 node states types
 
-                    Expect.equal
-                        [ for name, _, _, _ in groups -> name ]
-                        expected
-                        $"states %A{states}, types %A{types}"
+                    Expect.equal [ for name, _, _, _ in groups -> name ] expected $"states %A{states}, types %A{types}"
             })
     ]
 
@@ -175,7 +175,8 @@ let private deleting =
 
                     let request = DeleteGroupsRequest(GroupsNames = [| "simple"; "busy"; "none"; "" |])
 
-                    let! response = node.Do(fun desk -> desk.Ask<_, DeleteGroupsResponse>(request, version))
+                    let! response =
+                        node.Do(fun desk -> desk.Ask<_, DeleteGroupsResponse>(request, version))
 
                     Expect.equal
                         [ for one in response.Results -> one.GroupId, one.ErrorCode ]

@@ -6,6 +6,7 @@ open System.Threading.Tasks
 open Expecto
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private halfMinute (request: JoinGroupRequest) = request.SessionTimeoutMs <- 30_000
 
@@ -63,18 +64,20 @@ let tests =
                 Expect.isLessThanOrEqual entries 62 "once they have found each other"
             })
 
-        aloneTest "on a store that only one broker uses writes nothing, and silent members are out all the same" (fun rig ->
-            task {
-                let! node = rig.Start()
-                let members = [ for _ in 1..3 -> Consumer("group", change = halfMinute), node ]
-                do! gather rig members
-                let! entries = idle rig members
-                Expect.equal entries 0 "entries"
-                do! rig.Sleep(seconds 26.0)
-                let! state = stateOf node "group"
-                Expect.equal state "Stable" "within their sessions"
-                do! rig.Sleep(seconds 5.0)
-                let! state = stateOf node "group"
-                Expect.equal state "Empty" "after them"
-            })
+        aloneTest
+            "on a store that only one broker uses writes nothing, and silent members are out all the same"
+            (fun rig ->
+                task {
+                    let! node = rig.Start()
+                    let members = [ for _ in 1..3 -> Consumer("group", change = halfMinute), node ]
+                    do! gather rig members
+                    let! entries = idle rig members
+                    Expect.equal entries 0 "entries"
+                    do! rig.Sleep(seconds 26.0)
+                    let! state = stateOf node "group"
+                    Expect.equal state "Stable" "within their sessions"
+                    do! rig.Sleep(seconds 5.0)
+                    let! state = stateOf node "group"
+                    Expect.equal state "Empty" "after them"
+                })
     ]

@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private joining =
     testList "JoinGroup" [
@@ -333,7 +334,10 @@ let private leaving =
             task {
                 for version in 0..5 do
                     let! response =
-                        leave node (LeaveGroupRequest(GroupId = "", MemberId = (if version < 3 then "x" else ""))) version
+                        leave
+                            node
+                            (LeaveGroupRequest(GroupId = "", MemberId = (if version < 3 then "x" else "")))
+                            version
 
                     Expect.equal response.ErrorCode ErrorCode.InvalidGroupId $"version {version}"
 

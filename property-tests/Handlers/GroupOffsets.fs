@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private test name (body: Rig -> Node -> Guid -> Task<unit>) =
     nodeTest name (fun rig node ->
@@ -31,7 +32,11 @@ let private committing =
 
                     let topic = Array.exactlyOne response.Topics
                     Expect.equal topic.Name (if version < 10 then "t" else "") $"name in version {version}"
-                    Expect.equal topic.TopicId (if version < 10 then Guid.Empty else topicId) $"id in version {version}"
+
+                    Expect.equal
+                        topic.TopicId
+                        (if version < 10 then Guid.Empty else topicId)
+                        $"id in version {version}"
 
                     Expect.equal
                         [ for one in topic.Partitions -> one.PartitionIndex, one.ErrorCode ]
@@ -63,7 +68,10 @@ let private committing =
 
                 let! errors = ask (fun request -> request.Topics[0].Name <- "none") 9 [ 0, 1L ]
                 Expect.equal errors [ ErrorCode.UnknownTopicOrPartition ] "topic"
-                let! errors = ask (fun request -> request.Topics[0].TopicId <- Guid.NewGuid()) 10 [ 0, 1L; 9, 1L ]
+
+                let! errors =
+                    ask (fun request -> request.Topics[0].TopicId <- Guid.NewGuid()) 10 [ 0, 1L; 9, 1L ]
+
                 Expect.equal errors [ ErrorCode.UnknownTopicId; ErrorCode.UnknownTopicId ] "topic id"
                 let! errors = ask ignore 10 [ 3, 1L ]
                 Expect.equal errors [ ErrorCode.UnknownTopicOrPartition ] "partition of a topic id"
@@ -128,7 +136,10 @@ let private committing =
                             "none",
                             "nobody",
                             1,
-                            (if version < 9 then ErrorCode.IllegalGeneration else ErrorCode.GroupIdNotFound)
+                            (if version < 9 then
+                                 ErrorCode.IllegalGeneration
+                             else
+                                 ErrorCode.GroupIdNotFound)
                         ] do
                         let request = commitRequest group "t" [ 0, 1L; 5, 1L ]
                         request.MemberId <- memberId
@@ -167,7 +178,9 @@ let private fetching =
                             RequireStable = (version = 7)
                         )
 
-                    let! response = node.Do(fun desk -> desk.Ask<_, OffsetFetchResponse>(request, version))
+                    let! response =
+                        node.Do(fun desk -> desk.Ask<_, OffsetFetchResponse>(request, version))
+
                     Expect.equal response.ErrorCode ErrorCode.None "error"
                     let epoch = if version >= 5 then 3 else -1
 
@@ -230,7 +243,8 @@ let private fetching =
                             |]
                         )
 
-                    let! response = node.Do(fun desk -> desk.Ask<_, OffsetFetchResponse>(request, version))
+                    let! response =
+                        node.Do(fun desk -> desk.Ask<_, OffsetFetchResponse>(request, version))
 
                     Expect.equal
                         [
@@ -258,46 +272,47 @@ let private fetching =
                                 "topic"
             })
 
-        test "of a topic id that there is not is UNKNOWN_TOPIC_ID, and of a deleted topic nothing is left" (fun _ node id ->
-            task {
-                let ask topicId =
-                    task {
-                        let request =
-                            OffsetFetchRequest(
-                                Groups = [|
-                                    OffsetFetchRequest.OffsetFetchRequestGroup(
-                                        GroupId = "group",
-                                        Topics = [|
-                                            OffsetFetchRequest.OffsetFetchRequestTopics(
-                                                TopicId = topicId,
-                                                PartitionIndexes = [| 0 |]
-                                            )
-                                        |]
-                                    )
-                                |]
-                            )
+        test
+            "of a topic id that there is not is UNKNOWN_TOPIC_ID, and of a deleted topic nothing is left"
+            (fun _ node id ->
+                task {
+                    let ask topicId =
+                        task {
+                            let request =
+                                OffsetFetchRequest(
+                                    Groups = [|
+                                        OffsetFetchRequest.OffsetFetchRequestGroup(
+                                            GroupId = "group",
+                                            Topics = [|
+                                                OffsetFetchRequest.OffsetFetchRequestTopics(
+                                                    TopicId = topicId,
+                                                    PartitionIndexes = [| 0 |]
+                                                )
+                                            |]
+                                        )
+                                    |]
+                                )
 
-                        let! response = node.Do(fun desk -> desk.Ask<_, OffsetFetchResponse>(request, 10))
-                        let one = response.Groups[0].Topics[0].Partitions[0]
-                        return one.CommittedOffset, one.ErrorCode
-                    }
+                            let! response = node.Do(fun desk -> desk.Ask<_, OffsetFetchResponse>(request, 10))
+                            let one = response.Groups[0].Topics[0].Partitions[0]
+                            return one.CommittedOffset, one.ErrorCode
+                        }
 
-                let! _ = commit node (commitRequest "group" "t" [ 0, 7L ])
-                let! before = ask id
-                Expect.equal before (7L, ErrorCode.None) "known"
-                let! unknown = ask (Guid.NewGuid())
-                Expect.equal unknown (-1L, ErrorCode.UnknownTopicId) "unknown"
+                    let! _ = commit node (commitRequest "group" "t" [ 0, 7L ])
+                    let! before = ask id
+                    Expect.equal before (7L, ErrorCode.None) "known"
+                    let! unknown = ask (Guid.NewGuid())
+                    Expect.equal unknown (-1L, ErrorCode.UnknownTopicId) "unknown"
 
-                let delete =
-                    DeleteTopicsRequest(TopicNames = [| "t" |], TimeoutMs = 20_000)
+                    let delete = DeleteTopicsRequest(TopicNames = [| "t" |], TimeoutMs = 20_000)
 
-                let! _ = node.Do(fun desk -> desk.Ask<_, DeleteTopicsResponse>(delete, 5))
-                let! after = ask id
-                Expect.equal after (-1L, ErrorCode.UnknownTopicId) "deleted"
-                let! _ = create node "t" 3
-                let! offsets = committed node "group"
-                Expect.isEmpty offsets "a topic of the same name is another"
-            })
+                    let! _ = node.Do(fun desk -> desk.Ask<_, DeleteTopicsResponse>(delete, 5))
+                    let! after = ask id
+                    Expect.equal after (-1L, ErrorCode.UnknownTopicId) "deleted"
+                    let! _ = create node "t" 3
+                    let! offsets = committed node "group"
+                    Expect.isEmpty offsets "a topic of the same name is another"
+                })
     ]
 
 let private deleteRequest (group: string) (partitions: (string * int list) list) =
@@ -330,8 +345,13 @@ let private delete (node: Node) group partitions =
 /// What a consumer of these topics says of itself.
 let subscription (names: string list) =
     let bytes = ResizeArray<byte>()
-    let int16 (value: int) = bytes.AddRange [ byte (value >>> 8); byte value ]
-    let int32 (value: int) = bytes.AddRange [ byte (value >>> 24); byte (value >>> 16); byte (value >>> 8); byte value ]
+
+    let int16 (value: int) =
+        bytes.AddRange [ byte (value >>> 8); byte value ]
+
+    let int32 (value: int) =
+        bytes.AddRange [ byte (value >>> 24); byte (value >>> 16); byte (value >>> 8); byte value ]
+
     int16 1
     int32 names.Length
 
@@ -374,28 +394,35 @@ let private deleting =
                 Expect.equal error ErrorCode.GroupIdNotFound "unknown"
             })
 
-        test "leaves topics alone that a member reads, and everything of groups that are not consumers" (fun rig node _ ->
-            task {
-                let! _ = create node "other" 1
-                let! _ = commit node (commitRequest "group" "t" [ 0, 1L ])
-                let! _ = commit node (commitRequest "group" "other" [ 0, 1L ])
+        test
+            "leaves topics alone that a member reads, and everything of groups that are not consumers"
+            (fun rig node _ ->
+                task {
+                    let! _ = create node "other" 1
+                    let! _ = commit node (commitRequest "group" "t" [ 0, 1L ])
+                    let! _ = commit node (commitRequest "group" "other" [ 0, 1L ])
 
-                let one =
-                    Consumer("group", change = (fun request -> request.Protocols[0].Metadata <- subscription [ "t" ]))
+                    let one =
+                        Consumer(
+                            "group",
+                            change = (fun request -> request.Protocols[0].Metadata <- subscription [ "t" ])
+                        )
 
-                do! gather rig [ one, node ]
-                let! outcome = delete node "group" [ "t", [ 0 ]; "other", [ 0 ] ]
+                    do! gather rig [ one, node ]
+                    let! outcome = delete node "group" [ "t", [ 0 ]; "other", [ 0 ] ]
 
-                Expect.equal
-                    outcome
-                    (ErrorCode.None, [ "t", 0, ErrorCode.GroupSubscribedToTopic; "other", 0, ErrorCode.None ])
-                    "outcome"
+                    Expect.equal
+                        outcome
+                        (ErrorCode.None, [ "t", 0, ErrorCode.GroupSubscribedToTopic; "other", 0, ErrorCode.None ])
+                        "outcome"
 
-                let connect = Consumer("connect", change = (fun request -> request.ProtocolType <- "connect"))
-                do! connect.Join node
-                let! error, _ = delete node "connect" [ "t", [ 0 ] ]
-                Expect.equal error ErrorCode.NonEmptyGroup "as long as it has members"
-            })
+                    let connect =
+                        Consumer("connect", change = (fun request -> request.ProtocolType <- "connect"))
+
+                    do! connect.Join node
+                    let! error, _ = delete node "connect" [ "t", [ 0 ] ]
+                    Expect.equal error ErrorCode.NonEmptyGroup "as long as it has members"
+                })
     ]
 
 let tests = testList "offsets of groups" [ committing; fetching; deleting ]

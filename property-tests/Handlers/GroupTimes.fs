@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private test name body = ordersTest 3 name body
 
@@ -170,8 +171,12 @@ let private sessions =
                 let joining = rig.Spawn(fun () -> a.Join one)
                 do! b.Join other
                 do! joining
+
                 let (leader, atLeader), (follower, atFollower) =
-                    if a.IsLeader then (a, one), (b, other) else (b, other), (a, one)
+                    if a.IsLeader then
+                        (a, one), (b, other)
+                    else
+                        (b, other), (a, one)
 
                 let syncing = rig.Spawn(fun () -> follower.TrySync atFollower)
                 let! errors = beat rig leader atLeader (seconds 3.0) (seconds 25.0)
@@ -303,7 +308,10 @@ let private rebalances =
                 let! one = rig.Start()
                 let! other = rig.Start()
                 let change = sessionSeconds 60
-                let here, absent = Consumer("group", change = change), Consumer("group", change = change)
+
+                let here, absent =
+                    Consumer("group", change = change), Consumer("group", change = change)
+
                 do! gather rig [ here, one; absent, other ]
                 let fresh = Consumer("group", change = change)
 
@@ -328,7 +336,10 @@ let private rebalances =
                 let! one = rig.Start()
                 let! other = rig.Start()
                 let change = sessionSeconds 60
-                let here, absent = Consumer("group", change = change), Consumer("group", change = change)
+
+                let here, absent =
+                    Consumer("group", change = change), Consumer("group", change = change)
+
                 do! gather rig [ here, one; absent, other ]
                 let lost = Consumer("group", change = change)
                 rig.Spawn(fun () -> lost.TryJoin other) |> ignore
@@ -376,8 +387,12 @@ let private rebalances =
                 let joining = rig.Spawn(fun () -> a.Join one)
                 do! b.Join other
                 do! joining
+
                 let (leader, atLeader), (follower, atFollower) =
-                    if a.IsLeader then (a, one), (b, other) else (b, other), (a, one)
+                    if a.IsLeader then
+                        (a, one), (b, other)
+                    else
+                        (b, other), (a, one)
 
                 let beating = beat rig leader atLeader (seconds 3.0) (seconds 29.0)
                 let mutable error = ErrorCode.None

@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private test name body = ordersTest 3 name body
 
@@ -40,7 +41,10 @@ let private moving =
                     Expect.equal error ErrorCode.None "Heartbeat"
                     let! error = leader.TryCommit(node, "t", 0, offset)
                     Expect.equal error ErrorCode.None "OffsetCommit"
-                    let! offsets = committed (if obj.ReferenceEquals(node, one) then other else one) "group"
+
+                    let! offsets =
+                        committed (if obj.ReferenceEquals(node, one) then other else one) "group"
+
                     Expect.equal offsets [ ("t", 0), offset ] "OffsetFetch at the other one"
 
                 let again = [ leader; follower ] |> List.find _.IsLeader
@@ -123,7 +127,13 @@ let private ending =
                 Expect.equal error ErrorCode.None "joined"
                 let! error = joining
                 Expect.equal error ErrorCode.None "joined"
-                let leader, follower = if leader.IsLeader then leader, follower else follower, leader
+
+                let leader, follower =
+                    if leader.IsLeader then
+                        leader, follower
+                    else
+                        follower, leader
+
                 let syncing = rig.Spawn(fun () -> follower.TrySync one)
                 let busy = Consumer "busy"
                 do! gather rig [ busy, other ]

@@ -326,14 +326,7 @@ let private groups =
                     MemberId = ""
                     InstanceId = null
                     Generation = -1
-                    Offsets = [|
-                        {
-                            Partition = partition 0
-                            Offset = 1L
-                            LeaderEpoch = -1
-                            Metadata = ""
-                        }
-                    |]
+                    Offsets = [| { Partition = partition 0; Offset = 1L; LeaderEpoch = -1; Metadata = "" } |]
                 }
 
                 let! cost =
