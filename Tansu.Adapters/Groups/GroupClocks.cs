@@ -196,6 +196,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             known.Session = TimeSpan.FromMilliseconds(member.SessionTimeoutMs);
             known.SeenAtEntry = member.SeenAtEntry;
             known.LearnedAt = now;
+            known.ToldAt = now;
         }
     }
 
@@ -255,8 +256,8 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             }
 
             // Once one mark is due, those that will be soon ride along.
-            var sinceMark = Elapsed(member.LearnedAt, now);
-            var isHeard = aliveAt > member.LearnedAt;
+            var sinceMark = Elapsed(member.ToldAt, now);
+            var isHeard = member.IsHeld || member.HeardAt > member.ToldAt;
             if (member.MustTell || (isHeard && sinceMark >= session / 6))
             {
                 (heard ??= []).Add(memberId);
@@ -343,8 +344,13 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     {
         public long SeenAtEntry { get; set; }
 
+        /// <summary>When this broker learned of its last sign of life, or began to listen anew.</summary>
         public long LearnedAt { get; set; }
 
+        /// <summary>When this broker learned of the last sign that is in the log, where others see it.</summary>
+        public long ToldAt { get; set; }
+
+        /// <summary>When it last said something to this broker.</summary>
         public long HeardAt { get; set; }
 
         public TimeSpan Session { get; set; }

@@ -302,7 +302,9 @@ public sealed class GroupCoordinator : IAsyncDisposable
         if (_options.IsShared && _clocks.Plan(_replica.Current.State.Groups, isTrial: true).Expiries.Count > 0)
         {
             // Other brokers may have heard of those that this one has not.
+            var asked = _options.TimeProvider.GetTimestamp();
             await _replica.CatchUpAsync(_options.StoreTimeout);
+            RestartIfSlow(asked);
         }
 
         var plan = _clocks.Plan(_replica.Current.State.Groups, isTrial: false);
@@ -328,12 +330,23 @@ public sealed class GroupCoordinator : IAsyncDisposable
         }
 
         // Not Task.WhenAll, which would go through the thread pool. What fails would fail for all.
+        var begun = _options.TimeProvider.GetTimestamp();
         foreach (var task in tasks)
         {
             await task;
         }
 
+        RestartIfSlow(begun);
         return TimeSpan.Zero;
+    }
+
+    /// <summary>A store that was away for this broker was probably so for the others, which could not tell of what they heard.</summary>
+    private void RestartIfSlow(long begun)
+    {
+        if (_options.TimeProvider.GetElapsedTime(begun) > _options.Oversleep)
+        {
+            _clocks.Restart();
+        }
     }
 
     private async Task MarkAsync((string GroupId, string[] MemberIds)[] marks) =>

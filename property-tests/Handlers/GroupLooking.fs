@@ -6,6 +6,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private describeIn version (node: Node) (groups: string list) includesOperations =
     let request =

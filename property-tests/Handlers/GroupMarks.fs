@@ -6,6 +6,7 @@ open System.Threading.Tasks
 open Expecto
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private halfMinute (request: JoinGroupRequest) = request.SessionTimeoutMs <- 30_000
 

@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private test name body = ordersTest 3 name body
 
@@ -201,6 +202,25 @@ let private sessions =
                 Expect.isEmpty (List.concat errors) "nobody could be heard, so nobody is out"
             })
 
+        test "is not ended by others while its broker sleeps for half of it" (fun rig ->
+            task {
+                let! one = rig.Start()
+                let! other = rig.Start()
+                let a, b = Consumer "group", Consumer "group"
+                do! gather rig [ a, one; b, other ]
+
+                let beating =
+                    [ a, one; b, other ]
+                    |> List.map (fun (member', node) -> beat rig member' node (seconds 3.0) (TimeSpan.FromMinutes 4.0))
+
+                for _ in 1..10 do
+                    do! rig.Sleep(seconds (10.0 + 10.0 * rig.Scheduler.Random.NextDouble()))
+                    one.Pause(seconds 5.5)
+
+                let! errors = Task.WhenAll beating
+                Expect.isEmpty (List.concat errors) "it tells of them as soon as it is awake"
+            })
+
         test "is not ended by a broker that has slept while others heard the member" (fun rig ->
             task {
                 let! one = rig.Start()
@@ -220,6 +240,66 @@ let private sessions =
                 Expect.isEmpty (List.concat errors) "nobody is out"
             })
     ]
+
+let private storms =
+    testList "while the store is away" [
+        test "members are told that all is well, and nobody is out when it is back" (fun rig ->
+            task {
+                let! one = rig.Start()
+                let! other = rig.Start()
+                let a, b = Consumer "group", Consumer "group"
+                do! gather rig [ a, one; b, other ]
+
+                let beating =
+                    [ a, one; b, other ]
+                    |> List.map (fun (member', node) -> beat rig member' node (seconds 3.0) (TimeSpan.FromMinutes 3.0))
+
+                do! rig.Sleep(seconds (10.0 * rig.Scheduler.Random.NextDouble()))
+
+                for node in [ one; other ] do
+                    node.Cut true
+
+                do! rig.Sleep(seconds 20.0)
+                let! error = (Consumer "other").TryJoin one
+                Expect.equal error ErrorCode.CoordinatorNotAvailable "nobody can join"
+                do! rig.Sleep(seconds 20.0)
+
+                for node in [ one; other ] do
+                    node.Cut false
+
+                let! errors = Task.WhenAll beating
+                Expect.isEmpty (List.concat errors) "nobody is told anything else"
+                let! state = stateOf one "group"
+                Expect.equal state "Stable" "state"
+            })
+    ]
+
+let private retention =
+    rigTest "offsets without members are forgotten after a week, and not before" (fun rig ->
+        task {
+            let! node = rig.Start()
+            let! _ = create node "t" 1
+            let! errors = commit node (commitRequest "simple" "t" [ 0, 1L ])
+            Expect.equal errors [ ErrorCode.None ] "committed"
+            let one = Consumer "group"
+            do! gather rig [ one, node ]
+            let! error = one.TryCommit(node, "t", 0, 2L)
+            Expect.equal error ErrorCode.None "committed"
+            let! errors = beat rig one node (seconds 8.0) (TimeSpan.FromHours 1.0)
+            Expect.isEmpty errors "all is well"
+            do! one.Leave node
+            do! rig.Sleep(TimeSpan.FromHours(7.0 * 24.0 - 1.5))
+            let! offsets = committed node "simple"
+            Expect.equal offsets.Length 1 "within a week"
+            do! rig.Sleep(TimeSpan.FromHours 1.0)
+            let! state = stateOf node "simple"
+            Expect.equal state "Dead" "a week after the commit"
+            let! offsets = committed node "group"
+            Expect.equal offsets.Length 1 "within a week after the last member left"
+            do! rig.Sleep(TimeSpan.FromHours 1.0)
+            let! state = stateOf node "group"
+            Expect.equal state "Dead" "after it"
+        })
 
 let private rebalances =
     testList "a rebalance" [
@@ -336,4 +416,4 @@ let private rebalances =
             })
     ]
 
-let tests = testList "times of groups" [ sessions; rebalances ]
+let tests = testList "times of groups" [ sessions; storms; rebalances; retention ]

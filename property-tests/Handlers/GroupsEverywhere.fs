@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.PropertyTests.Handlers.GroupRig
+open Tansu.PropertyTests.Handlers.GroupRequests
 
 let private test name body = ordersTest 3 name body
 
@@ -59,6 +60,7 @@ let private moving =
                 let! state = stateOf one "group"
                 Expect.equal state "CompletingRebalance" "state"
                 do! leader.Leave one
+                do! rig.Sleep(seconds 1.5)
                 let! error = leader.Heartbeat other
                 Expect.equal error ErrorCode.UnknownMemberId "it has left everywhere"
             })
