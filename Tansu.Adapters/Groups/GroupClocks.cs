@@ -209,7 +209,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             isLocal |= member.IsHeld || (member.HeardAt > long.MinValue && Elapsed(member.HeardAt, now) < LocalFor);
         }
 
-        var delay = isLocal ? TimeSpan.Zero : options.ForeignDelay;
+        var delay = isLocal || !options.IsShared ? TimeSpan.Zero : options.ForeignDelay;
         if (PhaseEnd(group, watch, now, out var left) is { } end && left + delay is var untilEnd)
         {
             if (untilEnd <= TimeSpan.Zero)
