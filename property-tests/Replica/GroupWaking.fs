@@ -42,7 +42,9 @@ let private known phase isShared =
     let clocks =
         GroupClocks(GroupCoordinatorOptions(TimeProvider = time, IsShared = isShared))
 
-    let groups: IReadOnlyDictionary<string, Group> = dict [ "group", group phase ] |> Dictionary :> _
+    let groups: IReadOnlyDictionary<string, Group> =
+        dict [ "group", group phase ] |> Dictionary :> _
+
     clocks.LearnAll groups
     time, clocks, (fun () -> clocks.Plan(groups, false))
 
