@@ -374,8 +374,8 @@ let private metadata =
             Expect.equal output """[{"partition":0,"offset":"1","metadata":"as far as page 7"}]""" "what was committed"
         })
 
-/// Two sessions: whoever is wrongly taken for dead is out by then.
-let private quietTime = TimeSpan.FromSeconds 13.0
+/// More than a session: whoever is wrongly taken for dead is out by then.
+let private quietTime = TimeSpan.FromSeconds 8.0
 
 let private quiet =
     testCaseTask "members that only heartbeat stay, also when their coordinator changes" (fun () ->
@@ -392,6 +392,11 @@ let private quiet =
             brokers.KillAndRestart(brokers.IndexOf described.Coordinator.Port)
             use second = reader brokers.Bootstrap ignore
             let! before = whenStable admin 2 _.ConsumerId
+
+            until "both have been told" (fun () ->
+                Set.ofList [ for each in [ first; second ] -> List.tryLast each.Told ] =
+                    Set.ofList [ for each in before.Values -> Some(Assigned(snd each)) ])
+
             let toldBefore = first.Told, second.Told
             do! Task.Delay quietTime
             let! after = whenStable admin 2 _.ConsumerId
