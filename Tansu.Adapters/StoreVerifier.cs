@@ -98,7 +98,7 @@ public static class StoreVerifier
     }
 
     /// <summary>Which writer the stored entry is of; null when there is none, or of nobody's bytes.</summary>
-    private static async Task<int?> WriterOfAsync(IEventLog log, IReadOnlyList<EntryHead> heads, CancellationToken cancellationToken)
+    private static async Task<int?> WriterOfAsync(IEventLog log, EntryHeads heads, CancellationToken cancellationToken)
     {
         if (heads.Count == 0 || heads[0].Head.Length != 1 || heads[0].Head.Span[0] >= Writers || heads[0].PayloadLength > MaxPayloadBytes)
         {

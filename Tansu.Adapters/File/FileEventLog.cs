@@ -38,7 +38,7 @@ internal sealed class FileEventLog(
     }
 
     /// <inheritdoc/>
-    public async ValueTask<IReadOnlyList<EntryHead>> ReadHeadsAsync(
+    public async ValueTask<EntryHeads> ReadHeadsAsync(
         long after,
         int maxEntries,
         CancellationToken cancellationToken)
@@ -55,12 +55,13 @@ internal sealed class FileEventLog(
         var open = await files.RentAsync(after + 1, cancellationToken).ConfigureAwait(false);
         if (open is null)
         {
-            return after + 1 < files.FirstNumber ? throw new EntryMissingException(Name, after + 1) : [];
+            return after + 1 < files.FirstNumber ? throw new EntryMissingException(Name, after + 1) : new EntryHeads([], isEnd: true);
         }
 
         try
         {
-            return await HeadReader.ReadAsync(open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
+            var heads = await HeadReader.ReadAsync(open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
+            return new EntryHeads(heads, isEnd: heads[^1].Number + 1 >= files.NextNumber);
         }
         catch (IOException error)
         {

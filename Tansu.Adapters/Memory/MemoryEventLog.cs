@@ -21,12 +21,12 @@ internal sealed class MemoryEventLog(MemoryLogContent log) : IEventLog
         return new ValueTask<AppendOutcome>(log.TryAppend(number, head, payload));
     }
 
-    public ValueTask<IReadOnlyList<EntryHead>> ReadHeadsAsync(long after, int maxEntries, CancellationToken cancellationToken)
+    public ValueTask<EntryHeads> ReadHeadsAsync(long after, int maxEntries, CancellationToken cancellationToken)
     {
         Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfNegative(after);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxEntries, 1);
-        return new ValueTask<IReadOnlyList<EntryHead>>(log.ReadHeads(after, maxEntries));
+        return new ValueTask<EntryHeads>(log.ReadHeads(after, maxEntries));
     }
 
     public ValueTask ReadPayloadAsync(

@@ -31,7 +31,7 @@ internal sealed class MemoryLogContent(string name)
         }
     }
 
-    public IReadOnlyList<EntryHead> ReadHeads(long after, int maxEntries)
+    public EntryHeads ReadHeads(long after, int maxEntries)
     {
         lock (_gate)
         {
@@ -43,7 +43,7 @@ internal sealed class MemoryLogContent(string name)
             var start = after + 1 - _first;
             if (start >= _entries.Count)
             {
-                return [];
+                return new EntryHeads([], isEnd: true);
             }
 
             var heads = new EntryHead[(int)Math.Min(maxEntries, _entries.Count - start)];
@@ -53,7 +53,7 @@ internal sealed class MemoryLogContent(string name)
                 heads[i] = new EntryHead(after + 1 + i, entry.Head, entry.Payload.Length);
             }
 
-            return heads;
+            return new EntryHeads(heads, isEnd: start + heads.Length == _entries.Count);
         }
     }
 

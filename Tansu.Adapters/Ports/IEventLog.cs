@@ -41,7 +41,8 @@ public interface IEventLog : IAsyncDisposable
     /// <summary>
     /// The heads of the entries with numbers after <paramref name="after"/>, ascending and without gaps. It may return fewer
     /// than there are (to bound memory), but never none when there is one: an empty list means that entry
-    /// <c>after + 1</c> does not exist yet. No payload is read.
+    /// <c>after + 1</c> does not exist yet. No payload is read. It says when it has seen the end (<see cref="EntryHeads.IsEnd"/>), so that a reader
+    /// comes to rest although others go on appending.
     /// </summary>
     /// <param name="after">The number of the last entry that the caller knows; 0 to read from the first.</param>
     /// <param name="maxEntries">How many heads to return at most; at least 1.</param>
@@ -53,7 +54,7 @@ public interface IEventLog : IAsyncDisposable
     /// <exception cref="StoreUnavailableException">
     /// Among others: the outcome of an append is unknown and the store cannot find it out now.
     /// </exception>
-    ValueTask<IReadOnlyList<EntryHead>> ReadHeadsAsync(long after, int maxEntries, CancellationToken cancellationToken);
+    ValueTask<EntryHeads> ReadHeadsAsync(long after, int maxEntries, CancellationToken cancellationToken);
 
     /// <summary>Fills <paramref name="destination"/> with bytes of the payload of entry <paramref name="number"/>.</summary>
     /// <param name="number">The number of the entry.</param>

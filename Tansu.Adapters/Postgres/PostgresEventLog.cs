@@ -161,7 +161,7 @@ internal sealed class PostgresEventLog(
     }
 
     /// <inheritdoc/>
-    public async ValueTask<IReadOnlyList<EntryHead>> ReadHeadsAsync(
+    public async ValueTask<EntryHeads> ReadHeadsAsync(
         long after,
         int maxEntries,
         CancellationToken cancellationToken)
@@ -316,7 +316,7 @@ internal sealed class PostgresEventLog(
         }
     }
 
-    private async Task<IReadOnlyList<EntryHead>> ReadHeadsAsync(
+    private async Task<EntryHeads> ReadHeadsAsync(
         NpgsqlConnection connection,
         long after,
         int maxEntries,
@@ -357,7 +357,7 @@ internal sealed class PostgresEventLog(
                 Reached(tail.Value);
                 return after < tail && (heads.Count == 0 || heads[0].Number != after + 1)
                     ? throw new EntryMissingException(name, after + 1)
-                    : heads;
+                    : new EntryHeads(heads, isEnd: heads.Count > 0 && heads[^1].Number >= tail);
             }
         }
     }

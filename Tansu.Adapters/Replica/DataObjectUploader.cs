@@ -35,7 +35,7 @@ internal sealed class DataObjectUploader(
 
         // Whoever starts it may hold a lock.
         await Task.Yield();
-        var backoff = new Backoff(options);
+        var backoff = new Backoff(options, options.MaxBackoff);
         while (content.IsWanted)
         {
             try

@@ -60,29 +60,33 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
         _current = await _snapshots.LoadAsync(cancellationToken) ?? _current;
-        long read;
+        bool isMore;
         do
         {
-            read = await ReadOnceAsync(cancellationToken);
+            // Whoever starts may be a little behind: a shared log is not read again for the sake of what came in these milliseconds.
+            var (moved, isEnd) = await ReadOnceAsync(cancellationToken);
+            isMore = !isEnd && (!_options.IsShared || moved >= Math.Min(FullRead, _options.SnapshotEveryEntries));
         }
-        while (read >= (_options.IsShared ? Math.Min(FullRead, _options.SnapshotEveryEntries) : 1));
+        while (isMore);
     }
 
-    /// <summary>Reads until the log's end has been seen, however often the store fails. True if there was anything new.</summary>
+    /// <summary>
+    /// Reads until the log's end has been seen, at a moment after the call, however often the store fails. True if there was anything new.
+    /// </summary>
     public async Task<bool> CatchUpAsync(CancellationToken cancellationToken)
     {
         var advanced = false;
-        var backoff = new Backoff(_options);
+        var backoff = new Backoff(_options, _options.MaxBackoff);
         while (true)
         {
             try
             {
-                if (await ReadOnceAsync(cancellationToken) == 0)
+                var read = await ReadOnceAsync(cancellationToken);
+                advanced |= read.Moved > 0;
+                if (read.IsEnd)
                 {
                     return advanced;
                 }
-
-                advanced = true;
             }
             catch (StoreUnavailableException unavailable)
             {
@@ -92,23 +96,26 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
         }
     }
 
-    /// <summary>Reads what follows the current state, once. The number of entries that it moved on by; 0 at the log's end.</summary>
+    /// <summary>
+    /// Reads what follows the current state, once. The number of entries that it moved on by, and whether that was all at a moment since the
+    /// call.
+    /// </summary>
     /// <exception cref="StoreUnavailableException">The store does not answer now.</exception>
-    public async Task<long> ReadOnceAsync(CancellationToken cancellationToken)
+    public async Task<(long Moved, bool IsEnd)> ReadOnceAsync(CancellationToken cancellationToken)
     {
         var begun = _options.TimeProvider.GetTimestamp();
         var before = _current.EntryNumber;
         var isTrimmed = false;
+        var isEnd = false;
         try
         {
             var heads = await _log.ReadHeadsAsync(before, _options.SnapshotEveryEntries, cancellationToken);
-            if (heads.Count == 0)
+            Apply(heads);
+            isEnd = heads.IsEnd;
+            if (isEnd)
             {
                 Confirm(begun);
-                return 0;
             }
-
-            Apply(heads);
         }
         catch (EntryMissingException)
         {
@@ -120,7 +127,7 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
             await SkipToSnapshotAsync(cancellationToken);
         }
 
-        return _current.EntryNumber - before;
+        return (_current.EntryNumber - before, isEnd);
     }
 
     /// <summary>Evolves over entries that others appended, which follow the current state.</summary>
@@ -160,7 +167,7 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     /// <summary>The entries that follow are no longer in the log, so that a newer snapshot must be. The state never goes back.</summary>
     private async Task SkipToSnapshotAsync(CancellationToken cancellationToken)
     {
-        var backoff = new Backoff(_options);
+        var backoff = new Backoff(_options, _options.MaxBackoff);
         for (var look = 0; look < MaxSnapshotLooks; look++)
         {
             if (await _snapshots.LoadAsync(cancellationToken) is { } newer && newer.EntryNumber > _current.EntryNumber)

@@ -225,7 +225,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     {
         try
         {
-            _followers.Polled(await _fold.ReadOnceAsync(_stopping.Token) > 0);
+            _followers.Polled((await _fold.ReadOnceAsync(_stopping.Token)).Moved > 0);
         }
         catch (StoreUnavailableException unavailable)
         {
@@ -238,7 +238,8 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// <summary>Decides the round on the newest state until one attempt is the log's next entry.</summary>
     private async Task CommitAsync(Round<TState, TCommand, TEvent, TReply> round)
     {
-        var backoff = new Backoff(_options);
+        var backoff = new Backoff(_options, _options.MaxConflictBackoff);
+        var isAtEnd = !_options.IsShared;
         foreach (var content in round.DataObjects)
         {
             // It has ended; this only tells of a store that refuses for good.
@@ -253,10 +254,15 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
             round.Decide(known.State, known.EntryNumber + 1, nowMs);
             if (round.Events.Count == 0)
             {
-                // A refusal is true only at the log's end: look once more before saying it.
-                if (_options.IsShared && await _fold.CatchUpAsync(_stopping.Token))
+                // A refusal is true only at what was the log's end at a moment since the commands came: look once before saying it. Once is
+                // enough, however much others append meanwhile.
+                if (!isAtEnd)
                 {
-                    continue;
+                    isAtEnd = true;
+                    if (await _fold.CatchUpAsync(_stopping.Token))
+                    {
+                        continue;
+                    }
                 }
 
                 round.Release();
@@ -305,7 +311,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// </summary>
     private async Task<Attempt> AppendAsync(long number, CommitId commitId, ReadOnlyMemory<byte> head, ReadOnlySequence<byte> payload)
     {
-        var backoff = new Backoff(_options);
+        var backoff = new Backoff(_options, _options.MaxBackoff);
         var isInDoubt = false;
         while (true)
         {

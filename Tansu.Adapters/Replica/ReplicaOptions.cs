@@ -47,6 +47,11 @@ public sealed record ReplicaOptions
     /// <summary>The first wait after a failure of the store or a conflict; doubled up to <see cref="MaxBackoff"/>, with jitter.</summary>
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>
+    /// The longest wait after a conflict. Short, since whoever won does not wait: a loser that gave way more and more would never win.
+    /// </summary>
+    public TimeSpan MaxConflictBackoff { get; init; } = TimeSpan.FromMilliseconds(20);
+
     /// <summary>The longest wait between two attempts.</summary>
     public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromSeconds(1);
 

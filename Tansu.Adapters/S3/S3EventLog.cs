@@ -87,7 +87,7 @@ internal sealed class S3EventLog : IEventLog
         return AppendOutcome.Unknown;
     }
 
-    public async ValueTask<IReadOnlyList<EntryHead>> ReadHeadsAsync(long after, int maxEntries, CancellationToken cancellationToken)
+    public async ValueTask<EntryHeads> ReadHeadsAsync(long after, int maxEntries, CancellationToken cancellationToken)
     {
         Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfNegative(after);

@@ -26,20 +26,20 @@ internal sealed class S3ReadAhead(S3Entries entries)
     }
 
     /// <summary>Heads from a number on; none only if there was none at a moment since the call.</summary>
-    public async Task<IReadOnlyList<EntryHead>> ReadAsync(long first, int maxEntries, CancellationToken cancellationToken)
+    public async Task<EntryHeads> ReadAsync(long first, int maxEntries, CancellationToken cancellationToken)
     {
         if (Interlocked.Exchange(ref _ahead, null) is { } ahead
             && ahead.First == first
             && await FoundAsync(ahead.Reading, cancellationToken).ConfigureAwait(false) is { Count: > 0 } found)
         {
             Volatile.Write(ref _found, found.Count < AtFirst ? 1 : AtFirst);
-            return found.Count <= maxEntries ? found : found.GetRange(0, maxEntries);
+            return new EntryHeads(found.Count <= maxEntries ? found : found.GetRange(0, maxEntries), isEnd: false);
         }
 
         var count = Math.Clamp(Volatile.Read(ref _found), 1, Math.Min(AtMost, maxEntries));
         var heads = await entries.ReadHeadsAsync(first, count, cancellationToken).ConfigureAwait(false);
         Volatile.Write(ref _found, heads.Count < count ? Math.Min(heads.Count, 1) : Math.Min(Volatile.Read(ref _found) + count, AtMost));
-        return heads;
+        return new EntryHeads(heads, isEnd: heads.Count < count);
     }
 
     /// <summary>What was found ahead of time; null when that failed. That there was none says nothing about now.</summary>

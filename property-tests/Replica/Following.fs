@@ -93,6 +93,30 @@ let tests =
                 Expect.equal one.log.Reads before "no read"
             })
 
+        testCaseTask "however fast others append, a catch-up and a refusal come to an end" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openMember space
+                let! other = openMember space
+
+                one.log.BeforeRead <-
+                    fun () ->
+                        task {
+                            let! _ = append other (partition 0) 1
+                            return ()
+                        }
+
+                do! one.replica.CatchUpAsync patience
+                let before = one.log.Reads
+                let beyond = [| { Partition = partition 0; BeforeOffset = 1_000_000L } |]
+
+                match! one.replica.SubmitAsync(DeleteRecords beyond, Payload.None, patience) with
+                | RecordsDeleted [| DeleteRefused OffsetOutOfRange |] -> ()
+                | _ -> failtest "expected a refusal"
+
+                Expect.equal one.log.Reads (before + 1) "one look at the log's end"
+            })
+
         testCaseTask "what was known within the allowed age is not read again" (fun () ->
             task {
                 let time = ManualTime()

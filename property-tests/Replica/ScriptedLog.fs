@@ -29,7 +29,7 @@ type Step =
     /// Nothing is stored, this happens, and the caller hears nothing of it.
     | LostThen of (unit -> Task)
 
-type ScriptedLog(inner: IEventLog) =
+type ScriptedLog(inner: IEventLog) as this =
     let steps = ConcurrentQueue<Step>()
     let mutable appends = 0
     let mutable reads = 0
@@ -43,6 +43,9 @@ type ScriptedLog(inner: IEventLog) =
 
     /// How many appends were tried.
     member _.Appends = Volatile.Read &appends
+
+    /// Happens before every read.
+    member val BeforeRead: unit -> Task = (fun () -> Task.CompletedTask) with get, set
 
     /// How many times heads were read.
     member _.Reads = Volatile.Read &reads
@@ -95,7 +98,12 @@ type ScriptedLog(inner: IEventLog) =
 
         member _.ReadHeadsAsync(after, maxEntries, cancellationToken) =
             Interlocked.Increment &reads |> ignore
-            inner.ReadHeadsAsync(after, maxEntries, cancellationToken)
+
+            task {
+                do! this.BeforeRead()
+                return! inner.ReadHeadsAsync(after, maxEntries, cancellationToken)
+            }
+            |> ValueTask<EntryHeads>
 
         member _.ReadPayloadAsync(number, position, destination, cancellationToken) =
             inner.ReadPayloadAsync(number, position, destination, cancellationToken)

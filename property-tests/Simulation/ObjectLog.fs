@@ -154,20 +154,23 @@ type ObjectLog(name: string, objects: IObjects, time: TimeProvider, safeguard: S
         task {
             let heads = List<EntryHead>()
             let mutable isMore = true
+            let mutable isEnd = false
 
             while isMore && heads.Count < min maxEntries 16 do
                 let number = after + 1L + int64 heads.Count
 
                 try
                     match! getEntry number with
-                    | null -> isMore <- false
+                    | null ->
+                        isMore <- false
+                        isEnd <- true
                     | content ->
                         heads.Add(EntryHead(number, ObjectLayout.head content, (ObjectLayout.payload content).Length))
                 with
                 | :? EntryMissingException
                 | :? StoreUnavailableException when heads.Count > 0 -> isMore <- false
 
-            return heads :> IReadOnlyList<EntryHead>
+            return EntryHeads(heads, isEnd)
         }
 
     let trim (below: int64) =
@@ -208,7 +211,7 @@ type ObjectLog(name: string, objects: IObjects, time: TimeProvider, safeguard: S
 
         member _.ReadHeadsAsync(after, maxEntries, cancellationToken) =
             cancellationToken.ThrowIfCancellationRequested()
-            ValueTask<IReadOnlyList<EntryHead>>(readHeads after maxEntries)
+            ValueTask<EntryHeads>(readHeads after maxEntries)
 
         member _.ReadPayloadAsync(number, position, destination, _) =
             task {
