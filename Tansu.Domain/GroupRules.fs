@@ -28,21 +28,6 @@ module GroupRules =
                abs (nowMs - timeMs) <= MemberIdMs
            | _ -> false
 
-    /// A group as a decision changes it, and the events so far, newest first. Marks of entries do not matter to the judgement.
-    [<Struct; NoComparison; NoEquality>]
-    type private Change = { Group: Group; Events: GroupEvent list }
-
-    let private unchanged (group: Group) = { Group = group; Events = [] }
-
-    let private add event (change: Change) = {
-        Group = Group.evolve change.Group event { EntryNumber = 0L; TimeMs = 0L }
-        Events = event :: change.Events
-    }
-
-    let private decided reply (change: Change) = { Events = change.Events |> List.rev |> List.toArray; Reply = reply }
-
-    let private refused reply : Decision<GroupEvent, GroupReply> = { Events = [||]; Reply = reply }
-
     let private offers name (groupMember: GroupMember) =
         groupMember.Protocols |> Array.exists (fun protocol -> protocol.Name = name)
 
@@ -77,7 +62,7 @@ module GroupRules =
 
     /// Ends the phase: whoever has not joined is out, except static members, whose sessions decide. As long as none has joined, the
     /// static ones are waited for.
-    let private endJoin (change: Change) =
+    let private endJoin (change: GroupChange) =
         let group = change.Group
 
         let removed = [|
@@ -92,12 +77,12 @@ module GroupRules =
         let candidates = rest |> Map.filter (fun _ groupMember -> groupMember.HasJoined)
 
         if rest.IsEmpty then
-            add (GenerationStarted(group.Generation + 1, null, null, removed)) change
+            GroupChange.add (GenerationStarted(group.Generation + 1, null, null, removed)) change
         elif candidates.IsEmpty then
             if removed.Length = 0 then
                 change
             else
-                add (MembersRemoved removed) change
+                GroupChange.add (MembersRemoved removed) change
         else
             let leader =
                 match group.Leader with
@@ -106,10 +91,10 @@ module GroupRules =
                 | _ -> candidates.Values |> Seq.head |> _.MemberId
 
             let protocolName = selectProtocol { group with Members = rest }
-            add (GenerationStarted(group.Generation + 1, leader, protocolName, removed)) change
+            GroupChange.add (GenerationStarted(group.Generation + 1, leader, protocolName, removed)) change
 
     /// Nobody waits for a timeout that nobody needs.
-    let private endJoinIfComplete (change: Change) =
+    let private endJoinIfComplete (change: GroupChange) =
         match change.Group.Phase with
         | PreparingRebalance false when change.Group.Members |> Map.forall (fun _ groupMember -> groupMember.HasJoined) ->
             endJoin change
@@ -120,20 +105,20 @@ module GroupRules =
         | CompletingRebalance
         | Stable -> change
 
-    let private startRebalance (change: Change) =
+    let private startRebalance (change: GroupChange) =
         match change.Group.Phase with
         | PreparingRebalance _ -> change
-        | Empty -> add (RebalanceStarted true) change
+        | Empty -> GroupChange.add (RebalanceStarted true) change
         | CompletingRebalance
-        | Stable -> add (RebalanceStarted false) change
+        | Stable -> GroupChange.add (RebalanceStarted false) change
 
     /// Removes members, and has the others join again.
     let private remove (memberIds: string[]) (group: Group) =
         if memberIds.Length = 0 then
-            unchanged group
+            GroupChange.unchanged group
         else
-            unchanged group
-            |> add (MembersRemoved memberIds)
+            GroupChange.unchanged group
+            |> GroupChange.add (MembersRemoved memberIds)
             |> startRebalance
             |> endJoinIfComplete
 
@@ -154,11 +139,11 @@ module GroupRules =
 
     /// Takes a member in and has everybody join again.
     let private rebalanceWith (join: GroupJoin) memberId (replaces: string | null) (group: Group) =
-        unchanged group
+        GroupChange.unchanged group
         |> startRebalance
-        |> add (MemberJoined(join.ProtocolType, replaces, newcomer join memberId))
+        |> GroupChange.add (MemberJoined(join.ProtocolType, replaces, newcomer join memberId))
         |> endJoinIfComplete
-        |> decided (JoinAwaits(memberId, group.Generation))
+        |> GroupChange.decided (JoinAwaits(memberId, group.Generation))
 
     /// A static member comes back without the id it had (KIP-345): it takes its own place, and if that changes nothing for the
     /// others they are left alone.
@@ -166,7 +151,9 @@ module GroupRules =
         let memberId = join.NewMemberId
 
         let replaced =
-            add (MemberJoined(join.ProtocolType, old.MemberId, newcomer join memberId)) (unchanged group)
+            GroupChange.add
+                (MemberJoined(join.ProtocolType, old.MemberId, newcomer join memberId))
+                (GroupChange.unchanged group)
 
         match group.Phase with
         | Stable when group.ProtocolName = selectProtocol replaced.Group ->
@@ -179,7 +166,7 @@ module GroupRules =
                 else
                     { answer with Leader = old.MemberId; Members = [||] }
 
-            decided (JoinedAtOnce answer) replaced
+            GroupChange.decided (JoinedAtOnce answer) replaced
         | Stable
         | CompletingRebalance
         | PreparingRebalance _
@@ -195,12 +182,13 @@ module GroupRules =
 
         match group.Phase with
         // Asked again, perhaps of another broker: the first answer was lost.
-        | PreparingRebalance _ when groupMember.HasJoined && isSame -> refused (JoinAwaits(memberId, group.Generation))
+        | PreparingRebalance _ when groupMember.HasJoined && isSame ->
+            GroupChange.refused (JoinAwaits(memberId, group.Generation))
         | CompletingRebalance when groupMember.Protocols = join.Protocols ->
-            refused (JoinedAtOnce(Group.describe false memberId group))
+            GroupChange.refused (JoinedAtOnce(Group.describe false memberId group))
         // A leader that joins again knows of something that the others do not, such as new partitions.
         | Stable when groupMember.Protocols = join.Protocols && group.Leader <> memberId ->
-            refused (JoinedAtOnce(Group.describe false memberId group))
+            GroupChange.refused (JoinedAtOnce(Group.describe false memberId group))
         | PreparingRebalance _
         | CompletingRebalance
         | Stable
@@ -229,7 +217,7 @@ module GroupRules =
 
     let private join (settings: GroupSettings) (nowMs: int64) (join: GroupJoin) (group: Group) =
         let refuse refusal =
-            refused (JoinRefused(refusal, join.MemberId))
+            GroupChange.refused (JoinRefused(refusal, join.MemberId))
 
         let holder =
             match join.InstanceId with
@@ -261,13 +249,13 @@ module GroupRules =
                     joinExisting join groupMember group
                 else
                     remove [| groupMember.MemberId |] group
-                    |> decided (JoinRefused(GroupMaxSizeReached, ""))
+                    |> GroupChange.decided (JoinRefused(GroupMaxSizeReached, ""))
         else
             match holder with
             | Some old -> replaceStatic join old group
-            | None when not (hasRoom settings None group) -> refused (JoinRefused(GroupMaxSizeReached, ""))
+            | None when not (hasRoom settings None group) -> GroupChange.refused (JoinRefused(GroupMaxSizeReached, ""))
             | None when join.MemberId = "" && isNull join.InstanceId && join.RequiresKnownMemberId ->
-                refused (JoinRefused(MemberIdRequired, join.NewMemberId))
+                GroupChange.refused (JoinRefused(MemberIdRequired, join.NewMemberId))
             | None ->
                 let memberId =
                     if join.MemberId = "" then
@@ -283,9 +271,9 @@ module GroupRules =
             && (lastJoinEntry < 0L || group.LastJoinEntry = lastJoinEntry)
 
         if isMeant && Group.isPreparing group then
-            unchanged group |> endJoin |> decided GroupDone
+            GroupChange.unchanged group |> endJoin |> GroupChange.decided GroupDone
         else
-            refused GroupDone
+            GroupChange.refused GroupDone
 
     let private sync (sync: GroupSync) (group: Group) =
         match Group.syncProgress sync group with
@@ -294,16 +282,18 @@ module GroupRules =
                 sync.Assignments
                 |> Array.filter (fun (struct (memberId, _)) -> group.Members.ContainsKey memberId)
 
-            unchanged group |> add (MembersAssigned known) |> decided SyncTaken
+            GroupChange.unchanged group
+            |> GroupChange.add (MembersAssigned known)
+            |> GroupChange.decided SyncTaken
         | StillSyncing
         | IsAssigned _
-        | SyncFailed _ -> refused SyncTaken
+        | SyncFailed _ -> GroupChange.refused SyncTaken
 
     let private endSync phaseEntry (group: Group) =
         match group.Phase, group.Leader with
         | CompletingRebalance, NonNull leader when group.PhaseEntry = phaseEntry ->
-            remove [| leader |] group |> decided GroupDone
-        | _ -> refused GroupDone
+            remove [| leader |] group |> GroupChange.decided GroupDone
+        | _ -> GroupChange.refused GroupDone
 
     let private leave (members: LeavingMember[]) (group: Group) =
         let gone = ResizeArray<string>()
@@ -331,7 +321,7 @@ module GroupRules =
                 | refusal -> refusal
 
         let refusals = Array.map judge members
-        remove (gone.ToArray()) group |> decided (MembersLeft refusals)
+        remove (gone.ToArray()) group |> GroupChange.decided (MembersLeft refusals)
 
     let private expireMembers (members: struct (string * int64)[]) (group: Group) =
         let silent = [|
@@ -342,105 +332,7 @@ module GroupRules =
                 | None -> ()
         |]
 
-        remove silent group |> decided GroupDone
-
-    /// Why this client may not commit, if so.
-    let private commitProblem (commit: GroupCommit) (group: Group) =
-        let claimsMembership =
-            commit.Generation >= 0
-            || commit.MemberId <> ""
-            || not (isNull commit.InstanceId)
-
-        if commit.Generation < 0 && group.Phase.IsEmpty then
-            ValueNone
-        elif not claimsMembership then
-            ValueSome UnknownMemberId
-        else
-            match Group.problem commit.MemberId commit.InstanceId group with
-            | ValueSome refusal -> ValueSome refusal
-            | ValueNone when commit.Generation <> group.Generation -> ValueSome IllegalGeneration
-            | ValueNone when group.Phase.IsCompletingRebalance -> ValueSome RebalanceInProgress
-            | ValueNone when
-                group.Members[commit.MemberId].CommitEntry <> commit.KnownCommitEntry
-                && group.Members[commit.MemberId].CommitBroker <> commit.Broker
-                ->
-                ValueSome CommitOvertaken
-            | ValueNone -> ValueNone
-
-    let private commitOffsets
-        (settings: GroupSettings)
-        (isDeleted: TopicId -> bool)
-        (commit: GroupCommit)
-        (group: Group)
-        =
-        match commitProblem commit group with
-        | ValueSome refusal -> refused (GroupRefused refusal)
-        | ValueNone ->
-            let refusals =
-                commit.Offsets
-                |> Array.map (fun offset ->
-                    if offset.Metadata.Length > settings.MaxMetadataLength then
-                        ValueSome OffsetMetadataTooLarge
-                    elif isDeleted offset.Partition.TopicId then
-                        ValueSome UnknownTopicId
-                    else
-                        ValueNone)
-
-            let accepted =
-                Array.zip commit.Offsets refusals
-                |> Array.choose (fun (offset, refusal) -> if refusal.IsNone then Some offset else None)
-
-            if accepted.Length = 0 then
-                refused (OffsetsJudged refusals)
-            else
-                unchanged group
-                |> add (OffsetsCommitted(commit.MemberId, commit.Broker, accepted))
-                |> decided (OffsetsJudged refusals)
-
-    /// The topics that members read; none if that cannot be told.
-    let private subscribedTopics (group: Group) =
-        let add (topics: Set<string> voption) (groupMember: GroupMember) =
-            match
-                topics,
-                groupMember.Protocols
-                |> Array.tryFind (fun protocol -> group.ProtocolName = protocol.Name)
-            with
-            | ValueSome topics, Some protocol ->
-                match ConsumerProtocol.subscribedTopics protocol.Metadata with
-                | ValueSome more -> ValueSome(Array.fold (fun topics topic -> Set.add topic topics) topics more)
-                | ValueNone -> ValueNone
-            | _ -> ValueNone
-
-        Seq.fold add (ValueSome Set.empty) group.Members.Values
-
-    let private deleteOffsets (partitions: struct (TopicPartition * string)[]) (group: Group) =
-        if not group.Members.IsEmpty && not (group.ProtocolType = ConsumerProtocol.Type) then
-            refused (GroupRefused NonEmptyGroup)
-        else
-            let isSubscribed =
-                match subscribedTopics group with
-                | ValueSome topics -> fun topic -> Set.contains topic topics
-                | ValueNone -> fun _ -> true
-
-            let outcomes =
-                partitions
-                |> Array.map (fun (struct (_, topic)) -> if isSubscribed topic then OffsetInUse else OffsetGone)
-
-            let gone =
-                Array.zip partitions outcomes
-                |> Array.choose (fun (struct (partition, _), outcome) ->
-                    if outcome = OffsetGone && group.Offsets.ContainsKey partition then
-                        Some partition
-                    else
-                        None)
-                |> Array.distinct
-
-            if gone.Length = 0 then
-                refused (OffsetsDeletion outcomes)
-            else
-                unchanged group
-                |> add (OffsetsDeleted gone)
-                |> decided (OffsetsDeletion outcomes)
+        remove silent group |> GroupChange.decided GroupDone
 
     /// Judges one command; `group` is none when nothing is known under that name, `isDeleted` says which topics are gone.
     let decide
@@ -459,35 +351,14 @@ module GroupRules =
         | EndSync phaseEntry -> endSync phaseEntry known
         | Leave members -> leave members known
         | ExpireMembers members -> expireMembers members known
-        | CommitOffsets commit when group.IsNone && commit.Generation >= 0 -> refused (GroupRefused GroupIdNotFound)
-        | CommitOffsets commit -> commitOffsets settings isDeleted commit known
+        | CommitOffsets commit when group.IsNone && commit.Generation >= 0 ->
+            GroupChange.refused (GroupRefused GroupIdNotFound)
+        | CommitOffsets commit -> GroupOffsets.commit settings isDeleted commit known
         | DeleteOffsets _
-        | DeleteGroup when group.IsNone -> refused (GroupRefused GroupIdNotFound)
-        | DeleteOffsets partitions -> deleteOffsets partitions known
-        | DeleteGroup when not known.Members.IsEmpty -> refused (GroupRefused NonEmptyGroup)
-        | DeleteGroup -> unchanged known |> add GroupDeleted |> decided GroupDone
-
-    /// What has expired (`offsets.retention.minutes`): counted from when the group emptied, or from the commit in a group that nobody ever
-    /// joined. A group that has nothing left is deleted.
-    let expired (settings: GroupSettings) (nowMs: int64) (group: Group) : GroupEvent[] =
-        if not group.Members.IsEmpty then
-            [||]
-        else
-            let isExpired (offset: CommittedOffset) =
-                let since =
-                    if isNull group.ProtocolType then
-                        offset.CommitTimeMs
-                    else
-                        max group.EmptySinceMs offset.CommitTimeMs
-
-                nowMs - since >= settings.OffsetsRetentionMs
-
-            let gone = [|
-                for KeyValue(partition, offset) in group.Offsets do
-                    if isExpired offset then
-                        partition
-            |]
-
-            if gone.Length = group.Offsets.Count then [| GroupDeleted |]
-            elif gone.Length > 0 then [| OffsetsDeleted gone |]
-            else [||]
+        | DeleteGroup when group.IsNone -> GroupChange.refused (GroupRefused GroupIdNotFound)
+        | DeleteOffsets partitions -> GroupOffsets.delete partitions known
+        | DeleteGroup when not known.Members.IsEmpty -> GroupChange.refused (GroupRefused NonEmptyGroup)
+        | DeleteGroup ->
+            GroupChange.unchanged known
+            |> GroupChange.add GroupDeleted
+            |> GroupChange.decided GroupDone

@@ -249,7 +249,7 @@ module Shard =
                     RemovedTopicForgotten topicId
 
             for KeyValue(groupId, group) in state.Groups do
-                for event in GroupRules.expired settings.Groups context.NowMs group do
+                for event in GroupOffsets.expired settings.Groups context.NowMs group do
                     GroupChanged(groupId, event)
         |]
 

@@ -1,0 +1,124 @@
+namespace Tansu.Domain
+
+/// The rules of committed offsets: who may commit, what may be deleted, what expires.
+[<RequireQualifiedAccess>]
+module GroupOffsets =
+    /// Why this client may not commit, if so.
+    let private commitProblem (commit: GroupCommit) (group: Group) =
+        let claimsMembership =
+            commit.Generation >= 0
+            || commit.MemberId <> ""
+            || not (isNull commit.InstanceId)
+
+        if commit.Generation < 0 && group.Phase.IsEmpty then
+            ValueNone
+        elif not claimsMembership then
+            ValueSome UnknownMemberId
+        else
+            match Group.problem commit.MemberId commit.InstanceId group with
+            | ValueSome refusal -> ValueSome refusal
+            | ValueNone when commit.Generation <> group.Generation -> ValueSome IllegalGeneration
+            | ValueNone when group.Phase.IsCompletingRebalance -> ValueSome RebalanceInProgress
+            | ValueNone when
+                group.Members[commit.MemberId].CommitEntry <> commit.KnownCommitEntry
+                && group.Members[commit.MemberId].CommitBroker <> commit.Broker
+                ->
+                ValueSome CommitOvertaken
+            | ValueNone -> ValueNone
+
+    /// Judges an OffsetCommit; `isDeleted` says which topics are gone.
+    let commit (settings: GroupSettings) (isDeleted: TopicId -> bool) (commit: GroupCommit) (group: Group) =
+        match commitProblem commit group with
+        | ValueSome refusal -> GroupChange.refused (GroupRefused refusal)
+        | ValueNone ->
+            let refusals =
+                commit.Offsets
+                |> Array.map (fun offset ->
+                    if offset.Metadata.Length > settings.MaxMetadataLength then
+                        ValueSome OffsetMetadataTooLarge
+                    elif isDeleted offset.Partition.TopicId then
+                        ValueSome UnknownTopicId
+                    else
+                        ValueNone)
+
+            let accepted =
+                Array.zip commit.Offsets refusals
+                |> Array.choose (fun (offset, refusal) -> if refusal.IsNone then Some offset else None)
+
+            if accepted.Length = 0 then
+                GroupChange.refused (OffsetsJudged refusals)
+            else
+                GroupChange.unchanged group
+                |> GroupChange.add (OffsetsCommitted(commit.MemberId, commit.Broker, accepted))
+                |> GroupChange.decided (OffsetsJudged refusals)
+
+    /// The topics that members read; none if that cannot be told.
+    let private subscribedTopics (group: Group) =
+        let union (topics: Set<string> voption) (groupMember: GroupMember) =
+            match
+                topics,
+                groupMember.Protocols
+                |> Array.tryFind (fun protocol -> group.ProtocolName = protocol.Name)
+            with
+            | ValueSome topics, Some protocol ->
+                match ConsumerProtocol.subscribedTopics protocol.Metadata with
+                | ValueSome more -> ValueSome(Array.fold (fun topics topic -> Set.add topic topics) topics more)
+                | ValueNone -> ValueNone
+            | _ -> ValueNone
+
+        Seq.fold union (ValueSome Set.empty) group.Members.Values
+
+    /// Judges an OffsetDelete.
+    let delete (partitions: struct (TopicPartition * string)[]) (group: Group) =
+        if not group.Members.IsEmpty && not (group.ProtocolType = ConsumerProtocol.Type) then
+            GroupChange.refused (GroupRefused NonEmptyGroup)
+        else
+            let isSubscribed =
+                match subscribedTopics group with
+                | ValueSome topics -> fun topic -> Set.contains topic topics
+                | ValueNone -> fun _ -> true
+
+            let outcomes =
+                partitions
+                |> Array.map (fun (struct (_, topic)) -> if isSubscribed topic then OffsetInUse else OffsetGone)
+
+            let gone =
+                Array.zip partitions outcomes
+                |> Array.choose (fun (struct (partition, _), outcome) ->
+                    if outcome = OffsetGone && group.Offsets.ContainsKey partition then
+                        Some partition
+                    else
+                        None)
+                |> Array.distinct
+
+            if gone.Length = 0 then
+                GroupChange.refused (OffsetsDeletion outcomes)
+            else
+                GroupChange.unchanged group
+                |> GroupChange.add (OffsetsDeleted gone)
+                |> GroupChange.decided (OffsetsDeletion outcomes)
+
+    /// What has expired (`offsets.retention.minutes`): counted from when the group emptied, or from the commit in a group that nobody ever
+    /// joined. A group that has nothing left is deleted.
+    let expired (settings: GroupSettings) (nowMs: int64) (group: Group) : GroupEvent[] =
+        if not group.Members.IsEmpty then
+            [||]
+        else
+            let isExpired (offset: CommittedOffset) =
+                let since =
+                    if isNull group.ProtocolType then
+                        offset.CommitTimeMs
+                    else
+                        max group.EmptySinceMs offset.CommitTimeMs
+
+                nowMs - since >= settings.OffsetsRetentionMs
+
+            let gone = [|
+                for KeyValue(partition, offset) in group.Offsets do
+                    if isExpired offset then
+                        partition
+            |]
+
+            if gone.Length = group.Offsets.Count then [| GroupDeleted |]
+            elif gone.Length > 0 then [| OffsetsDeleted gone |]
+            else [||]
