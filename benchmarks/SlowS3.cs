@@ -55,7 +55,8 @@ internal sealed class SlowS3 : IDisposable
         Script("stop", _directory);
     }
 
-    private static int FreePort()
+    /// <summary>A port that nothing listens on.</summary>
+    public static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
