@@ -32,7 +32,7 @@ internal sealed partial class Connection
         var quiet = _options.TimeProvider.GetElapsedTime(Volatile.Read(ref _lastActivity));
         var longest = Shorter(_options.IdleTimeout, _options.StallTimeout);
         TimeSpan allowed;
-        if (_reader.IsStarved)
+        if (_reader.IsStarved || (_sender.IsSending && _processor.IsShortOfMemory))
         {
             allowed = longest;
         }
