@@ -35,11 +35,14 @@ public sealed record NetworkOptions
     /// <summary>A connection on which nothing happened for this long, and that waits for no reply, is closed.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>
-    /// A connection that sends nothing for this long in the middle of a request is closed: the rest holds memory. So is one that takes
-    /// nothing of its reply while others wait for the memory (<see cref="IRequestProcessor.IsShortOfMemory"/>).
-    /// </summary>
+    /// <summary>A connection that sends nothing for this long in the middle of a request is closed: the rest holds memory.</summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// A connection that takes nothing of its reply for this long is closed if others wait for the memory
+    /// (<see cref="IRequestProcessor.IsShortOfMemory"/>).
+    /// </summary>
+    public TimeSpan ReplyStallTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long the replies to earlier requests may take to leave before a connection that sent nonsense is closed.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(3);

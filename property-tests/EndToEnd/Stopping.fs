@@ -1,0 +1,6 @@
+/// To be written.
+module Tansu.PropertyTests.EndToEnd.Stopping
+
+open Expecto
+
+let tests = testList "Stopping" []

@@ -1,0 +1,6 @@
+/// To be written.
+module Tansu.PropertyTests.EndToEnd.Suspending
+
+open Expecto
+
+let tests = testList "Suspending" []
