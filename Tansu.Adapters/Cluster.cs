@@ -162,6 +162,12 @@ public sealed class Cluster : IAsyncDisposable
         return reply.replies;
     }
 
+    /// <summary>
+    /// Tells other nodes that this one leaves, so that they send it no more clients; everything else goes on. To be called before
+    /// <see cref="StopAsync"/>, which does it too.
+    /// </summary>
+    public Task LeaveAsync(TimeSpan timeout) => _nodeLease?.LeaveAsync(timeout) ?? Task.CompletedTask;
+
     /// <summary>Tells other nodes that this one leaves, finishes what is in flight and stops.</summary>
     /// <param name="grace">
     /// What is not finished by then fails with <see cref="TimeoutException"/>. With none the other nodes are told nothing, as

@@ -100,7 +100,8 @@ public static class BrokerCommand
 
     private static async Task StopInOrderAsync(KafkaListener listener, Broker broker)
     {
-        await listener.StopAsync(Grace).ConfigureAwait(false);
+        // Leaving comes first: until the other brokers know, they send clients here.
+        await Task.WhenAll(broker.Cluster.LeaveAsync(Grace), listener.StopAsync(Grace)).ConfigureAwait(false);
         await broker.DisposeAsync().ConfigureAwait(false);
     }
 
