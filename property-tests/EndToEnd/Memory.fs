@@ -59,14 +59,30 @@ let private fetch bootstrap (stop: CancellationToken) (index: int) =
         return records
     }
 
+/// A topic with one record, in partition 0.
 let createTopic bootstrap (name: string) =
     task {
         use producer =
             Clients.producer (Clients.configure (ProducerConfig()) bootstrap)
 
-        let! _ = producer.ProduceAsync(name, Message<byte array, byte array>(Value = [| 1uy |]))
+        let! _ = producer.ProduceAsync(TopicPartition(name, Partition 0), Message<byte array, byte array>(Value = [| 1uy |]))
         return ()
     }
+
+let private start (scratch: Scratch) =
+    RealBroker.Start(
+        scratch.Path,
+        [
+            "--listener-url"
+            "tcp://127.0.0.1:0"
+            "--storage-engine"
+            scratch.Store
+            "--default-partitions"
+            string partitions
+            "--memory-limit"
+            $"{limitMiB}MiB"
+        ]
+    )
 
 let private crowd =
     testCaseTask
@@ -75,21 +91,7 @@ let private crowd =
             task {
                 use scratch = new Scratch()
 
-                use broker =
-                    RealBroker.Start(
-                        scratch.Path,
-                        [
-                            "--listener-url"
-                            "tcp://127.0.0.1:0"
-                            "--storage-engine"
-                            scratch.Store
-                            "--default-partitions"
-                            string partitions
-                            "--memory-limit"
-                            $"{limitMiB}MiB"
-                        ]
-                    )
-
+                use broker = start scratch
                 let afterStart = broker.StatusKiB "VmRSS"
                 do! createTopic broker.Bootstrap topic
                 let frames = Array.init partitions (fun partition -> produceFrame topic partition valueBytes)
@@ -116,4 +118,49 @@ let private crowd =
                 Expect.isGreaterThan (Array.min fetched) 0 "every consumer gets records"
             })
 
-let tests = testList "memory" [ crowd ]
+let private lazyConsumers = 50
+
+/// Consumers that ask for much and take nothing would hold all the memory there is for replies.
+let private lazyOnes =
+    testCaseTask $"with {limitMiB} MiB, {lazyConsumers} consumers that take nothing of their replies do not keep others from reading" (fun () ->
+        task {
+            use scratch = new Scratch()
+            use broker = start scratch
+            do! createTopic broker.Bootstrap topic
+            let batch = produceFrame topic 0 valueBytes
+            use client = new RawClient(broker.Bootstrap)
+            let count = 100L
+
+            for _ in 1L .. count do
+                do! client.Send batch
+                let! response = client.Receive<ProduceResponse> produceVersion
+                Expect.equal response.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "acknowledged"
+
+            let idlers = [ for _ in 1..lazyConsumers -> new RawClient(broker.Bootstrap) ]
+
+            for idler in idlers do
+                do! idler.Send(Array.concat [ for offset in 1L .. 10L -> fetchFrame topic 0 (offset * 9L) requestBytes 500 ])
+
+            let clock = Stopwatch.StartNew()
+            let mutable offset = 0L
+
+            while offset <= count do
+                if clock.Elapsed > patience then
+                    failtest $"the consumer is at {offset} after {clock.Elapsed}"
+
+                do! client.Send(fetchFrame topic 0 offset requestBytes 500)
+                let! response = client.Receive<FetchResponse> fetchVersion
+                let partition = response.Responses[0].Partitions[0]
+                Expect.equal partition.ErrorCode ErrorCode.None "fetched"
+                let _, next = fetchedRange partition.Records offset
+                offset <- next
+
+            let peak = broker.StatusKiB "VmHWM"
+            printfn $"memory: at most {peak / 1024} MiB with consumers that take nothing; {clock.Elapsed.TotalSeconds:F1} s"
+            Expect.isLessThan peak (limitMiB * 1024) "the most memory it had, in KiB"
+
+            for idler in idlers do
+                (idler :> IDisposable).Dispose()
+        })
+
+let tests = testList "memory" [ crowd; lazyOnes ]

@@ -204,6 +204,13 @@ let private onPostgres =
             return server.Url database, []
         })
 
+let private onS3 =
+    onShared "S3" (fun () ->
+        task {
+            let! endpoint = S3Server.endpoint ()
+            return "s3://" + S3Server.freshPlace (), Map.toList (S3Server.environment endpoint)
+        })
+
 let private onFile =
     testCaseTask $"File: the only broker stands still for {pause.TotalSeconds} s and carries on" (fun () ->
         task {
@@ -242,4 +249,4 @@ let private onFile =
                 Expect.hasLength (Clients.readAll broker.Bootstrap topic partition) sent[partition].Length "and no other"
         })
 
-let tests = testList "suspending" [ onPostgres; onFile ]
+let tests = testList "suspending" [ onPostgres; onS3; onFile ]
