@@ -98,8 +98,8 @@ public sealed class Cluster : IAsyncDisposable
         var replicaOptions = new ReplicaOptions
         {
             CommitInterval = options.CommitInterval ?? store.Limits.DefaultCommitInterval,
-            InlinePayloadBytes = store.Limits.InlinePayloadBytes,
-            DataObjectBytes = store.Limits.DataObjectBytes,
+            InlinePayloadBytes = Math.Min(store.Limits.InlinePayloadBytes, options.MaxEntryBytes),
+            DataObjectBytes = Math.Min(store.Limits.DataObjectBytes, options.MaxEntryBytes),
             IsShared = store.Limits.IsShared,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,
@@ -161,6 +161,12 @@ public sealed class Cluster : IAsyncDisposable
 
         return reply.replies;
     }
+
+    /// <summary>
+    /// Tells other nodes that this one leaves, so that they send it no more clients; everything else goes on. To be called before
+    /// <see cref="StopAsync"/>, which does it too.
+    /// </summary>
+    public Task LeaveAsync(TimeSpan timeout) => _nodeLease?.LeaveAsync(timeout) ?? Task.CompletedTask;
 
     /// <summary>Tells other nodes that this one leaves, finishes what is in flight and stops.</summary>
     /// <param name="grace">
@@ -313,7 +319,7 @@ public sealed class Cluster : IAsyncDisposable
         CancellationToken cancellationToken)
     {
         var log = await store.OpenLogAsync(ClusterShard.LogName(index), cancellationToken);
-        var reader = new RecordsReader(index, log, store.Blobs, cache, store.Limits.ReadAheadBytes);
+        var reader = new RecordsReader(index, log, store.Blobs, cache, Math.Min(store.Limits.ReadAheadBytes, options.MaxEntryBytes));
         var observer = new ShardObserver(reader, waiters);
         var replica = await ShardReplica.OpenAsync(
             log,

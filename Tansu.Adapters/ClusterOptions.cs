@@ -26,6 +26,12 @@ public sealed record ClusterOptions
     /// <summary>The bound of the record cache (<c>--cache-bytes</c>).</summary>
     public long CacheBytes { get; init; } = 64L * 1024 * 1024;
 
+    /// <summary>
+    /// The most bytes of batches in one entry or data object where the store would take more: what is written and cached in one piece, and what
+    /// a reply keeps in memory that refers to a part of it. Only a single command may be larger.
+    /// </summary>
+    public int MaxEntryBytes { get; init; } = int.MaxValue;
+
     /// <summary>How long the state of an idle producer is kept (<c>producer.id.expiration.ms</c>), in milliseconds.</summary>
     public long ProducerIdExpirationMs { get; init; } = 86_400_000;
 

@@ -5,6 +5,7 @@ using Tansu.Adapters.Ports;
 using Tansu.Domain;
 using Tansu.Host.CommandLine;
 using Tansu.Host.Fetching;
+using Tansu.Host.Network;
 
 namespace Tansu.Host;
 
@@ -34,6 +35,9 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <summary>Fetch sessions of this broker's clients (KIP-227).</summary>
     public FetchSessions FetchSessions { get; } = new(settings.MaxFetchSessions, timeProvider);
 
+    /// <summary>The memory of the records that are being read and sent, of all connections together.</summary>
+    public ByteBudget FetchBudget { get; } = new(settings.FetchMemoryBytes);
+
     /// <summary>What the store is, for the start line and DescribeLogDirs; holds no secrets.</summary>
     public string StoreDescription => _store?.Description ?? "memory";
 
@@ -42,6 +46,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
 
     /// <summary>Opens the store and reads the state.</summary>
     /// <param name="options">How the broker was configured.</param>
+    /// <param name="memory">How much memory is for what.</param>
     /// <param name="listener">Where it accepts connections.</param>
     /// <param name="advertised">Where clients are told to connect.</param>
     /// <param name="log">Where notices go.</param>
@@ -51,6 +56,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public static async Task<Broker> StartAsync(
         BrokerOptions options,
+        MemoryPlan memory,
         Endpoint listener,
         Endpoint advertised,
         ILogger log,
@@ -64,7 +70,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
             cancellationToken);
         try
         {
-            var settings = BrokerSettings.From(options, listener, advertised);
+            var settings = BrokerSettings.From(options, memory, listener, advertised);
             var clusterOptions = new ClusterOptions
             {
                 ClusterId = options.ClusterId,
@@ -75,7 +81,8 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 NodeLease = TimeSpan.FromMilliseconds(options.NodeLeaseMs),
                 Groups = settings.Groups,
                 GroupInitialRebalanceDelay = TimeSpan.FromMilliseconds(settings.GroupInitialRebalanceDelayMs),
-                CacheBytes = options.CacheBytes,
+                CacheBytes = memory.CacheBytes,
+                MaxEntryBytes = memory.EntryBytes,
                 TimeProvider = timeProvider,
                 OnNotice = Notice,
             };

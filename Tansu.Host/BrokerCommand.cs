@@ -54,20 +54,28 @@ public static class BrokerCommand
         Serilog.Core.Logger log,
         CancellationToken signalled)
     {
+        var heapBytes = MemoryLimit.Apply(options.MemoryLimitBytes);
+        var memory = MemoryPlan.For(options, heapBytes);
         var network = new NetworkOptions
         {
-            MaxRequestBytes = options.MaxRequestBytes,
+            MaxRequestBytes = memory.MaxRequestBytes,
+            MaxSmallRequestBytes = memory.SmallRequestBytes,
+            MaxBeginningBytes = memory.BeginningBytes,
+            MaxLargeRequestBytes = memory.LargeRequestBytes,
+            MaxConnections = memory.MaxConnections,
             IdleTimeout = TimeSpan.FromMilliseconds(options.ConnectionIdleMs),
         };
         // The address first: a second broker by mistake is told so before it touches the store.
         var listener = KafkaListener.Bind(options.Listener, network, log);
         await using var listenerScope = listener.ConfigureAwait(false);
         var advertised = options.AdvertisedListener ?? new Endpoint("localhost", listener.Endpoint.Port);
-        var broker = await Broker.StartAsync(options, listener.Endpoint, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
-        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log));
+        var broker = await Broker.StartAsync(options, memory, listener.Endpoint, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
+        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log) { ReplyBudget = broker.FetchBudget });
         log.Information(
             "Tansu {Version} listens on {Listener}, advertised as {Advertised}, store {Store}, cluster {ClusterId}, started in {ElapsedMs} ms",
             version, listener.Endpoint.Url, advertised.Url, broker.StoreDescription, broker.Cluster.ClusterId, (long)Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds);
+
+        log.Debug("The heap may grow to {HeapBytes} bytes: {Memory}", heapBytes, memory);
 
         await UntilAsync(broker.Cluster.Completion, signalled).ConfigureAwait(false);
         log.Information("Stopping");
@@ -92,7 +100,8 @@ public static class BrokerCommand
 
     private static async Task StopInOrderAsync(KafkaListener listener, Broker broker)
     {
-        await listener.StopAsync(Grace).ConfigureAwait(false);
+        // Leaving comes first: until the other brokers know, they send clients here.
+        await Task.WhenAll(broker.Cluster.LeaveAsync(Grace), listener.StopAsync(Grace)).ConfigureAwait(false);
         await broker.DisposeAsync().ConfigureAwait(false);
     }
 

@@ -27,6 +27,9 @@ internal sealed record BrokerSettings
     /// <summary>The most bytes one fetch answers (<c>fetch.max.bytes</c>).</summary>
     public int FetchMaxBytes { get; init; } = 55 * 1024 * 1024;
 
+    /// <summary>How many bytes of records all fetches together may hold, from reading them until they have been sent.</summary>
+    public long FetchMemoryBytes { get; init; } = 256L * 1024 * 1024;
+
     /// <summary>How many incremental fetch sessions are kept (<c>max.incremental.fetch.session.cache.slots</c>).</summary>
     public int MaxFetchSessions { get; init; } = 1000;
 
@@ -55,11 +58,13 @@ internal sealed record BrokerSettings
     public TimeSpan CoordinatorTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>The settings of a command line.</summary>
-    public static BrokerSettings From(BrokerOptions options, Endpoint listener, Endpoint advertised) => new()
+    public static BrokerSettings From(BrokerOptions options, MemoryPlan memory, Endpoint listener, Endpoint advertised) => new()
     {
         Listener = listener,
         AdvertisedListener = advertised,
-        MaxRequestBytes = options.MaxRequestBytes,
+        MaxRequestBytes = memory.MaxRequestBytes,
+        FetchMemoryBytes = memory.FetchBytes,
+        FetchMaxBytes = (int)Math.Min(55L * 1024 * 1024, memory.FetchBytes),
         ConnectionIdleMs = options.ConnectionIdleMs,
         AutoCreateTopics = options.AutoCreateTopics,
         DefaultPartitions = options.DefaultPartitions,

@@ -14,6 +14,7 @@ internal sealed class NodeLease : IAsyncDisposable
     private readonly ClusterOptions _options;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _loop;
+    private bool _hasLeft;
 
     public NodeLease(Cluster cluster, NodeRegistry registry, ClusterOptions options)
     {
@@ -47,19 +48,26 @@ internal sealed class NodeLease : IAsyncDisposable
 
     /// <summary>
     /// Tells the others, if there are any, that this node has left, so that none waits for its lease to end. A broker that goes on at the
-    /// same address sees that at its next look, and registers again.
+    /// same address sees that at its next look, and registers again. A second call does nothing.
     /// </summary>
     public async Task LeaveAsync(TimeSpan timeout)
     {
         await StopAsync();
-        if (!_registry.HasLiveOthers)
+        if (_hasLeft)
         {
             return;
         }
 
+        _hasLeft = true;
         try
         {
-            await _cluster.SubmitAsync(CatalogCommand.NewDeregisterNode(_cluster.Self.Id), timeout);
+            // Another may have come since the last look, which can be a lease ago.
+            await _cluster.CatchUpCatalogAsync(timeout / 2);
+            _registry.Learn(_cluster.Catalog.Nodes);
+            if (_registry.HasLiveOthers)
+            {
+                await _cluster.SubmitAsync(CatalogCommand.NewDeregisterNode(_cluster.Self.Id), timeout / 2);
+            }
         }
         catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException or StoreRefusedException)
         {

@@ -22,6 +22,7 @@ type internal BrokerArgument =
     | Shards of count: string
     | Commit_Interval of milliseconds: string
     | Node_Lease_Ms of milliseconds: string
+    | Memory_Limit of bytes: string
     | Cache_Bytes of bytes: string
     | Max_Request_Bytes of bytes: string
     | Connection_Idle_Ms of milliseconds: string
@@ -45,6 +46,7 @@ type internal BrokerArgument =
         | Shards _ -> Setting.shards
         | Commit_Interval _ -> Setting.commitInterval
         | Node_Lease_Ms _ -> Setting.nodeLeaseMs
+        | Memory_Limit _ -> Setting.memoryLimit
         | Cache_Bytes _ -> Setting.cacheBytes
         | Max_Request_Bytes _ -> Setting.maxRequestBytes
         | Connection_Idle_Ms _ -> Setting.connectionIdleMs
@@ -68,6 +70,7 @@ type internal BrokerArgument =
         | Shards value
         | Commit_Interval value
         | Node_Lease_Ms value
+        | Memory_Limit value
         | Cache_Bytes value
         | Max_Request_Bytes value
         | Connection_Idle_Ms value

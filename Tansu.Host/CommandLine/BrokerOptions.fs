@@ -40,9 +40,11 @@ type BrokerOptions = {
     CommitIntervalMs: int
     /// How long a node is taken for live after its last sign of life.
     NodeLeaseMs: int
-    /// How many bytes of records are kept for readers.
+    /// How many bytes of memory the broker may use; 0 for what the container or the machine has.
+    MemoryLimitBytes: int64
+    /// How many bytes of records are kept for readers; negative for a share of the memory.
     CacheBytes: int64
-    /// The largest request accepted.
+    /// The largest request accepted; negative for a share of the memory.
     MaxRequestBytes: int
     /// A connection on which nothing happened for this long is closed.
     ConnectionIdleMs: int

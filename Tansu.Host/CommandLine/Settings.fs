@@ -70,11 +70,26 @@ module Setting =
             "30000"
             "A broker that gives no sign of life for this many milliseconds is no longer named to clients; the same on all brokers."
 
+    let memoryLimit =
+        setting
+            "--memory-limit"
+            "MEMORY_LIMIT"
+            "the container's or the machine's memory"
+            "How much memory the broker may use, such as 256MiB; it makes clients wait rather than take more."
+
     let cacheBytes =
-        setting "--cache-bytes" "CACHE_BYTES" "64MiB" "How much record data is kept in memory for readers."
+        setting
+            "--cache-bytes"
+            "CACHE_BYTES"
+            "64MiB, less with less than 640MiB of memory"
+            "How much record data is kept in memory for readers."
 
     let maxRequestBytes =
-        setting "--max-request-bytes" "MAX_REQUEST_BYTES" "100MiB" "The largest request accepted."
+        setting
+            "--max-request-bytes"
+            "MAX_REQUEST_BYTES"
+            "100MiB, less with less than 528MiB of memory"
+            "The largest request accepted."
 
     let connectionIdleMs =
         setting
@@ -146,6 +161,7 @@ module Setting =
         shards
         commitInterval
         nodeLeaseMs
+        memoryLimit
         cacheBytes
         maxRequestBytes
         connectionIdleMs

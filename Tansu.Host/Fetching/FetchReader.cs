@@ -102,12 +102,32 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         return listened;
     }
 
+    /// <summary>
+    /// How much memory reading will take: chunks are read as a whole, however little of one is wanted.
+    /// </summary>
+    public long BytesToHold()
+    {
+        long bytes = 0;
+        var most = Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes);
+        foreach (var partition in scope.Partitions)
+        {
+            if ((bytes == 0 || bytes < most) && Judge(partition, out var found) == ErrorCode.None)
+            {
+                bytes += ChunkBytes(found.State, partition);
+            }
+        }
+
+        return bytes;
+    }
+
     /// <summary>Reads every partition within the request's limits. The first that has records gives at least one batch (KIP-74).</summary>
-    public async ValueTask<FetchResponse> ReadAsync(CancellationToken cancellationToken)
+    /// <param name="memoryBytes">What the records may take; 0 for an answer without any.</param>
+    /// <param name="cancellationToken">Abandons the read.</param>
+    public async ValueTask<FetchResponse> ReadAsync(long memoryBytes, CancellationToken cancellationToken)
     {
         var answer = new FetchAnswer(scope);
-        var budget = Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes);
-        var atLeastOneBatch = true;
+        var budget = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
+        var atLeastOneBatch = memoryBytes > 0;
         foreach (var partition in scope.Partitions)
         {
             var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, cancellationToken);
@@ -121,6 +141,19 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
 
         return answer.Build();
+    }
+
+    private static long ChunkBytes(Partition state, FetchPartition partition)
+    {
+        long bytes = 0;
+        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state);
+            index < state.Chunks.Count && (bytes == 0 || bytes < partition.MaxBytes);
+            index++)
+        {
+            bytes += state.Chunks[index].Length;
+        }
+
+        return bytes;
     }
 
     private static long Readable(Partition state, FetchPartition partition)

@@ -18,6 +18,12 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
     /// <summary>How old the knowledge of other brokers' records may be for a fetch that does not wait: as for one that does.</summary>
     private static readonly TimeSpan NewEnough = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>
+    /// How long a fetch waits for memory before it answers without records. Not for ever: the replies that hold the memory may
+    /// be waiting for this one to be sent before them on its connection.
+    /// </summary>
+    private static readonly TimeSpan MemoryPatience = TimeSpan.FromSeconds(5);
+
     public override async ValueTask<FetchResponse?> HandleAsync(
         RequestContext context,
         FetchRequest request,
@@ -57,7 +63,11 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
                 }
             }
 
-            return await reader.ReadAsync(cancellationToken);
+            // Reading is what takes memory; it goes on until the client has taken the reply.
+            var memory = new FetchMemory(broker.FetchBudget);
+            context.DisposeAfterReply(memory);
+            await memory.TryHoldAsync(reader.BytesToHold(), MemoryPatience, broker.TimeProvider, context.Stopping, cancellationToken);
+            return await reader.ReadAsync(memory.HeldBytes, cancellationToken);
         }
         finally
         {

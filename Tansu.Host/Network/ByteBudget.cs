@@ -20,6 +20,21 @@ public sealed class ByteBudget
         _limitBytes = limitBytes;
     }
 
+    /// <summary>How many bytes may be held.</summary>
+    public long LimitBytes => _limitBytes;
+
+    /// <summary>Whether somebody waits.</summary>
+    public bool HasWaiters
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _waiters.Count > 0;
+            }
+        }
+    }
+
     /// <summary>How many bytes are held now.</summary>
     public long HeldBytes
     {
@@ -40,9 +55,8 @@ public sealed class ByteBudget
         Waiter waiter;
         lock (_lock)
         {
-            if (_waiters.Count == 0 && Fits(bytes))
+            if (TryHoldLocked(bytes))
             {
-                _heldBytes += bytes;
                 return ValueTask.CompletedTask;
             }
 
@@ -53,6 +67,15 @@ public sealed class ByteBudget
         return new ValueTask(WaitAsync(waiter, cancellationToken));
     }
 
+    /// <summary>Holds the bytes if nobody has to wait for that.</summary>
+    public bool TryHold(long bytes)
+    {
+        lock (_lock)
+        {
+            return TryHoldLocked(bytes);
+        }
+    }
+
     /// <summary>Gives back bytes that were held.</summary>
     public void Release(long bytes)
     {
@@ -61,6 +84,17 @@ public sealed class ByteBudget
             _heldBytes -= bytes;
             LetThrough();
         }
+    }
+
+    private bool TryHoldLocked(long bytes)
+    {
+        if (_waiters.Count > 0 || !Fits(bytes))
+        {
+            return false;
+        }
+
+        _heldBytes += bytes;
+        return true;
     }
 
     private bool Fits(long bytes) => _heldBytes == 0 || _heldBytes + bytes <= _limitBytes;

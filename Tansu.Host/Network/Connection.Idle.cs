@@ -3,6 +3,8 @@ namespace Tansu.Host.Network;
 /// <content>The clock that closes connections on which nothing happens.</content>
 internal sealed partial class Connection
 {
+    private TimeSpan LookAgain => Shorter(_options.IdleTimeout, Shorter(_options.StallTimeout, _options.ReplyStallTimeout));
+
     private ITimer StartIdleTimer()
     {
         ITimer? timer = null;
@@ -21,7 +23,7 @@ internal sealed partial class Connection
                 }
             },
             null,
-            Shorter(_options.IdleTimeout, _options.StallTimeout),
+            LookAgain,
             Timeout.InfiniteTimeSpan);
         return timer;
     }
@@ -30,11 +32,14 @@ internal sealed partial class Connection
     private TimeSpan? UntilIdle()
     {
         var quiet = _options.TimeProvider.GetElapsedTime(Volatile.Read(ref _lastActivity));
-        var longest = Shorter(_options.IdleTimeout, _options.StallTimeout);
         TimeSpan allowed;
-        if (_reader.IsStarved)
+        if (_sender.IsSending && _processor.IsShortOfMemory)
         {
-            allowed = longest;
+            allowed = Shorter(_options.IdleTimeout, _options.ReplyStallTimeout);
+        }
+        else if (_reader.IsStarved)
+        {
+            allowed = Shorter(_options.IdleTimeout, _options.StallTimeout);
         }
         else if (_inFlight.Requests == 0 || _sender.IsSending)
         {
@@ -43,10 +48,10 @@ internal sealed partial class Connection
         else
         {
             // The client waits for us.
-            return longest;
+            return LookAgain;
         }
 
-        return quiet >= allowed ? null : Shorter(allowed - quiet, longest);
+        return quiet >= allowed ? null : Shorter(allowed - quiet, LookAgain);
     }
 
     private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;

@@ -47,7 +47,7 @@ internal sealed partial class Connection
         _log = log;
         _complaints = complaints;
         _reader = new FrameReader(socket, options.MaxRequestBytes, budget, Touch);
-        _sender = new ReplySender(socket);
+        _sender = new ReplySender(socket, Touch);
         _inFlight = new InFlightLimit(options.MaxInFlightRequests, options.MaxInFlightBytes);
         Touch();
     }

@@ -3,21 +3,19 @@ using System.Buffers;
 namespace Tansu.Host.Network;
 
 /// <summary>
-/// The memory of one request: one pooled array that grows as the bytes come in, so that a length without bytes behind it costs next to
-/// nothing. It has one owner at a time (the reader, then the pending request), who disposes it once; all slices end then.
+/// The memory of one request: a small pooled array and, once more bytes have come than fit in, one for all of them; so a length without bytes
+/// behind it costs next to nothing. It has one owner at a time (the reader, then the pending request), who disposes it once; all slices end then.
 /// </summary>
 public sealed class FrameBuffer : IDisposable
 {
-    /// <summary>How much is reserved before the first byte of a large request has been seen. 256 KiB.</summary>
-    public const int FirstBytes = 256 * 1024;
-
-    // Each step copies what is there: with a factor of 4 at most a third of the request is copied once more.
-    private const int GrowthFactor = 4;
+    /// <summary>How much is reserved before the first byte of a large request has been seen. 64 KiB.</summary>
+    public const int FirstBytes = 64 * 1024;
 
     private readonly RequestBudget _budget;
     private readonly int _length;
     private byte[] _bytes;
-    private long _heldSmallBytes;
+    private readonly ByteBudget _first;
+    private long _heldFirstBytes;
     private long _heldLargeBytes;
     private int _filled;
     private bool _isAbandoned;
@@ -26,8 +24,9 @@ public sealed class FrameBuffer : IDisposable
     {
         _budget = budget;
         _length = length;
-        _heldSmallBytes = Math.Min(length, FirstBytes);
-        _bytes = ArrayPool<byte>.Shared.Rent((int)_heldSmallBytes);
+        _first = FirstOf(budget, length);
+        _heldFirstBytes = Math.Min(length, FirstBytes);
+        _bytes = ArrayPool<byte>.Shared.Rent((int)_heldFirstBytes);
     }
 
     /// <summary>The length of the whole request in bytes.</summary>
@@ -49,7 +48,7 @@ public sealed class FrameBuffer : IDisposable
     public static async ValueTask<FrameBuffer> RentAsync(RequestBudget budget, int length, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(budget);
-        await budget.Small.HoldAsync(Math.Min(length, FirstBytes), cancellationToken).ConfigureAwait(false);
+        await FirstOf(budget, length).HoldAsync(Math.Min(length, FirstBytes), cancellationToken).ConfigureAwait(false);
         return new FrameBuffer(budget, length);
     }
 
@@ -63,18 +62,15 @@ public sealed class FrameBuffer : IDisposable
     /// <summary>Makes room for more bytes, waiting for memory when the request turns out to be a large one.</summary>
     public async ValueTask GrowAsync(CancellationToken cancellationToken)
     {
-        if (_heldLargeBytes == 0)
-        {
-            // All of it at once: a request that has its share never waits again, and so always ends.
-            await _budget.Large.HoldAsync(_length, cancellationToken).ConfigureAwait(false);
-            _heldLargeBytes = _length;
-            ReleaseSmall();
-        }
-
-        var larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(_length, (long)_bytes.Length * GrowthFactor));
-        _bytes.AsSpan(0, _filled).CopyTo(larger);
+        // All of it at once: a request that has its share never waits again, and so always ends.
+        var wanted = LargeArrays.Rounded(_length);
+        await _budget.Large.HoldAsync(wanted, cancellationToken).ConfigureAwait(false);
+        _heldLargeBytes = wanted;
+        var whole = _budget.Arrays.Rent(_length);
+        _bytes.AsSpan(0, _filled).CopyTo(whole);
         ArrayPool<byte>.Shared.Return(_bytes);
-        _bytes = larger;
+        _bytes = whole;
+        ReleaseFirst();
     }
 
     /// <summary>
@@ -91,27 +87,38 @@ public sealed class FrameBuffer : IDisposable
             return;
         }
 
-        if (!_isAbandoned)
-        {
-            ArrayPool<byte>.Shared.Return(_bytes);
-        }
-
+        var bytes = _bytes;
         _bytes = [];
         _filled = 0;
-        ReleaseSmall();
-        if (_heldLargeBytes != 0)
+        if (_heldLargeBytes == 0)
         {
+            if (!_isAbandoned)
+            {
+                ArrayPool<byte>.Shared.Return(bytes);
+            }
+
+            ReleaseFirst();
+        }
+        else
+        {
+            if (!_isAbandoned)
+            {
+                _budget.Arrays.Return(bytes);
+            }
+
             _budget.Large.Release(_heldLargeBytes);
             _heldLargeBytes = 0;
         }
     }
 
-    private void ReleaseSmall()
+    private static ByteBudget FirstOf(RequestBudget budget, int length) => length <= FirstBytes ? budget.Small : budget.Beginnings;
+
+    private void ReleaseFirst()
     {
-        if (_heldSmallBytes != 0)
+        if (_heldFirstBytes != 0)
         {
-            _budget.Small.Release(_heldSmallBytes);
-            _heldSmallBytes = 0;
+            _first.Release(_heldFirstBytes);
+            _heldFirstBytes = 0;
         }
     }
 }

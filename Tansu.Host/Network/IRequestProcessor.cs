@@ -5,6 +5,9 @@ namespace Tansu.Host.Network;
 /// <summary>Answers requests; knows nothing of sockets.</summary>
 public interface IRequestProcessor
 {
+    /// <summary>Whether requests wait for memory that replies hold which were not sent yet.</summary>
+    bool IsShortOfMemory => false;
+
     /// <summary>
     /// Starts to answer a request. Called in the order in which the requests of a connection arrived, and not again before the task of the
     /// earlier one was returned: what has to happen in that order is to be done before the first await.

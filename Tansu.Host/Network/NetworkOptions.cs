@@ -19,10 +19,12 @@ public sealed record NetworkOptions
     public long MaxInFlightBytes { get; init; } = 128L * 1024 * 1024;
 
     /// <summary>
-    /// How many bytes of requests of up to <see cref="FrameBuffer.FirstBytes"/>, and of the beginnings of larger ones, all
-    /// connections together may hold. 128 MiB.
+    /// How many bytes of requests of up to <see cref="FrameBuffer.FirstBytes"/> all connections together may hold. 128 MiB.
     /// </summary>
     public long MaxSmallRequestBytes { get; init; } = 128L * 1024 * 1024;
+
+    /// <summary>How many bytes of the beginnings of larger requests all connections together may hold. 32 MiB.</summary>
+    public long MaxBeginningBytes { get; init; } = 32L * 1024 * 1024;
 
     /// <summary>How many bytes of larger requests all connections together may hold; one is always let in. 512 MiB.</summary>
     public long MaxLargeRequestBytes { get; init; } = 512L * 1024 * 1024;
@@ -35,6 +37,12 @@ public sealed record NetworkOptions
 
     /// <summary>A connection that sends nothing for this long in the middle of a request is closed: the rest holds memory.</summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// A connection that takes nothing of its reply for this long is closed if others wait for the memory
+    /// (<see cref="IRequestProcessor.IsShortOfMemory"/>).
+    /// </summary>
+    public TimeSpan ReplyStallTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long the replies to earlier requests may take to leave before a connection that sent nonsense is closed.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(3);

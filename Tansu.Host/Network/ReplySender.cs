@@ -4,13 +4,16 @@ using System.Runtime.InteropServices;
 namespace Tansu.Host.Network;
 
 /// <summary>Gathers the pieces of replies and sends them with as few system calls as there can be. Used by one loop.</summary>
-internal sealed class ReplySender(Socket socket)
+internal sealed class ReplySender(Socket socket, Action onActivity)
 {
     // The kernel takes at most 1,024 pieces at once (IOV_MAX).
     private const int MaxPieces = 512;
 
     /// <summary>Replies that are ready are gathered up to this many bytes before they are sent. 256 KiB.</summary>
     public const int GatherBytes = 256 * 1024;
+
+    // A client that takes its reply slowly is seen to take it: what is sent with one call counts as one sign of life.
+    private const int MaxPieceBytes = 256 * 1024;
 
     private readonly List<ArraySegment<byte>> _pieces = [];
     private volatile bool _isSending;
@@ -30,8 +33,7 @@ internal sealed class ReplySender(Socket socket)
             var piece = frame[i];
             if (piece.Length > 0)
             {
-                _pieces.Add(MemoryMarshal.TryGetArray(piece, out var array) ? array : new ArraySegment<byte>(piece.ToArray()));
-                GatheredBytes += piece.Length;
+                Add(MemoryMarshal.TryGetArray(piece, out var array) ? array : new ArraySegment<byte>(piece.ToArray()));
             }
         }
     }
@@ -45,10 +47,11 @@ internal sealed class ReplySender(Socket socket)
         {
             for (var first = 0; first < _pieces.Count;)
             {
-                var count = Math.Min(MaxPieces, _pieces.Count - first);
+                var count = CountToSend(first);
                 var sent = count == 1
                     ? await socket.SendAsync(_pieces[first].AsMemory(), SocketFlags.None).ConfigureAwait(false)
                     : await socket.SendAsync(Pieces(first, count), SocketFlags.None).ConfigureAwait(false);
+                onActivity();
                 first = Skip(first, sent);
             }
         }
@@ -58,6 +61,28 @@ internal sealed class ReplySender(Socket socket)
             _pieces.Clear();
             GatheredBytes = 0;
         }
+    }
+
+    private void Add(ArraySegment<byte> piece)
+    {
+        GatheredBytes += piece.Count;
+        for (; piece.Count > MaxPieceBytes; piece = piece[MaxPieceBytes..])
+        {
+            _pieces.Add(piece[..MaxPieceBytes]);
+        }
+
+        _pieces.Add(piece);
+    }
+
+    private int CountToSend(int first)
+    {
+        var count = 0;
+        for (var bytes = 0; count < MaxPieces && first + count < _pieces.Count && bytes < MaxPieceBytes; count++)
+        {
+            bytes += _pieces[first + count].Count;
+        }
+
+        return count;
     }
 
     private List<ArraySegment<byte>> Pieces(int first, int count) =>

@@ -1,9 +1,9 @@
 namespace Tansu.Host.Network;
 
 /// <summary>
-/// How much memory the requests of all connections may take. Two budgets, so that no two requests can wait for each other: a
-/// small request, and the beginning of a large one, take from the first, where nothing is held that waits for memory
-/// except to move on to the second; the whole of a large one takes from the second, once its beginning has arrived.
+/// How much memory the requests of all connections may take. Three budgets, so that no two requests can wait for each other, and small
+/// ones (a heartbeat) never wait for large ones: the beginning of a large request takes from one where nothing is held that waits for memory
+/// except to move on to the last; the whole of it takes from the last, once its beginning has arrived.
 /// </summary>
 public sealed class RequestBudget
 {
@@ -12,12 +12,19 @@ public sealed class RequestBudget
     {
         ArgumentNullException.ThrowIfNull(options);
         Small = new ByteBudget(options.MaxSmallRequestBytes);
+        Beginnings = new ByteBudget(options.MaxBeginningBytes);
         Large = new ByteBudget(options.MaxLargeRequestBytes);
     }
 
-    /// <summary>For requests of up to <see cref="FrameBuffer.FirstBytes"/> and the beginnings of larger ones.</summary>
+    /// <summary>For requests of up to <see cref="FrameBuffer.FirstBytes"/>.</summary>
     public ByteBudget Small { get; }
+
+    /// <summary>For the first bytes of larger requests.</summary>
+    public ByteBudget Beginnings { get; }
 
     /// <summary>For larger requests.</summary>
     public ByteBudget Large { get; }
+
+    /// <summary>The memory of larger requests.</summary>
+    internal LargeArrays Arrays { get; } = new();
 }

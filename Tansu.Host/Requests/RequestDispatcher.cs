@@ -12,6 +12,12 @@ namespace Tansu.Host.Requests;
 /// </summary>
 internal sealed class RequestDispatcher(ApiTable apis, ILogger log) : IRequestProcessor
 {
+    /// <summary>Where replies take their memory from; null if they are not counted.</summary>
+    public ByteBudget? ReplyBudget { get; init; }
+
+    /// <inheritdoc/>
+    public bool IsShortOfMemory => ReplyBudget is { HasWaiters: true };
+
     /// <inheritdoc/>
     public ValueTask<Reply?> ProcessAsync(
         ConnectionInfo connection, FrameBuffer frame, CancellationToken cancellationToken)

@@ -46,6 +46,9 @@ type Brokers
     /// Which broker clients find at that port.
     member _.IndexOf(port: int) = Array.IndexOf(ports, port)
 
+    member _.Item
+        with get (index: int) = running[index]
+
     member _.Log = String.Join("\n--\n", running |> Array.map _.Log)
 
     member _.KillAndRestart(index: int) =

@@ -21,20 +21,27 @@ let private partitions = 3
 
 let private topic = "moving"
 
-/// Produces numbered records to one partition, a bounded number at a time, until told to stop; gives the offsets acknowledged.
-let private produce bootstrap partition (acknowledged: ref<int>) (stop: CancellationToken) =
-    task {
-        let config =
-            Clients.configure
-                (ProducerConfig(
-                    EnableIdempotence = true,
-                    LingerMs = 1.0,
-                    MessageTimeoutMs = 120_000,
-                    TopicMetadataRefreshIntervalMs = 500,
-                    BatchNumMessages = 20
-                ))
-                bootstrap
+/// Settings of an idempotent producer that sends many small batches.
+let producerConfig bootstrap =
+    Clients.configure
+        (ProducerConfig(
+            EnableIdempotence = true,
+            LingerMs = 1.0,
+            MessageTimeoutMs = 120_000,
+            TopicMetadataRefreshIntervalMs = 500,
+            BatchNumMessages = 20
+        ))
+        bootstrap
 
+/// Produces numbered records to one partition, a bounded number at a time, until told to stop; gives the offsets acknowledged.
+let produce
+    (config: ProducerConfig)
+    (topic: string)
+    (partition: int)
+    (acknowledged: ref<int>)
+    (stop: CancellationToken)
+    =
+    task {
         use producer = Clients.producer config
         use window = new SemaphoreSlim 100
         let deliveries = List<Task<DeliveryResult<byte array, byte array>>>()
@@ -139,7 +146,7 @@ let private survive name storageEngine environment (disturb: Random -> int -> Ta
                 Expect.isTrue isAlive $"the producers go on; the brokers said:\n{brokers.Log}"
 
             let producing = [|
-                for partition in 0 .. partitions - 1 -> produce brokers.Bootstrap partition acknowledged stop.Token
+                for partition in 0 .. partitions - 1 -> produce (producerConfig brokers.Bootstrap) topic partition acknowledged stop.Token
             |]
 
             untilAcknowledged 100

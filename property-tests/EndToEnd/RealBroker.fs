@@ -113,16 +113,31 @@ type RealBroker private (broker: Process, lines: ConcurrentQueue<string>, starte
         broker.Kill()
         broker.WaitForExit()
 
-    /// SIGTERM, and the exit code with the time it took.
-    member _.Terminate() =
-        let clock = Stopwatch.StartNew()
-        use kill = Process.Start("kill", $"-TERM {broker.Id}")
+    /// Sends it a signal of that name.
+    member _.Signal(name: string) =
+        use kill = Process.Start("kill", $"-{name} {broker.Id}")
         kill.WaitForExit()
 
+    /// Waits until it has ended, and gives the exit code.
+    member _.WaitForExit() =
         if not (broker.WaitForExit patience) then
             failwith "the broker did not stop"
 
-        broker.ExitCode, clock.Elapsed
+        broker.ExitCode
+
+    /// A line of /proc/PID/status in KiB, such as `VmRSS` (now) or `VmHWM` (the most so far).
+    member _.StatusKiB(name: string) =
+        let line =
+            File.ReadAllLines $"/proc/{broker.Id}/status"
+            |> Array.find (fun line -> line.StartsWith(name + ":", StringComparison.Ordinal))
+
+        int (Regex.Match(line, @"\d+").Value)
+
+    /// SIGTERM, and the exit code with the time it took.
+    member this.Terminate() =
+        let clock = Stopwatch.StartNew()
+        this.Signal "TERM"
+        this.WaitForExit(), clock.Elapsed
 
     interface IDisposable with
         member _.Dispose() =

@@ -8,6 +8,9 @@ let tests =
     testSequenced (
         testList "end to end" [
             Process.tests
+            Memory.tests
+            Stopping.tests
+            Suspending.tests
             Clients.tests
             Crashes.tests
             ManyBrokers.tests

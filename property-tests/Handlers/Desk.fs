@@ -72,8 +72,17 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
     member _.Send(frame: byte array) =
         task {
             let! buffer = FrameBuffer.RentAsync(budget, frame.Length, CancellationToken.None)
-            frame.CopyTo(buffer.Free)
-            buffer.Advance frame.Length
+            let mutable sent = 0
+
+            while not buffer.IsComplete do
+                if buffer.NeedsGrowth then
+                    do! buffer.GrowAsync CancellationToken.None
+
+                let next = frame.AsMemory(sent, buffer.Free.Length)
+                next.CopyTo buffer.Free
+                buffer.Advance next.Length
+                sent <- sent + next.Length
+
             let! reply = dispatcher.ProcessAsync(connection, buffer, CancellationToken.None)
 
             match reply with

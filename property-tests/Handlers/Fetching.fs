@@ -320,4 +320,47 @@ let private sessions =
             })
     ]
 
-let tests = testList "fetch" [ limits; polls; sessions ]
+/// A broker that has memory for one reply, which is in use.
+let private shortOfMemory (check: Desk -> ManualTime -> Task<FetchResponse> -> Task<unit>) =
+    fun () ->
+        task {
+            let time = ManualTime()
+            let! desk = Desk.Open(settings = BrokerSettings(FetchMemoryBytes = 1000L), time = time)
+            let! _ = desk.Create("a", 1, [])
+            do! filled desk 0 1
+            Expect.isTrue (desk.Broker.FetchBudget.TryHold 1000L) "all of it"
+            let asked = ask desk (fetch "a" [ wanted 0 0L 1000 ])
+            Expect.isTrue desk.Broker.FetchBudget.HasWaiters "it waits"
+            do! check desk time asked
+        }
+
+let private memory =
+    testList "memory" [
+        testCaseTask "a fetch waits until replies before it have been sent, and gives back what it took"
+        <| shortOfMemory (fun desk _ asked ->
+            task {
+                desk.Broker.FetchBudget.Release 1000L
+                let! response = asked.WaitAsync patience
+                Expect.equal (answered response) [ 0, [ 0L ] ] "records"
+                Expect.equal desk.Broker.FetchBudget.HeldBytes 0L "given back"
+            })
+
+        testCaseTask "it does not wait for ever, since those replies may be waiting for it"
+        <| shortOfMemory (fun desk time asked ->
+            task {
+                time.Advance(TimeSpan.FromSeconds 5.0)
+                let! response = asked.WaitAsync patience
+                Expect.equal (answered response, errors response) ([ 0, [] ], [ ErrorCode.None ]) "no records, no error"
+                Expect.equal desk.Broker.FetchBudget.HeldBytes 1000L "it holds nothing"
+            })
+
+        testCaseTask "a broker that stops answers it"
+        <| shortOfMemory (fun desk _ asked ->
+            task {
+                desk.Stop()
+                let! response = asked.WaitAsync patience
+                Expect.equal (answered response, errors response) ([ 0, [] ], [ ErrorCode.None ]) "no records, no error"
+            })
+    ]
+
+let tests = testList "fetch" [ limits; polls; sessions; memory ]

@@ -104,7 +104,10 @@ type Server(toy: IRequestProcessor, options: NetworkOptions) =
     member _.Listener = listener
     member _.Lines = lines
 
-    member _.HeldBytes = listener.Budget.Small.HeldBytes + listener.Budget.Large.HeldBytes
+    member _.HeldBytes =
+        listener.Budget.Small.HeldBytes
+        + listener.Budget.Beginnings.HeldBytes
+        + listener.Budget.Large.HeldBytes
 
     interface IAsyncDisposable with
         member _.DisposeAsync() = listener.DisposeAsync()

@@ -103,6 +103,44 @@ let private backPressure =
                 Expect.equal (List.sort [ first.Id; second.Id ]) [ 1; 2 ] "both are served in the end"
             }
 
+        testCaseTask "a small request does not wait for large ones"
+        <| fun () ->
+            task {
+                let length = FrameBuffer.FirstBytes * 3
+                let toy = manualToy ()
+
+                use server =
+                    new Server(
+                        toy,
+                        NetworkOptions(
+                            MaxLargeRequestBytes = int64 length,
+                            MaxBeginningBytes = int64 FrameBuffer.FirstBytes,
+                            MaxSmallRequestBytes = int64 FrameBuffer.FirstBytes
+                        )
+                    )
+
+                let large = [ for _ in 1..4 -> new Client(server) ]
+                let sending = Task.WhenAll [ for client in large -> client.Send(frame 1 length) ]
+                let! (first: ToyRequest) = toy.Next()
+                use small = new Client(server)
+                do! small.Send(frame 2 100)
+                let! (second: ToyRequest) = toy.Next()
+                Expect.equal second.Id 2 "the small one"
+                second.Echo()
+                first.Echo()
+
+                for _ in 2 .. large.Length do
+                    let! (next: ToyRequest) = toy.Next()
+                    next.Echo()
+
+                do! sending
+
+                for client in large do
+                    (client :> IDisposable).Dispose()
+
+                do! eventually "all memory is given back" (fun () -> server.HeldBytes = 0L)
+            }
+
         testCaseTask "connections beyond the limit are closed"
         <| fun () ->
             task {
@@ -219,6 +257,43 @@ let private idle =
                 request.Echo()
                 let! id = client.ReceiveId()
                 Expect.equal id 1 "answered"
+            }
+
+        testCaseTask "a client that takes nothing of its reply is closed sooner when others wait for the memory"
+        <| fun () ->
+            task {
+                let time = ManualTime()
+                let toy = manualToy ()
+                let mutable isShort = false
+
+                let processor =
+                    { new IRequestProcessor with
+                        member _.IsShortOfMemory = isShort
+
+                        member _.ProcessAsync(connection, frame, cancellationToken) =
+                            (toy :> IRequestProcessor).ProcessAsync(connection, frame, cancellationToken)
+                    }
+
+                use server = new Server(processor, NetworkOptions(TimeProvider = time))
+                use client = new Client(server)
+                // More than the buffers of a socket take.
+                let sending = client.Send(frame 1 20_000_000)
+                let! (request: ToyRequest) = toy.Next()
+                do! sending
+                request.Echo()
+                time.Advance(TimeSpan.FromSeconds 60.0)
+                Expect.equal server.Listener.ConnectionCount 1 "there is enough memory"
+                isShort <- true
+                let watch = Diagnostics.Stopwatch.StartNew()
+                let mutable passed = TimeSpan.Zero
+
+                while server.Listener.ConnectionCount > 0 && watch.Elapsed < patience do
+                    time.Advance(TimeSpan.FromSeconds 5.0)
+                    passed <- passed + TimeSpan.FromSeconds 5.0
+                    do! Task.Delay 20
+
+                Expect.equal server.Listener.ConnectionCount 0 "closed"
+                do! eventually "all memory is given back" (fun () -> server.HeldBytes = 0L)
             }
 
         testCaseTask "a client that stops within a request is closed sooner, and its memory ends"

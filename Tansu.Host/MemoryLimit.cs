@@ -1,0 +1,36 @@
+namespace Tansu.Host;
+
+/// <summary>How much memory this process may use, and how much of it is the garbage collector's.</summary>
+internal static class MemoryLimit
+{
+    /// <summary>What is not the heap's: code, the runtime's own structures, stacks of threads, buffers of libraries. 128 MiB.</summary>
+    private const long MostOutsideHeapBytes = 128L * 1024 * 1024;
+
+    /// <summary>.NET gives the heap three quarters of a container's memory.</summary>
+    private const double RuntimesShare = 0.75;
+
+    /// <summary>
+    /// Limits the heap, from now on: the garbage collector works harder as the limit comes near, instead of letting the process grow until it
+    /// is killed.
+    /// </summary>
+    /// <param name="limitBytes">What the process may use (<c>--memory-limit</c>); 0 for the container's or the machine's memory.</param>
+    /// <returns>The limit of the heap in bytes.</returns>
+    public static long Apply(long limitBytes)
+    {
+        var available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        var heapBytes = Math.Min(HeapBytes(limitBytes > 0 ? limitBytes : Found(available)), available);
+        // Documented for exactly this; works with native ahead-of-time compilation, too.
+        AppContext.SetData("GCHeapHardLimit", (ulong)heapBytes);
+        GC.RefreshMemoryLimit();
+        return heapBytes;
+    }
+
+    /// <summary>The heap's share: all but <see cref="MostOutsideHeapBytes"/>, or half of a small limit.</summary>
+    internal static long HeapBytes(long limitBytes) => limitBytes - Math.Min(limitBytes / 2, MostOutsideHeapBytes);
+
+    private static long Found(long availableBytes)
+    {
+        var isContainer = GC.GetConfigurationVariables().TryGetValue("GCHeapHardLimit", out var limit) && limit is > 0L;
+        return isContainer ? (long)(availableBytes / RuntimesShare) : availableBytes;
+    }
+}
