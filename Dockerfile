@@ -13,7 +13,6 @@ FROM scratch
 COPY --from=build /image/etc /etc
 COPY --from=build --chown=65532:65532 /image/data /data
 COPY --from=build /image/tansu /tansu
-ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 WORKDIR /data
 VOLUME /data

@@ -17,8 +17,15 @@ let program =
 
          path)
 
-/// The user of the image.
-let user = "65532:65532"
+/// What a line of the Dockerfile says of the image.
+let private image (instruction: string) =
+    File.ReadLines(Path.Combine(Machine.repository, "Dockerfile"))
+    |> Seq.filter (fun line -> line.StartsWith(instruction + " ", StringComparison.Ordinal))
+    |> Seq.exactlyOne
+    |> fun line -> line.Substring(instruction.Length + 1)
+
+let private user = image "USER"
+let private entryPoint = (image "ENTRYPOINT").Trim('[', ']', '"')
 
 /// Only root may change the root, and answer on port 53.
 let needsRoot () =
@@ -26,7 +33,7 @@ let needsRoot () =
         skiptest "needs root"
 
 /// Starts the program in another root, as the image's user.
-let commandIn (root: string) = [ "chroot"; $"--userspec={user}"; root; "/tansu" ]
+let commandIn (root: string) = [ "chroot"; $"--userspec={user}"; root; entryPoint ]
 
 /// An empty root with the program alone, which may write into /data.
 let bareRoot (directory: string) =
