@@ -18,6 +18,7 @@ let private all: Test list = [
     Handlers.Tests.tests
     Documentation.tests
     EndToEnd.Tests.tests
+    Shipping.Tests.tests
 ]
 
 /// Commands that are not test lists: `./test NAME …` runs the one named NAME with the arguments after it.

@@ -27,10 +27,17 @@ type Scratch() =
     interface IDisposable with
         member _.Dispose() = Directory.Delete(path, true)
 
-let private startInfo (directory: string) (environment: (string * string) list) (arguments: string list) =
+let private builtCommand = [ "dotnet"; program ]
+
+let private startInfo
+    (command: string list)
+    (directory: string)
+    (environment: (string * string) list)
+    (arguments: string list)
+    =
     let info =
         ProcessStartInfo(
-            "dotnet",
+            List.head command,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = directory
@@ -39,7 +46,7 @@ let private startInfo (directory: string) (environment: (string * string) list) 
     for name, value in environment do
         info.Environment[name] <- value
 
-    for argument in program :: arguments do
+    for argument in List.tail command @ arguments do
         info.ArgumentList.Add argument
 
     info
@@ -47,10 +54,10 @@ let private startInfo (directory: string) (environment: (string * string) list) 
 /// What a finished run of the program left behind.
 type Finished = { exitCode: int; output: string; error: string }
 
-/// Runs the program to its end.
-let run (directory: string) environment arguments =
+/// Runs the program, started by `command`, to its end.
+let runBy command (directory: string) environment arguments =
     task {
-        use ended = Process.Start(startInfo directory environment arguments)
+        use ended = Process.Start(startInfo command directory environment arguments)
         let output = ended.StandardOutput.ReadToEndAsync()
         let error = ended.StandardError.ReadToEndAsync()
         do! ended.WaitForExitAsync().WaitAsync patience
@@ -60,13 +67,22 @@ let run (directory: string) environment arguments =
         return { exitCode = ended.ExitCode; output = output; error = error }
     }
 
+/// Runs the built program to its end.
+let run (directory: string) environment arguments =
+    runBy builtCommand directory environment arguments
+
 /// A running broker.
 type RealBroker private (broker: Process, lines: ConcurrentQueue<string>, started: Task<string>) =
 
-    /// Starts a broker and waits for its start line.
-    static member Start(directory: string, arguments: string list, ?environment: (string * string) list) =
+    /// Starts a broker, by `command` or else the built program, and waits for its start line.
+    static member Start
+        (directory: string, arguments: string list, ?environment: (string * string) list, ?command: string list)
+        =
+        let command = defaultArg command builtCommand
+        let environment = defaultArg environment []
+
         let broker =
-            Process.Start(startInfo directory (defaultArg environment []) ("broker" :: arguments))
+            Process.Start(startInfo command directory environment ("broker" :: arguments))
 
         let lines = ConcurrentQueue<string>()
 
