@@ -101,7 +101,11 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             return;
         }
 
-        var bytes = GC.AllocateUninitializedArray<byte>(written.Length);
+        if (Allocate(written.Length) is not { } bytes)
+        {
+            return;
+        }
+
         var position = 0;
         for (var index = 0; index < written.Slices.Count; index++)
         {
@@ -118,6 +122,19 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         }
 
         cache.Add(new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole), bytes);
+    }
+
+    /// <summary>Memory for what is only good to have; null if there is none. The commit it belongs to has been made and must be told.</summary>
+    private static byte[]? Allocate(int length)
+    {
+        try
+        {
+            return GC.AllocateUninitializedArray<byte>(length);
+        }
+        catch (OutOfMemoryException)
+        {
+            return null;
+        }
     }
 
     private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>

@@ -15,6 +15,12 @@ internal sealed class ReplySender(Socket socket, Action onActivity)
     // A client that takes its reply slowly is seen to take it: what is sent with one call counts as one sign of life.
     private const int MaxPieceBytes = 256 * 1024;
 
+    // .NET's socket keeps what it sent last, one buffer or one list of them, until it sends something else: with many connections, much memory that
+    // nobody counts. After a reply of that length it is made to let go, by sending nothing.
+    private const int LetGoBytes = 32 * 1024;
+
+    private static readonly ArraySegment<byte>[] Nothing = [new([])];
+
     private readonly List<ArraySegment<byte>> _pieces = [];
     private volatile bool _isSending;
 
@@ -53,6 +59,12 @@ internal sealed class ReplySender(Socket socket, Action onActivity)
                     : await socket.SendAsync(Pieces(first, count), SocketFlags.None).ConfigureAwait(false);
                 onActivity();
                 first = Skip(first, sent);
+            }
+
+            if (GatheredBytes >= LetGoBytes)
+            {
+                await socket.SendAsync(ReadOnlyMemory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+                await socket.SendAsync(Nothing, SocketFlags.None).ConfigureAwait(false);
             }
         }
         finally

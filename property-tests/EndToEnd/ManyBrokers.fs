@@ -146,7 +146,8 @@ let private survive name storageEngine environment (disturb: Random -> int -> Ta
                 Expect.isTrue isAlive $"the producers go on; the brokers said:\n{brokers.Log}"
 
             let producing = [|
-                for partition in 0 .. partitions - 1 -> produce (producerConfig brokers.Bootstrap) topic partition acknowledged stop.Token
+                for partition in 0 .. partitions - 1 ->
+                    produce (producerConfig brokers.Bootstrap) topic partition acknowledged stop.Token
             |]
 
             untilAcknowledged 100

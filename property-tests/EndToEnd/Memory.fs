@@ -62,10 +62,11 @@ let private fetch bootstrap (stop: CancellationToken) (index: int) =
 /// A topic with one record, in partition 0.
 let createTopic bootstrap (name: string) =
     task {
-        use producer =
-            Clients.producer (Clients.configure (ProducerConfig()) bootstrap)
+        use producer = Clients.producer (Clients.configure (ProducerConfig()) bootstrap)
 
-        let! _ = producer.ProduceAsync(TopicPartition(name, Partition 0), Message<byte array, byte array>(Value = [| 1uy |]))
+        let! _ =
+            producer.ProduceAsync(TopicPartition(name, Partition 0), Message<byte array, byte array>(Value = [| 1uy |]))
+
         return ()
     }
 
@@ -94,7 +95,10 @@ let private crowd =
                 use broker = start scratch
                 let afterStart = broker.StatusKiB "VmRSS"
                 do! createTopic broker.Bootstrap topic
-                let frames = Array.init partitions (fun partition -> produceFrame topic partition valueBytes)
+
+                let frames =
+                    Array.init partitions (fun partition -> produceFrame topic partition valueBytes)
+
                 use stop = new CancellationTokenSource(loadTime)
                 let clock = Stopwatch.StartNew()
 
@@ -102,7 +106,10 @@ let private crowd =
                     for index in 1..clientsOfEachKind -> produce broker.Bootstrap frames stop.Token index
                 |]
 
-                let fetching = [| for index in 1..clientsOfEachKind -> fetch broker.Bootstrap stop.Token index |]
+                let fetching = [|
+                    for index in 1..clientsOfEachKind -> fetch broker.Bootstrap stop.Token index
+                |]
+
                 let! produced = (Task.WhenAll producing).WaitAsync patience
                 let! fetched = (Task.WhenAll fetching).WaitAsync patience
                 let seconds = clock.Elapsed.TotalSeconds
@@ -122,45 +129,55 @@ let private lazyConsumers = 50
 
 /// Consumers that ask for much and take nothing would hold all the memory there is for replies.
 let private lazyOnes =
-    testCaseTask $"with {limitMiB} MiB, {lazyConsumers} consumers that take nothing of their replies do not keep others from reading" (fun () ->
-        task {
-            use scratch = new Scratch()
-            use broker = start scratch
-            do! createTopic broker.Bootstrap topic
-            let batch = produceFrame topic 0 valueBytes
-            use client = new RawClient(broker.Bootstrap)
-            let count = 100L
+    testCaseTask
+        $"with {limitMiB} MiB, {lazyConsumers} consumers that take nothing of their replies do not keep others from reading"
+        (fun () ->
+            task {
+                use scratch = new Scratch()
+                use broker = start scratch
+                do! createTopic broker.Bootstrap topic
+                let batch = produceFrame topic 0 valueBytes
+                use client = new RawClient(broker.Bootstrap)
+                let count = 100L
 
-            for _ in 1L .. count do
-                do! client.Send batch
-                let! response = client.Receive<ProduceResponse> produceVersion
-                Expect.equal response.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "acknowledged"
+                for _ in 1L .. count do
+                    do! client.Send batch
+                    let! response = client.Receive<ProduceResponse> produceVersion
+                    Expect.equal response.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "acknowledged"
 
-            let idlers = [ for _ in 1..lazyConsumers -> new RawClient(broker.Bootstrap) ]
+                let idlers = [ for _ in 1..lazyConsumers -> new RawClient(broker.Bootstrap) ]
 
-            for idler in idlers do
-                do! idler.Send(Array.concat [ for offset in 1L .. 10L -> fetchFrame topic 0 (offset * 9L) requestBytes 500 ])
+                for idler in idlers do
+                    do!
+                        idler.Send(
+                            Array.concat [
+                                for offset in 1L .. 10L -> fetchFrame topic 0 (offset * 9L) requestBytes 500
+                            ]
+                        )
 
-            let clock = Stopwatch.StartNew()
-            let mutable offset = 0L
+                let clock = Stopwatch.StartNew()
+                let mutable offset = 0L
 
-            while offset <= count do
-                if clock.Elapsed > patience then
-                    failtest $"the consumer is at {offset} after {clock.Elapsed}"
+                while offset <= count do
+                    if clock.Elapsed > patience then
+                        failtest $"the consumer is at {offset} after {clock.Elapsed}"
 
-                do! client.Send(fetchFrame topic 0 offset requestBytes 500)
-                let! response = client.Receive<FetchResponse> fetchVersion
-                let partition = response.Responses[0].Partitions[0]
-                Expect.equal partition.ErrorCode ErrorCode.None "fetched"
-                let _, next = fetchedRange partition.Records offset
-                offset <- next
+                    do! client.Send(fetchFrame topic 0 offset requestBytes 500)
+                    let! response = client.Receive<FetchResponse> fetchVersion
+                    let partition = response.Responses[0].Partitions[0]
+                    Expect.equal partition.ErrorCode ErrorCode.None "fetched"
+                    let _, next = fetchedRange partition.Records offset
+                    offset <- next
 
-            let peak = broker.StatusKiB "VmHWM"
-            printfn $"memory: at most {peak / 1024} MiB with consumers that take nothing; {clock.Elapsed.TotalSeconds:F1} s"
-            Expect.isLessThan peak (limitMiB * 1024) "the most memory it had, in KiB"
+                let peak = broker.StatusKiB "VmHWM"
 
-            for idler in idlers do
-                (idler :> IDisposable).Dispose()
-        })
+                printfn
+                    $"memory: at most {peak / 1024} MiB with consumers that take nothing; {clock.Elapsed.TotalSeconds:F1} s"
+
+                Expect.isLessThan peak (limitMiB * 1024) "the most memory it had, in KiB"
+
+                for idler in idlers do
+                    (idler :> IDisposable).Dispose()
+            })
 
 let tests = testList "memory" [ crowd; lazyOnes ]

@@ -165,8 +165,7 @@ let private leaves =
                     ]
                 )
 
-            let portOf (broker: RealBroker) =
-                broker.Bootstrap.Split(':')[1] |> int
+            let portOf (broker: RealBroker) = broker.Bootstrap.Split(':')[1] |> int
 
             use stays = start ()
             use leaves = start ()

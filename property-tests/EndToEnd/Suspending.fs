@@ -144,57 +144,77 @@ let private whileProducing bootstrap (disturb: (int -> Task<unit>) -> Task<unit>
     }
 
 let private onShared (name: string) (place: unit -> Task<string * (string * string) list>) =
-    testCaseTask $"{name}: a broker stands still for {pause.TotalSeconds} s, another takes over, and it carries on" (fun () ->
-        task {
-            use scratch = new Scratch()
-            let! storageEngine, environment = place ()
+    testCaseTask
+        $"{name}: a broker stands still for {pause.TotalSeconds} s, another takes over, and it carries on"
+        (fun () ->
+            task {
+                use scratch = new Scratch()
+                let! storageEngine, environment = place ()
 
-            use brokers =
-                new Brokers(2, scratch.Path, storageEngine, environment, [ "--default-partitions"; string partitions ])
+                use brokers =
+                    new Brokers(
+                        2,
+                        scratch.Path,
+                        storageEngine,
+                        environment,
+                        [ "--default-partitions"; string partitions ]
+                    )
 
-            do! Memory.createTopic brokers.Bootstrap "unused"
-            let members = ResizeArray<Member>()
-            // A connection from before, with a long poll that outlasts the pause.
-            use old = new RawClient(brokers[0].Bootstrap)
+                do! Memory.createTopic brokers.Bootstrap "unused"
+                let members = ResizeArray<Member>()
+                // A connection from before, with a long poll that outlasts the pause.
+                use old = new RawClient(brokers[0].Bootstrap)
 
-            let! sent =
-                whileProducing brokers.Bootstrap (fun more ->
-                    task {
-                        do! more 100
-                        members.Add(new Member(brokers.Bootstrap, "one"))
-                        members.Add(new Member(brokers.Bootstrap, "two"))
-                        do! until "both members read" (fun () -> members.TrueForAll(fun one -> one.Owned = 1 && one.Records > 0))
-                        do! old.Send(fetchFrame "unused" 0 1L 1000 1000)
-                        brokers[0].Signal "STOP"
-                        let stopped = Stopwatch.StartNew()
-                        // The other broker alone serves producers and members.
-                        do! more 500
-                        let read = members |> Seq.map _.Records |> Seq.toArray
+                let! sent =
+                    whileProducing brokers.Bootstrap (fun more ->
+                        task {
+                            do! more 100
+                            members.Add(new Member(brokers.Bootstrap, "one"))
+                            members.Add(new Member(brokers.Bootstrap, "two"))
 
-                        do!
-                            until "both members read from the other broker" (fun () ->
-                                Seq.forall2 (fun (one: Member) before -> one.Records > before + 50) members read)
+                            do!
+                                until "both members read" (fun () ->
+                                    members.TrueForAll(fun one -> one.Owned = 1 && one.Records > 0))
 
-                        do! until "the pause is over" (fun () -> stopped.Elapsed > pause)
-                        let losses = members |> Seq.sumBy _.Losses
-                        brokers[0].Signal "CONT"
-                        let continued = Stopwatch.StartNew()
-                        let! late = old.Receive<FetchResponse> fetchVersion
-                        Expect.equal late.Responses[0].Partitions[0].ErrorCode ErrorCode.None "the old long poll"
-                        do! more 500
-                        do! until "a whole session has passed" (fun () -> continued.Elapsed > session + TimeSpan.FromSeconds 1.0)
-                        Expect.equal (members |> Seq.sumBy _.Losses) losses "nobody is thrown out after the pause"
-                        Expect.equal (members |> Seq.map _.Owned |> Seq.toList) [ 1; 1 ] "both are members"
-                    })
+                            do! old.Send(fetchFrame "unused" 0 1L 1000 1000)
+                            brokers[0].Signal "STOP"
+                            let stopped = Stopwatch.StartNew()
+                            // The other broker alone serves producers and members.
+                            do! more 500
+                            let read = members |> Seq.map _.Records |> Seq.toArray
 
-            for one in members do
-                do! one.Stop().WaitAsync patience
+                            do!
+                                until "both members read from the other broker" (fun () ->
+                                    Seq.forall2 (fun (one: Member) before -> one.Records > before + 50) members read)
 
-            for partition in 0 .. partitions - 1 do
-                for index in 0..1 do
-                    do! readAt brokers[index].Bootstrap partition sent[partition].LongLength
-                    Expect.hasLength (Clients.readAll brokers[index].Bootstrap topic partition) sent[partition].Length "no other"
-        })
+                            do! until "the pause is over" (fun () -> stopped.Elapsed > pause)
+                            let losses = members |> Seq.sumBy _.Losses
+                            brokers[0].Signal "CONT"
+                            let continued = Stopwatch.StartNew()
+                            let! late = old.Receive<FetchResponse> fetchVersion
+                            Expect.equal late.Responses[0].Partitions[0].ErrorCode ErrorCode.None "the old long poll"
+                            do! more 500
+
+                            do!
+                                until "a whole session has passed" (fun () ->
+                                    continued.Elapsed > session + TimeSpan.FromSeconds 1.0)
+
+                            Expect.equal (members |> Seq.sumBy _.Losses) losses "nobody is thrown out after the pause"
+                            Expect.equal (members |> Seq.map _.Owned |> Seq.toList) [ 1; 1 ] "both are members"
+                        })
+
+                for one in members do
+                    do! one.Stop().WaitAsync patience
+
+                for partition in 0 .. partitions - 1 do
+                    for index in 0..1 do
+                        do! readAt brokers[index].Bootstrap partition sent[partition].LongLength
+
+                        Expect.hasLength
+                            (Clients.readAll brokers[index].Bootstrap topic partition)
+                            sent[partition].Length
+                            "no other"
+            })
 
 let private onPostgres =
     onShared "PostgreSQL" (fun () ->
@@ -246,7 +266,10 @@ let private onFile =
                     })
 
             for partition in 0 .. partitions - 1 do
-                Expect.hasLength (Clients.readAll broker.Bootstrap topic partition) sent[partition].Length "and no other"
+                Expect.hasLength
+                    (Clients.readAll broker.Bootstrap topic partition)
+                    sent[partition].Length
+                    "and no other"
         })
 
 let tests = testList "suspending" [ onPostgres; onS3; onFile ]

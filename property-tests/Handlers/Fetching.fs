@@ -325,7 +325,10 @@ let private shortOfMemory (check: Desk -> ManualTime -> Task<FetchResponse> -> T
     fun () ->
         task {
             let time = ManualTime()
-            let! desk = Desk.Open(settings = BrokerSettings(FetchMemoryBytes = 1000L), time = time)
+
+            let! desk =
+                Desk.Open(settings = BrokerSettings(FetchMemoryBytes = 1000L), time = time)
+
             let! _ = desk.Create("a", 1, [])
             do! filled desk 0 1
             Expect.isTrue (desk.Broker.FetchBudget.TryHold 1000L) "all of it"
@@ -350,7 +353,12 @@ let private memory =
             task {
                 time.Advance(TimeSpan.FromSeconds 5.0)
                 let! response = asked.WaitAsync patience
-                Expect.equal (answered response, errors response) ([ 0, [] ], [ ErrorCode.None ]) "no records, no error"
+
+                Expect.equal
+                    (answered response, errors response)
+                    ([ 0, [] ], [ ErrorCode.None ])
+                    "no records, no error"
+
                 Expect.equal desk.Broker.FetchBudget.HeldBytes 1000L "it holds nothing"
             })
 
@@ -359,7 +367,11 @@ let private memory =
             task {
                 desk.Stop()
                 let! response = asked.WaitAsync patience
-                Expect.equal (answered response, errors response) ([ 0, [] ], [ ErrorCode.None ]) "no records, no error"
+
+                Expect.equal
+                    (answered response, errors response)
+                    ([ 0, [] ], [ ErrorCode.None ])
+                    "no records, no error"
             })
     ]
 

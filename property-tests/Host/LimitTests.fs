@@ -266,13 +266,13 @@ let private idle =
                 let toy = manualToy ()
                 let mutable isShort = false
 
-                let processor =
-                    { new IRequestProcessor with
+                let processor = {
+                    new IRequestProcessor with
                         member _.IsShortOfMemory = isShort
 
                         member _.ProcessAsync(connection, frame, cancellationToken) =
                             (toy :> IRequestProcessor).ProcessAsync(connection, frame, cancellationToken)
-                    }
+                }
 
                 use server = new Server(processor, NetworkOptions(TimeProvider = time))
                 use client = new Client(server)
