@@ -77,6 +77,9 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>The newest published catalog.</summary>
     public CatalogState Catalog => _catalog.Current.State;
 
+    /// <summary>The number of the catalog's newest entry that this broker knows.</summary>
+    public long CatalogEntryNumber => _catalog.Current.EntryNumber;
+
     /// <summary>All shards, by number.</summary>
     public IReadOnlyList<ClusterShard> Shards => _shards;
 

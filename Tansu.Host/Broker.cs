@@ -41,6 +41,9 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <summary>What the store is, for the start line and DescribeLogDirs; holds no secrets.</summary>
     public string StoreDescription => _store?.Description ?? "memory";
 
+    /// <summary>What was sent to S3; null if the store is another one.</summary>
+    public S3RequestCounts? StoreRequests => (_store as S3Store)?.Requests.Snapshot();
+
     /// <summary>The clock, in milliseconds since 1970.</summary>
     public long NowMs => timeProvider.GetUtcNow().ToUnixTimeMilliseconds();
 

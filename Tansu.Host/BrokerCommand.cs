@@ -4,6 +4,7 @@ using Serilog;
 using Tansu.Adapters.Ports;
 using Tansu.Host.CommandLine;
 using Tansu.Host.Handlers;
+using Tansu.Host.Metrics;
 using Tansu.Host.Network;
 using Tansu.Host.Requests;
 
@@ -68,9 +69,13 @@ public static class BrokerCommand
         // The address first: a second broker by mistake is told so before it touches the store.
         var listener = KafkaListener.Bind(options.Listener, network, log);
         await using var listenerScope = listener.ConfigureAwait(false);
+        var metrics = new BrokerMetrics(version, TimeProvider.System.GetUtcNow() - Stopwatch.GetElapsedTime(startedAt), listener);
+        await using var metricsListener = MetricsListener.Start(options.MetricsListener, metrics, log, TimeProvider.System);
         var advertised = options.AdvertisedListener ?? new Endpoint("localhost", listener.Endpoint.Port);
         var broker = await Broker.StartAsync(options, memory, listener.Endpoint, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
-        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log) { ReplyBudget = broker.FetchBudget });
+        var apis = HandlerList.Create(broker);
+        listener.Start(new RequestDispatcher(apis, log) { ReplyBudget = broker.FetchBudget });
+        metrics.Open(broker, apis);
         log.Information(
             "Tansu {Version} listens on {Listener}, advertised as {Advertised}, store {Store}, cluster {ClusterId}, started in {ElapsedMs} ms",
             version, listener.Endpoint.Url, advertised.Url, broker.StoreDescription, broker.Cluster.ClusterId, (long)Stopwatch.GetElapsedTime(startedAt).TotalMilliseconds);
@@ -79,6 +84,7 @@ public static class BrokerCommand
 
         await UntilAsync(broker.Cluster.Completion, signalled).ConfigureAwait(false);
         log.Information("Stopping");
+        metrics.Stop();
         await StopAsync(listener, broker, log).ConfigureAwait(false);
     }
 

@@ -18,6 +18,7 @@ type internal BrokerArgument =
     | Cluster_Id of id: string
     | Listener_Url of url: string
     | Advertised_Listener_Url of url: string
+    | Metrics_Listener_Url of url: string
     | Storage_Engine of url: string
     | Shards of count: string
     | Commit_Interval of milliseconds: string
@@ -42,6 +43,7 @@ type internal BrokerArgument =
         | Cluster_Id _ -> Setting.clusterId
         | Listener_Url _ -> Setting.listenerUrl
         | Advertised_Listener_Url _ -> Setting.advertisedListenerUrl
+        | Metrics_Listener_Url _ -> Setting.metricsListenerUrl
         | Storage_Engine _ -> Setting.storageEngine
         | Shards _ -> Setting.shards
         | Commit_Interval _ -> Setting.commitInterval
@@ -66,6 +68,7 @@ type internal BrokerArgument =
         | Cluster_Id value
         | Listener_Url value
         | Advertised_Listener_Url value
+        | Metrics_Listener_Url value
         | Storage_Engine value
         | Shards value
         | Commit_Interval value

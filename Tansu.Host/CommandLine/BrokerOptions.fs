@@ -32,6 +32,8 @@ type BrokerOptions = {
     Listener: Endpoint
     /// Where clients are told to connect; null for localhost and the listener's port.
     AdvertisedListener: Endpoint | null
+    /// Where metrics and health are served; null for nowhere.
+    MetricsListener: Endpoint | null
     /// The URL of the store. May hold secrets: never to be logged.
     StorageEngine: string
     /// How many shard logs a new cluster gets. A cluster that exists keeps what it has.

@@ -57,8 +57,8 @@ module internal Configuration =
             | Ok value -> value
             | Error line -> raise (Refused line)
 
-        let advertised text : Result<Endpoint | null, string> =
-            match Value.endpoint 1 text with
+        let orNone (parse: string -> Result<Endpoint, string>) text : Result<Endpoint | null, string> =
+            match parse text with
             | Ok endpoint -> Ok endpoint
             | Error allowed -> Error allowed
 
@@ -68,7 +68,8 @@ module internal Configuration =
             Ok {
                 ClusterId = read Setting.clusterId Value.clusterId null
                 Listener = read Setting.listenerUrl (Value.endpoint 0) { Host = "::"; Port = 9092 }
-                AdvertisedListener = read Setting.advertisedListenerUrl advertised null
+                AdvertisedListener = read Setting.advertisedListenerUrl (orNone (Value.endpoint 1)) null
+                MetricsListener = read Setting.metricsListenerUrl (orNone (Value.endpointOn 9100 0)) null
                 StorageEngine = read Setting.storageEngine Value.storageEngine "file://./tansu-data"
                 Shards = read Setting.shards (Value.wholeNumber 1 1024) 1
                 CommitIntervalMs = read Setting.commitInterval (Value.wholeNumber 0 60000) -1

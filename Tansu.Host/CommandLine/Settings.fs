@@ -46,6 +46,13 @@ module Setting =
             "tcp://localhost:<port of the listener>"
             "Where clients are told to connect."
 
+    let metricsListenerUrl =
+        setting
+            "--metrics-listener-url"
+            "METRICS_LISTENER_URL"
+            "none"
+            "Where to serve /metrics, /health/live and /health/ready over HTTP, such as tcp://[::]:9100; port 0 takes any free one."
+
     let storageEngine =
         setting
             "--storage-engine"
@@ -157,6 +164,7 @@ module Setting =
         clusterId
         listenerUrl
         advertisedListenerUrl
+        metricsListenerUrl
         storageEngine
         shards
         commitInterval
@@ -184,7 +192,7 @@ module internal Value =
         else
             Error "1 to 100 letters, digits, '.', '_' or '-'"
 
-    let endpoint (lowestPort: int) (text: string) : Result<Endpoint, string> =
+    let endpointOn (defaultPort: int) (lowestPort: int) (text: string) : Result<Endpoint, string> =
         let allowed = $"tcp://host:port with a port from {lowestPort} to 65535"
 
         let matched =
@@ -197,7 +205,7 @@ module internal Value =
 
         let port =
             if group 3 = "" then
-                9092
+                defaultPort
             else
                 Int32.Parse(group 3, CultureInfo.InvariantCulture)
 
@@ -205,6 +213,8 @@ module internal Value =
             Ok { Host = host; Port = port }
         else
             Error allowed
+
+    let endpoint = endpointOn 9092
 
     let storageEngine (text: string) : Result<string, string> =
         let isFile =

@@ -58,6 +58,7 @@ internal sealed partial class Connection
         catch (Exception error)
 #pragma warning restore CA1031
         {
+            IsEndedByRequest = true;
             _complaints.WriteError(error, "Closing the connection from {RemoteAddress}: a request failed", _info.RemoteAddress);
         }
 

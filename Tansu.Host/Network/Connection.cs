@@ -58,6 +58,9 @@ internal sealed partial class Connection
     /// <summary>Completes when the connection and all of its requests have ended.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
+    /// <summary>Whether a request that could not be understood or that failed has ended the connection.</summary>
+    public bool IsEndedByRequest { get; private set; }
+
     private enum Ending
     {
         /// <summary>The client is gone: nobody waits for what is pending.</summary>
@@ -157,6 +160,7 @@ internal sealed partial class Connection
         catch (Exception error)
 #pragma warning restore CA1031
         {
+            IsEndedByRequest = true;
             _complaints.WriteError(error, "Closing the connection from {RemoteAddress}: reading failed", _info.RemoteAddress);
             return Ending.Gone;
         }
@@ -177,12 +181,15 @@ internal sealed partial class Connection
         }
     }
 
-    private void Complain(KafkaFormatException malformed) =>
+    private void Complain(KafkaFormatException malformed)
+    {
+        IsEndedByRequest = true;
         _complaints.Write(
             LogEventLevel.Warning,
             "Closing the connection from {RemoteAddress}: {Reason}",
             _info.RemoteAddress,
             malformed.Message);
+    }
 
     // A client that goes away does so in all of these ways, and all are its right.
     private static bool IsEndOfConnection(Exception error) =>

@@ -25,6 +25,7 @@ public sealed class KafkaListener : IAsyncDisposable
     private Task _accepting = Task.CompletedTask;
     private long _lastConnectionId;
     private int _connectionCount;
+    private long _requestErrorCount;
 
     private KafkaListener(Socket socket, string host, NetworkOptions options, ILogger log)
     {
@@ -42,6 +43,9 @@ public sealed class KafkaListener : IAsyncDisposable
     /// <summary>How many connections are open.</summary>
     public int ConnectionCount => Volatile.Read(ref _connectionCount);
 
+    /// <summary>How many connections were closed because of what was requested on them.</summary>
+    public long RequestErrorCount => Interlocked.Read(ref _requestErrorCount);
+
     /// <summary>The memory that requests hold now.</summary>
     internal RequestBudget Budget => _budget;
 
@@ -52,26 +56,7 @@ public sealed class KafkaListener : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(endpoint);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(log);
-        Socket? socket = null;
-        try
-        {
-            var address = Resolve(endpoint.Host);
-            socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            if (address.AddressFamily == AddressFamily.InterNetworkV6)
-            {
-                // [::] means every address of the machine, IPv4 ones included.
-                socket.DualMode = address.Equals(IPAddress.IPv6Any);
-            }
-
-            socket.Bind(new IPEndPoint(address, endpoint.Port));
-            socket.Listen(options.Backlog);
-            return new KafkaListener(socket, endpoint.Host, options, log);
-        }
-        catch (SocketException error)
-        {
-            socket?.Dispose();
-            throw new ListenException($"cannot listen on {endpoint.Url}: {Reason(error)}", error);
-        }
+        return new KafkaListener(ListenSocket.Bind(endpoint, options.Backlog, "--listener-url"), endpoint.Host, options, log);
     }
 
     /// <summary>Begins to accept connections. To be called once.</summary>
@@ -169,29 +154,19 @@ public sealed class KafkaListener : IAsyncDisposable
 
     private void Forget(Connection connection)
     {
+        if (connection.IsEndedByRequest)
+        {
+            Interlocked.Increment(ref _requestErrorCount);
+        }
+
         Interlocked.Decrement(ref _connectionCount);
         _connections.TryRemove(connection.Id, out _);
-    }
-
-    private static IPAddress Resolve(string host)
-    {
-        var address = IPAddress.TryParse(host, out var parsed) ? parsed : Dns.GetHostAddresses(host)[0];
-        return address.Equals(IPAddress.IPv6Any) && !Socket.OSSupportsIPv6 ? IPAddress.Any : address;
     }
 
     private static string Text(IPEndPoint address) =>
         address.Address.IsIPv4MappedToIPv6
             ? new IPEndPoint(address.Address.MapToIPv4(), address.Port).ToString()
             : address.ToString();
-
-    private static string Reason(SocketException error) => error.SocketErrorCode switch
-    {
-        SocketError.AddressAlreadyInUse => "the port is in use; stop the other program or choose another port with --listener-url",
-        SocketError.AddressNotAvailable => "this machine does not have that address",
-        SocketError.AccessDenied => "not allowed; ports below 1024 need privileges",
-        SocketError.HostNotFound or SocketError.NoData => "the host name is not known",
-        _ => error.Message,
-    };
 
     /// <summary>Whether the other side has closed, and nothing it sent is left to read.</summary>
     private static bool IsEnded(Socket socket)

@@ -6,6 +6,8 @@ namespace Tansu.Host.Requests;
 /// <summary>Serves one Kafka API in a range of versions. One instance serves all connections, from many threads.</summary>
 internal abstract class Handler
 {
+    private long _requestCount;
+
     private protected Handler(string name, short apiKey, short lowestVersion, short highestVersion)
     {
         Name = name;
@@ -29,8 +31,14 @@ internal abstract class Handler
     /// <summary>The lowest version that ApiVersions names. Lower than what is served only where old clients need the lie.</summary>
     public virtual short LowestAdvertisedVersion => LowestVersion;
 
+    /// <summary>How many requests have come.</summary>
+    public long RequestCount => Interlocked.Read(ref _requestCount);
+
     /// <summary>Whether a version is served.</summary>
     public bool Serves(short version) => version >= LowestVersion && version <= HighestVersion;
+
+    /// <summary>Counts a request.</summary>
+    internal void CountRequest() => Interlocked.Increment(ref _requestCount);
 
     /// <summary>Whether the version has tagged fields (KIP-482), in the request's header too.</summary>
     internal abstract bool IsFlexible(short version);

@@ -30,6 +30,7 @@ let private defaults = {
     ClusterId = null
     Listener = { Host = "::"; Port = 9092 }
     AdvertisedListener = null
+    MetricsListener = null
     StorageEngine = "file://./tansu-data"
     Shards = 1
     CommitIntervalMs = -1
@@ -57,6 +58,10 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "ADVERTISED_LISTENER_URL",
     "tcp://kafka.example:19092",
     { defaults with AdvertisedListener = { Host = "kafka.example"; Port = 19092 } }
+    "--metrics-listener-url",
+    "METRICS_LISTENER_URL",
+    "tcp://[::]",
+    { defaults with MetricsListener = { Host = "::"; Port = 9100 } }
     "--storage-engine", "STORAGE_ENGINE", "memory://", { defaults with StorageEngine = "memory://" }
     "--shards", "SHARDS", "16", { defaults with Shards = 16 }
     "--commit-interval", "COMMIT_INTERVAL", "50", { defaults with CommitIntervalMs = 50 }
@@ -121,6 +126,7 @@ let private badValues = [
     [ "9092"; "http://x:1"; "tcp://"; "tcp://h:65536"; "tcp://[zz]:1" ],
     "tcp://host:port"
     "--advertised-listener-url", "ADVERTISED_LISTENER_URL", [ "tcp://h:0"; "tcp://h:1/x" ], "tcp://host:port"
+    "--metrics-listener-url", "METRICS_LISTENER_URL", [ "9100"; "http://[::]:9100"; "tcp://h:65536" ], "tcp://host:port"
     "--storage-engine", "STORAGE_ENGINE", [ "file:"; "file://"; "ftp://x"; "tansu-data" ], "memory://"
     "--shards", "SHARDS", [ "0"; "-1"; "1.5"; "x"; "99999999999" ], "from 1 to"
     "--commit-interval", "COMMIT_INTERVAL", [ "-1"; "60001"; "1s" ], "from 0 to 60000"

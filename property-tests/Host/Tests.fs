@@ -9,4 +9,5 @@ let tests =
         ConnectionTests.tests
         LimitTests.tests
         ApiVersionsTests.tests
+        MetricsTests.tests
     ]

@@ -1,0 +1,94 @@
+using System.Globalization;
+using Tansu.Adapters;
+using Tansu.Host.Network;
+using Tansu.Host.Requests;
+
+namespace Tansu.Host.Metrics;
+
+/// <summary>
+/// What there is to tell of this broker, and whether it serves. Everything is read when somebody asks; nothing in here holds a secret.
+/// Safe to use from any thread, also after the broker was disposed.
+/// </summary>
+/// <param name="version">The program's version.</param>
+/// <param name="startedAt">When the program was entered.</param>
+/// <param name="listener">The Kafka listener.</param>
+internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, KafkaListener listener)
+{
+    private volatile Opened? _opened;
+    private volatile bool _isStopping;
+
+    /// <summary>Whether the store is open and the broker is not about to end.</summary>
+    public bool IsReady => _opened is not null && !_isStopping;
+
+    /// <summary>The store is open and requests are served.</summary>
+    public void Open(Broker broker, ApiTable apis) => _opened = new Opened(broker, apis);
+
+    /// <summary>The broker has begun to stop.</summary>
+    public void Stop() => _isStopping = true;
+
+    /// <summary>Everything, as Prometheus reads it; before the store is open only what does not need it.</summary>
+    public string Write()
+    {
+        var text = new PrometheusText();
+        if (_opened is { } opened)
+        {
+            WriteRequests(text, opened.Apis);
+            WriteLogs(text, opened.Broker.Cluster);
+            WriteStore(text, opened.Broker.StoreRequests);
+        }
+
+        text.Counter("tansu_request_errors_total", "Requests that ended their connection: malformed, of an API or version that is not served, or failed.")
+            .Sample(listener.RequestErrorCount);
+        text.Gauge("tansu_connections", "Open client connections.").Sample(listener.ConnectionCount);
+        WriteProcess(text);
+        return text.ToString();
+    }
+
+    private static void WriteRequests(PrometheusText text, ApiTable apis)
+    {
+        text.Counter("tansu_requests_total", "Requests received, by API.");
+        foreach (var handler in apis.All)
+        {
+            text.Sample("api", handler.Name, handler.RequestCount);
+        }
+    }
+
+    private static void WriteLogs(PrometheusText text, Cluster cluster)
+    {
+        text.Gauge("tansu_log_entry", "The number of the newest entry that this broker knows, by log.");
+        text.Sample("log", "catalog", cluster.CatalogEntryNumber);
+        foreach (var shard in cluster.Shards)
+        {
+            text.Sample("log", ClusterShard.LogName(shard.Index), shard.Replica.Current.EntryNumber);
+        }
+    }
+
+    private static void WriteStore(PrometheusText text, S3RequestCounts? requests)
+    {
+        if (requests is { } counts)
+        {
+            text.Counter("tansu_store_requests_total", "Requests sent to S3, by kind; a retry counts again.")
+                .Sample("kind", "put", counts.Put)
+                .Sample("kind", "get", counts.Get)
+                .Sample("kind", "head", counts.Head)
+                .Sample("kind", "list", counts.List)
+                .Sample("kind", "delete", counts.Delete);
+        }
+    }
+
+    private void WriteProcess(PrometheusText text)
+    {
+        text.Gauge("tansu_build_info", "The version of the program.").Sample("version", version, 1);
+        text.Gauge("process_resident_memory_bytes", "Physical memory that the process uses.").Sample(Environment.WorkingSet);
+        text.Gauge("process_start_time_seconds", "When the program was entered, in seconds since 1970.")
+            .Sample(startedAt.ToUnixTimeMilliseconds() / 1000.0);
+        text.Gauge("dotnet_gc_heap_bytes", "Bytes on the managed heap, with garbage that was not collected yet.").Sample(GC.GetTotalMemory(forceFullCollection: false));
+        text.Counter("dotnet_gc_collections_total", "Garbage collections of a generation; those of an older one are counted here as well.");
+        for (var generation = 0; generation <= GC.MaxGeneration; generation++)
+        {
+            text.Sample("generation", generation.ToString(CultureInfo.InvariantCulture), GC.CollectionCount(generation));
+        }
+    }
+
+    private sealed record Opened(Broker Broker, ApiTable Apis);
+}
