@@ -90,8 +90,9 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 OnNotice = Notice,
             };
             // A store that lets two writers win must never be used; asking takes no longer than opening, so both go on at once.
-            var verifying = store.Limits.NeedsVerification ? StoreVerifier.VerifyAsync(store, rounds: 1, waitsForCleanUp: false, cancellationToken) : Task.CompletedTask;
+            // The one that takes more round trips begins.
             var opening = Cluster.OpenAsync(store, clusterOptions, cancellationToken);
+            var verifying = store.Limits.NeedsVerification ? StoreVerifier.VerifyAsync(store, rounds: 1, waitsForCleanUp: false, cancellationToken) : Task.CompletedTask;
             try
             {
                 await verifying;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Confluent.Kafka;
 
 namespace Tansu.Benchmarks;
 
@@ -46,16 +47,18 @@ internal static class FootprintBenchmark
 
     private static async Task StartsAsync(string name, string storageEngine, int rounds, double emptyMs, double roundTripMs = 0)
     {
-        // The first start creates the cluster.
-        using (var first = new Running(storageEngine))
+        // The first start creates the cluster; a broker that comes back has the address that it had.
+        var port = SlowS3.FreePort();
+        using (var first = new Running(storageEngine, port))
         {
             await first.AnswersAsync();
+            Produce(port);
         }
 
         var times = new List<double>();
         for (var round = 0; round < rounds; round++)
         {
-            using var running = new Running(storageEngine);
+            using var running = new Running(storageEngine, port);
             times.Add(await running.AnswersAsync());
         }
 
@@ -67,11 +70,20 @@ internal static class FootprintBenchmark
 
     private static async Task MemoryAsync(string storageEngine)
     {
-        using var running = new Running(storageEngine);
+        var port = SlowS3.FreePort();
+        using var running = new Running(storageEngine, port);
         await running.AnswersAsync();
         var atStart = running.ResidentBytes;
         await Task.Delay(Idle);
         Console.WriteLine($"resident memory: after the start {atStart / 1e6:F1} MB, idle for {Idle.TotalSeconds:F0} s {running.ResidentBytes / 1e6:F1} MB");
+    }
+
+    /// <summary>A store in use has a topic and records.</summary>
+    private static void Produce(int port)
+    {
+        using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = $"127.0.0.1:{port}" }).SetLogHandler((_, _) => { }).Build();
+        producer.Produce("bench", new Message<Null, byte[]> { Value = [1] });
+        producer.Flush(Patience);
     }
 
     private static double Median(List<double> times)
@@ -128,18 +140,19 @@ internal static class FootprintBenchmark
         return publishing.ExitCode == 0 ? Path.Combine(output, "empty") : throw new InvalidOperationException("the empty program cannot be compiled");
     }
 
-    /// <summary>One broker on a port of its own.</summary>
+    /// <summary>One broker.</summary>
     private sealed class Running : IDisposable
     {
         private readonly Process _process;
         private readonly long _begun;
-        private readonly int _port = SlowS3.FreePort();
+        private readonly int _port;
 
-        public Running(string storageEngine)
+        public Running(string storageEngine, int port)
         {
+            _port = port;
             var start = new ProcessStartInfo(
                 Path.GetFullPath(Program),
-                ["broker", "--listener-url", $"tcp://127.0.0.1:{_port}", "--storage-engine", storageEngine, "--log-level", "error"]);
+                ["broker", "--listener-url", $"tcp://127.0.0.1:{_port}", "--advertised-listener-url", $"tcp://127.0.0.1:{_port}", "--storage-engine", storageEngine, "--log-level", "error"]);
             _begun = Stopwatch.GetTimestamp();
             _process = Process.Start(start)!;
         }
