@@ -70,10 +70,16 @@ let createTopic bootstrap (name: string) =
         return ()
     }
 
+/// The program as it is shipped: ./publish makes it.
+let private nativeProgram = [
+    IO.Path.Combine(Tansu.PropertyTests.Machine.repository, "artifacts", "tansu")
+]
+
 let private start (scratch: Scratch) =
     RealBroker.Start(
         scratch.Path,
-        [
+        command = nativeProgram,
+        arguments = [
             "--listener-url"
             "tcp://127.0.0.1:0"
             "--storage-engine"
@@ -87,7 +93,7 @@ let private start (scratch: Scratch) =
 
 let private crowd =
     testCaseTask
-        $"with {limitMiB} MiB, {clientsOfEachKind} producers of 1 MiB and {clientsOfEachKind} consumers are all served"
+        $"native program with {limitMiB} MiB, {clientsOfEachKind} producers of 1 MiB and {clientsOfEachKind} consumers are all served"
         (fun () ->
             task {
                 use scratch = new Scratch()
@@ -130,7 +136,7 @@ let private lazyConsumers = 50
 /// Consumers that ask for much and take nothing would hold all the memory there is for replies.
 let private lazyOnes =
     testCaseTask
-        $"with {limitMiB} MiB, {lazyConsumers} consumers that take nothing of their replies do not keep others from reading"
+        $"native program with {limitMiB} MiB, {lazyConsumers} consumers that take nothing of their replies do not keep others from reading"
         (fun () ->
             task {
                 use scratch = new Scratch()
