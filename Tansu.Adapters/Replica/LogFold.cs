@@ -63,7 +63,6 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
         bool isMore;
         do
         {
-            // Whoever starts may be a little behind: a shared log is not read again for the sake of what came in these milliseconds.
             var (moved, isEnd) = await ReadOnceAsync(cancellationToken);
             isMore = !isEnd && (!_options.IsShared || moved >= Math.Min(FullRead, _options.SnapshotEveryEntries));
         }

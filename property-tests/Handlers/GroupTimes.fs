@@ -46,6 +46,23 @@ let private untilRebalance (rig: Rig) (one: Consumer) (node: Node) =
             Expect.equal error ErrorCode.RebalanceInProgress "told"
         })
 
+/// Two who have joined at brokers of their own and wait for the assignment: the leader, and the other one.
+let private joinedAtTwo (rig: Rig) =
+    task {
+        let! one = rig.Start()
+        let! other = rig.Start()
+        let a, b = Consumer "group", Consumer "group"
+        let joining = rig.Spawn(fun () -> a.Join one)
+        do! b.Join other
+        do! joining
+
+        return
+            if a.IsLeader then
+                (a, one), (b, other)
+            else
+                (b, other), (a, one)
+    }
+
 let private sessions =
     testList "a session" [
         test "of a silent member ends in time, and not before" (fun rig ->
@@ -165,19 +182,7 @@ let private sessions =
 
         test "goes on while its SyncGroup waits" (fun rig ->
             task {
-                let! one = rig.Start()
-                let! other = rig.Start()
-                let a, b = Consumer "group", Consumer "group"
-                let joining = rig.Spawn(fun () -> a.Join one)
-                do! b.Join other
-                do! joining
-
-                let (leader, atLeader), (follower, atFollower) =
-                    if a.IsLeader then
-                        (a, one), (b, other)
-                    else
-                        (b, other), (a, one)
-
+                let! (leader, atLeader), (follower, atFollower) = joinedAtTwo rig
                 let syncing = rig.Spawn(fun () -> follower.TrySync atFollower)
                 let! errors = beat rig leader atLeader (seconds 3.0) (seconds 25.0)
                 Expect.isEmpty errors "it computes the assignment"
@@ -381,19 +386,7 @@ let private rebalances =
 
         test "without the leader's assignment ends without the leader" (fun rig ->
             task {
-                let! one = rig.Start()
-                let! other = rig.Start()
-                let a, b = Consumer "group", Consumer "group"
-                let joining = rig.Spawn(fun () -> a.Join one)
-                do! b.Join other
-                do! joining
-
-                let (leader, atLeader), (follower, atFollower) =
-                    if a.IsLeader then
-                        (a, one), (b, other)
-                    else
-                        (b, other), (a, one)
-
+                let! (leader, atLeader), (follower, atFollower) = joinedAtTwo rig
                 let beating = beat rig leader atLeader (seconds 3.0) (seconds 29.0)
                 let mutable error = ErrorCode.None
 
