@@ -9,6 +9,7 @@ let private all: Test list = [
     Lint.tests
     Domain.Tests.tests
     Codec.RecordTests.tests
+    Compaction.Tests.tests
     Codec.MessageTests.tests
     Codec.Golden.tests
     Stores.Tests.tests

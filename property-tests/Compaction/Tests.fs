@@ -1,0 +1,5 @@
+module Tansu.PropertyTests.Compaction.Tests
+
+open Expecto
+
+let tests: Test = testList "compaction" [ Keys.tests; Rules.tests; Laws.tests ]
