@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Compaction.Given
 
 open System
+open Expecto
 open Tansu.Adapters.Compaction
 open Tansu.Codec.Records
 open Tansu.PropertyTests.Codec.RecordsSamples
@@ -62,6 +63,46 @@ let countsOf (cleaned: CleanedBatch) =
     cleaned.RecordsRead, cleaned.RecordsKept, cleaned.TombstonesDropped
 
 let headerOfCleaned (cleaned: CleanedBatch) = headerOf (cleaned.Bytes.ToArray())
+
+/// Offsets 100 to 104.
+let abcab = [ value "a" "1"; value "b" "2"; value "c" "3"; value "a" "4"; value "b" "5" ]
+
+let at100 records =
+    buildWith (RecordBatchBuilder(BaseOffset = 100L)) records
+
+let always offset =
+    CleaningRule(NowMs = t0, DeleteRetentionMs = retentionMs, AlwaysKeepOffset = offset)
+
+let upTo endOffset =
+    CleaningRule(NowMs = t0, DeleteRetentionMs = retentionMs, EndOffset = endOffset)
+
+let aborting =
+    CleaningRule(NowMs = t0, DeleteRetentionMs = retentionMs, IsAborted = isAborted)
+
+let dropping =
+    CleaningRule(NowMs = t0, DeleteRetentionMs = retentionMs, DropsControlBatch = (fun _ -> true))
+
+let expectUnchanged (batch: byte[]) (cleaned: CleanedBatch) =
+    Expect.isTrue cleaned.IsUnchanged "unchanged"
+    Expect.isTrue (cleaned.Bytes.Equals(memory batch)) "the memory that was given"
+
+let transactional producerId records =
+    buildWith
+        (RecordBatchBuilder(
+            BaseOffset = 100L,
+            IsTransactional = true,
+            ProducerId = producerId,
+            ProducerEpoch = 3s,
+            BaseSequence = 40
+        ))
+        records
+
+let markerAt100 () =
+    let batch =
+        EndTransactionMarker(ControlRecordType.Abort, 1).ToBatch(abortedProducerId, 3s, t0)
+
+    RecordBatchEditor.SetBaseOffset(Span batch, 100L)
+    batch
 
 [<NoComparison>]
 type Log = { Batches: byte[] list; NextOffset: int64; FirstDirtyOffset: int64 }
