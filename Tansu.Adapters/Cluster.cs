@@ -1,3 +1,5 @@
+using Microsoft.FSharp.Core;
+using Tansu.Adapters.Compaction;
 using Tansu.Adapters.Groups;
 using Tansu.Adapters.Nodes;
 using Tansu.Adapters.Ports;
@@ -47,7 +49,7 @@ public sealed class Cluster : IAsyncDisposable
         Self = self;
         _registry = registry;
         ProducerIds = new ProducerIdSource(catalog, options);
-        _housekeeping = new Housekeeping(this, store.Blobs, options);
+        _housekeeping = new Housekeeping(this, options);
         _nodeLease = store.Limits.IsShared ? new NodeLease(this, registry, options) : null;
         _signals = (store as ILogSignal)?.Subscribe(Poke);
     }
@@ -117,9 +119,19 @@ public sealed class Cluster : IAsyncDisposable
             cancellationToken).AsTask();
         var waiters = new PartitionWaiters();
         var cache = new RecordCache(options.CacheBytes);
+        CatalogReplica? known = null;
         var shards = await Task.WhenAll(Enumerable.Range(0, identity.ShardCount)
-            .Select(index => OpenShardAsync(store, index, options, replicaOptions, cache, waiters, cancellationToken)));
+            .Select(index => OpenShardAsync(
+                store,
+                index,
+                options,
+                replicaOptions,
+                cache,
+                waiters,
+                topicId => CleanupOf(topicId, known?.Current.State),
+                cancellationToken)));
         var opened = await catalog;
+        known = opened;
         var registry = new NodeRegistry(
             options.AdvertisedHost,
             options.AdvertisedPort,
@@ -312,6 +324,12 @@ public sealed class Cluster : IAsyncDisposable
         }
     }
 
+    /// <summary>What becomes of a topic's records; nothing for a topic that the catalog does not have.</summary>
+    private static FSharpValueOption<Cleanup> CleanupOf(TopicId topicId, CatalogState? catalog) =>
+        catalog is not null && catalog.TopicsById.TryGetValue(topicId, out var topic)
+            ? FSharpValueOption<Cleanup>.NewValueSome(CleanupModule.ofConfigs(topic.Configs))
+            : FSharpValueOption<Cleanup>.ValueNone;
+
     private static async Task<ClusterShard> OpenShardAsync(
         IStore store,
         int index,
@@ -319,6 +337,7 @@ public sealed class Cluster : IAsyncDisposable
         ReplicaOptions replicaOptions,
         RecordCache cache,
         PartitionWaiters waiters,
+        Func<TopicId, FSharpValueOption<Cleanup>> cleanup,
         CancellationToken cancellationToken)
     {
         var log = await store.OpenLogAsync(ClusterShard.LogName(index), cancellationToken);
@@ -340,6 +359,14 @@ public sealed class Cluster : IAsyncDisposable
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,
         });
-        return new ClusterShard(index, replica, reader, observer.Groups);
+        observer.Compactor = new Compactor(replica, reader, log, store.Blobs, cleanup, new CompactorOptions
+        {
+            MemoryBytes = options.CompactionMemoryBytes,
+            Grace = options.GarbageGrace,
+            StoreTimeout = options.StoreTimeout,
+            TimeProvider = options.TimeProvider,
+            OnNotice = options.OnNotice,
+        });
+        return new ClusterShard(index, replica, reader, observer.Groups, observer.Compactor);
     }
 }

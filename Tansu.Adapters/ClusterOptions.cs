@@ -50,14 +50,26 @@ public sealed record ClusterOptions
     /// <summary>How many producer ids are taken from the catalog at a time.</summary>
     public int ProducerIdBlockSize { get; init; } = 1000;
 
-    /// <summary>Data objects that nothing refers to are deleted once they are this old.</summary>
-    public TimeSpan ObjectGrace { get; init; } = TimeSpan.FromHours(1);
+    /// <summary>
+    /// How often retention is applied, and how long records stay in entries at most before they are moved into segments
+    /// (<c>--compaction-interval-ms</c>). More often while much is written.
+    /// </summary>
+    public TimeSpan CompactionInterval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>The memory that compaction may use (<c>--compaction-memory</c>), in bytes.</summary>
+    public long CompactionMemoryBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>Objects are deleted this long after the last reference to them has gone (<c>--gc-grace-ms</c>).</summary>
+    public TimeSpan GarbageGrace { get; init; } = TimeSpan.FromHours(1);
 
     /// <summary>How long the store may take to answer at start, and a catalog command in the background.</summary>
     public TimeSpan StoreTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Told, in one line, what was compacted. Must not throw.</summary>
+    public Action<string>? OnCompacted { get; init; }
 
     /// <summary>Told, in one line, what an operator may want to know. Must not throw.</summary>
     public Action<string>? OnNotice { get; init; }

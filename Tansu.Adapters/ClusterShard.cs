@@ -1,3 +1,4 @@
+using Tansu.Adapters.Compaction;
 using Tansu.Adapters.Groups;
 using Tansu.Adapters.Reading;
 using Tansu.Adapters.Replica;
@@ -10,11 +11,13 @@ namespace Tansu.Adapters;
 /// <param name="Replica">Its log.</param>
 /// <param name="Reader">Its records.</param>
 /// <param name="Groups">Its consumer groups.</param>
+/// <param name="Compactor">Keeps its stored form in order.</param>
 public sealed record ClusterShard(
     int Index,
     Replica<ShardState, ShardCommand, ShardEvent, ShardReply> Replica,
     RecordsReader Reader,
-    GroupCoordinator Groups)
+    GroupCoordinator Groups,
+    Compactor Compactor)
 {
     /// <summary>The name of a shard's log.</summary>
     /// <param name="index">The shard's number.</param>

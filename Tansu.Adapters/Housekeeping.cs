@@ -5,28 +5,34 @@ using Tansu.Domain;
 namespace Tansu.Adapters;
 
 /// <summary>
-/// What nobody asks for but somebody must do: finish topic deletions that a crash left half done, and forget producers that
-/// are gone. It writes only when there is something to do, so an idle cluster stays silent.
+/// What nobody asks for but somebody must do: finish topic deletions that a crash left half done, forget producers that
+/// are gone, apply retention and compact. It writes only when there is something to do, so an idle cluster stays silent.
 /// </summary>
 internal sealed class Housekeeping : IAsyncDisposable
 {
-    /// <summary>How often expired producers are looked for. They expire after hours, so this is soon enough.</summary>
-    private static readonly TimeSpan Interval = TimeSpan.FromMinutes(10);
-
     /// <summary>The first look waits, so that a start costs no more than it must.</summary>
     private static readonly TimeSpan StartDelay = TimeSpan.FromMinutes(1);
 
+    /// <summary>However much is written, there is so long between two passes: compaction must not take a broker's whole time.</summary>
+    private static readonly TimeSpan LeastPause = TimeSpan.FromSeconds(15);
+
     private readonly Cluster _cluster;
-    private readonly IBlobStore _blobs;
     private readonly ClusterOptions _options;
     private readonly CancellationTokenSource _stopping = new();
+    private readonly Bell _bell;
     private readonly Task _loop;
 
-    public Housekeeping(Cluster cluster, IBlobStore blobs, ClusterOptions options)
+    public Housekeeping(Cluster cluster, ClusterOptions options)
     {
         _cluster = cluster;
-        _blobs = blobs;
         _options = options;
+        _bell = new Bell(options.TimeProvider);
+        _stopping.Token.Register(_bell.Ring);
+        foreach (var shard in cluster.Shards)
+        {
+            shard.Compactor.OnBacklog = _bell.Ring;
+        }
+
         _loop = RunAsync();
     }
 
@@ -44,14 +50,15 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        await Task.Delay(StartDelay, _options.TimeProvider, _stopping.Token).ConfigureAwait(
-            ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await PauseAsync(StartDelay < _options.CompactionInterval ? StartDelay : _options.CompactionInterval);
         while (!_stopping.IsCancellationRequested)
         {
             try
             {
+                _bell.Hush();
                 await DoAsync();
-                await Task.Delay(Interval, _options.TimeProvider, _stopping.Token);
+                await PauseAsync(LeastPause < _options.CompactionInterval ? LeastPause : _options.CompactionInterval);
+                await _bell.WaitAsync(_options.CompactionInterval - LeastPause is var rest && rest > TimeSpan.Zero ? rest : TimeSpan.Zero);
             }
             catch (OperationCanceledException)
             {
@@ -60,11 +67,7 @@ internal sealed class Housekeeping : IAsyncDisposable
             catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException)
             {
                 _options.OnNotice?.Invoke($"housekeeping goes on later: {failure.Message}");
-                await Task.Delay(_options.StoreTimeout, _options.TimeProvider, _stopping.Token).ContinueWith(
-                    static _ => { },
-                    CancellationToken.None,
-                    TaskContinuationOptions.ExecuteSynchronously,
-                    TaskScheduler.Default);
+                await PauseAsync(_options.StoreTimeout);
             }
             catch (StoreRefusedException)
             {
@@ -73,6 +76,12 @@ internal sealed class Housekeeping : IAsyncDisposable
             }
         }
     }
+
+    private Task PauseAsync(TimeSpan time) => Task.Delay(time, _options.TimeProvider, _stopping.Token).ContinueWith(
+        static _ => { },
+        CancellationToken.None,
+        TaskContinuationOptions.ExecuteSynchronously,
+        TaskScheduler.Default);
 
     /// <summary>Everything once.</summary>
     public async Task DoAsync()
@@ -85,42 +94,30 @@ internal sealed class Housekeeping : IAsyncDisposable
         foreach (var shard in _cluster.Shards)
         {
             await shard.Replica.SubmitAsync(ShardCommand.ForgetExpired, Payload.None, _options.StoreTimeout);
-            await CollectObjectsAsync(shard);
+            await CompactAsync(shard);
         }
     }
 
     /// <summary>
-    /// Deletes old data objects that nothing refers to: of commits that were refused or never came, of records that were deleted. First the log says that
-    /// no entry may newly refer to an object so old; only then is it certain which ones nobody needs.
+    /// One pass over a shard. Of several nodes the one that leads the shard does it; brokers behind its address agree by a claim in the log.
     /// </summary>
-    private async Task CollectObjectsAsync(ClusterShard shard)
+    private async Task CompactAsync(ClusterShard shard)
     {
-        var logName = ClusterShard.LogName(shard.Index);
-        var beforeMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds() - (long)_options.ObjectGrace.TotalMilliseconds;
-        var needed = Shard.dataObjects(shard.Replica.Current.State);
-        var old = new List<string>();
-        await foreach (var found in _blobs.ListAsync(DataObjectName.Prefix(logName), _stopping.Token))
-        {
-            // In the order of their times.
-            if (!DataObjectName.TryGetTime(logName, found.Name, out var namedAtMs) || namedAtMs >= beforeMs)
-            {
-                break;
-            }
-
-            if (!needed.Contains(found.Name))
-            {
-                old.Add(found.Name);
-            }
-        }
-
-        if (old.Count == 0)
+        if (_cluster.Nodes.LeaderOf(shard.Index).Id != _cluster.Self.Id)
         {
             return;
         }
 
-        await shard.Replica.SubmitAsync(ShardCommand.NewCollectObjects(beforeMs), Payload.None, _options.StoreTimeout);
-        needed = Shard.dataObjects(shard.Replica.Current.State);
-        old.RemoveAll(needed.Contains);
-        await _blobs.DeleteAsync(old, _stopping.Token);
+        var begun = _options.TimeProvider.GetTimestamp();
+        var done = await shard.Compactor.PassAsync(_stopping.Token);
+        if (done.Passes + done.ObjectsDeleted > 0)
+        {
+            var elapsed = _options.TimeProvider.GetElapsedTime(begun);
+            _options.OnCompacted?.Invoke(
+                $"compacted {ClusterShard.LogName(shard.Index)} in {elapsed.TotalMilliseconds:F0} ms: {done.ChunksReplaced} chunks became {done.ChunksMade}, "
+                + $"{done.ReadBytes} bytes read with {done.Reads} requests, {done.WrittenBytes} written to {done.ObjectsWritten} objects, "
+                + $"{done.PartitionsCut} partitions cut by retention, {done.PartitionsCleaned} compacted by key ({done.RecordsRemoved} records removed), "
+                + $"{done.ObjectsDeleted} objects deleted");
+        }
     }
 }

@@ -10,9 +10,18 @@ type ChunkSource =
     | InlineEntry of entryNumber: int64
     /// In a data object that one or more entries refer to.
     | DataObject of objectName: string
+    /// In a segment, which a compactor wrote. The batches' own base offsets are set in it.
+    | Segment of segmentName: string
 
-/// A run of record batches of one partition, stored back to back. The batches' own base offsets are not yet set in the
-/// store: the first batch starts at `BaseOffset`, each next one where the one before ends.
+    /// The data object's or segment's name; null when an entry holds the bytes.
+    member this.ObjectName: string | null =
+        match this with
+        | InlineEntry _ -> null
+        | DataObject name
+        | Segment name -> name
+
+/// A run of record batches of one partition, stored back to back. Outside of segments the batches' own base offsets are not yet
+/// set in the store: the first batch starts at `BaseOffset`, each next one where the one before ends.
 [<Struct; NoComparison>]
 type Chunk = {
     /// Offset of the first record.
@@ -26,6 +35,28 @@ type Chunk = {
     /// How many bytes.
     Length: int
     /// The largest record timestamp in the chunk, in milliseconds since 1970.
+    MaxTimestampMs: int64
+}
+
+/// A partition's older chunks, of which there may be too many to be kept in the state: a list of them in an object of its own, loaded when
+/// somebody reads there.
+[<Struct; NoComparison>]
+type IndexPage = {
+    /// Offset of the first record in the first chunk.
+    BaseOffset: int64
+    /// Offset of the last record in the last chunk.
+    LastOffset: int64
+    /// The object that holds the list; other pages may be in it as well.
+    ObjectName: string
+    /// Where the list begins in the object.
+    Position: int
+    /// How many bytes the list has.
+    Length: int
+    /// How many chunks it lists.
+    ChunkCount: int
+    /// The sum of the chunks' lengths, in bytes.
+    RecordBytes: int64
+    /// The largest record timestamp in the chunks, in milliseconds since 1970.
     MaxTimestampMs: int64
 }
 
@@ -56,8 +87,12 @@ type Partition = {
     LogStartOffset: int64
     /// The offset the next record gets: every committed record is below it, so it is also the high watermark.
     HighWatermark: int64
-    /// Ordered by offset, without overlap.
+    /// Chunks too old to be in `Chunks`, ordered by offset, without overlap. All are before the chunks.
+    Pages: ImmutableList<IndexPage>
+    /// Ordered by offset, without overlap. Between two of them offsets are missing where compaction has removed records.
     Chunks: ImmutableList<Chunk>
+    /// Where the part begins that has not been compacted by key yet; 0 if none has.
+    CleanedToOffset: int64
     /// By producer id.
     Producers: ImmutableDictionary<int64, Producer>
 }
@@ -108,6 +143,26 @@ type BatchAppended = {
     BaseSequence: int
 }
 
+/// A compactor has written records anew: what lay in an offset range lies elsewhere now, and some of it may be gone.
+[<NoComparison>]
+type ChunksReplaced = {
+    /// Whose.
+    Partition: TopicPartition
+    /// Pages and chunks from here …
+    FirstOffset: int64
+    /// … to here are replaced. None reaches over either end.
+    LastOffset: int64
+    /// The new pages, in order.
+    Pages: IndexPage[]
+    /// The new chunks, in order.
+    Chunks: Chunk[]
+    /// By how much the numbers of chunks change that pages list, by the object that the chunks are in: the state does not know what
+    /// is in a page.
+    PagedReferences: struct (string * int)[]
+    /// Up to where (exclusive) the partition is now compacted by key; 0 if that does not change.
+    CleanedToOffset: int64
+}
+
 /// What became of a batch.
 [<Struct; NoComparison>]
 type AppendReply =
@@ -148,13 +203,15 @@ module Partition =
     let empty = {
         LogStartOffset = 0L
         HighWatermark = 0L
+        Pages = ImmutableList<IndexPage>.Empty
         Chunks = ImmutableList<Chunk>.Empty
+        CleanedToOffset = 0L
         Producers = ImmutableDictionary<int64, Producer>.Empty
     }
 
     /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when
     /// all are before it.
-    let chunkIndex (offset: int64) (partition: Partition) =
+    let chunkIndex (offset: int64) (chunks: ImmutableList<Chunk>) =
         let probe = {
             BaseOffset = offset
             LastOffset = offset
@@ -164,14 +221,14 @@ module Partition =
             MaxTimestampMs = 0L
         }
 
-        let found = partition.Chunks.BinarySearch(probe, ByBaseOffset.Instance)
+        let found = chunks.BinarySearch(probe, ByBaseOffset.Instance)
 
         if found >= 0 then
             found
         else
             let next = ~~~found
 
-            if next > 0 && partition.Chunks[next - 1].LastOffset >= offset then
+            if next > 0 && chunks[next - 1].LastOffset >= offset then
                 next - 1
             else
                 next
@@ -308,21 +365,67 @@ module Partition =
             Producers = remember context.TimeMs appended partition.Producers
     }
 
-    /// Moves the log start offset forward; chunks wholly before it go.
-    let advanceLogStart (logStartOffset: int64) (partition: Partition) =
+    /// How many chunks at the front of the list lie wholly before the offset.
+    let private chunksBefore (offset: int64) (chunks: ImmutableList<Chunk>) =
         let rec firstKept index =
-            if
-                index < partition.Chunks.Count
-                && partition.Chunks[index].LastOffset < logStartOffset
-            then
+            if index < chunks.Count && chunks[index].LastOffset < offset then
                 firstKept (index + 1)
             else
                 index
 
+        firstKept 0
+
+    /// How many pages lie wholly before the offset.
+    let pagesBefore (offset: int64) (partition: Partition) =
+        let rec firstKept index =
+            if index < partition.Pages.Count && partition.Pages[index].LastOffset < offset then
+                firstKept (index + 1)
+            else
+                index
+
+        firstKept 0
+
+    /// Moves the log start offset forward; pages and chunks wholly before it go.
+    let advanceLogStart (logStartOffset: int64) (partition: Partition) = {
+        partition with
+            LogStartOffset = logStartOffset
+            Pages = partition.Pages.RemoveRange(0, pagesBefore logStartOffset partition)
+            Chunks = partition.Chunks.RemoveRange(0, chunksBefore logStartOffset partition.Chunks)
+    }
+
+    /// The bytes of all its records, as stored.
+    let sizeBytes (partition: Partition) =
+        let mutable bytes = 0L
+
+        for page in partition.Pages do
+            bytes <- bytes + page.RecordBytes
+
+        for chunk in partition.Chunks do
+            bytes <- bytes + int64 chunk.Length
+
+        bytes
+
+    /// The pages and chunks that lie wholly in an offset range.
+    let inRange (firstOffset: int64) (lastOffset: int64) (partition: Partition) =
+        let firstPage = pagesBefore firstOffset partition
+        let first = chunksBefore firstOffset partition.Chunks
+
+        struct (partition.Pages.GetRange(firstPage, pagesBefore (lastOffset + 1L) partition - firstPage),
+                partition.Chunks.GetRange(first, chunksBefore (lastOffset + 1L) partition.Chunks - first))
+
+    /// Puts other pages and chunks in the place of those that lie in an offset range.
+    let replace (replaced: ChunksReplaced) (partition: Partition) =
+        let struct (pages, chunks) =
+            inRange replaced.FirstOffset replaced.LastOffset partition
+
+        let firstPage = pagesBefore replaced.FirstOffset partition
+        let first = chunksBefore replaced.FirstOffset partition.Chunks
+
         {
             partition with
-                LogStartOffset = logStartOffset
-                Chunks = partition.Chunks.RemoveRange(0, firstKept 0)
+                Pages = partition.Pages.RemoveRange(firstPage, pages.Count).InsertRange(firstPage, replaced.Pages)
+                Chunks = partition.Chunks.RemoveRange(first, chunks.Count).InsertRange(first, replaced.Chunks)
+                CleanedToOffset = max replaced.CleanedToOffset partition.CleanedToOffset
         }
 
     /// The ids of producers that have been idle for `expirationMs`.

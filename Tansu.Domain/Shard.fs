@@ -10,6 +10,15 @@ type ShardSettings = {
     Groups: GroupSettings
 }
 
+/// Who compacts a shard. It saves other brokers the same work; two at once would do no harm.
+[<Struct>]
+type CompactorClaim = {
+    /// A number that no other broker has.
+    Broker: int64
+    /// Time of the entry that says so, in milliseconds since 1970.
+    AtMs: int64
+}
+
 /// The state of one shard: the partitions that were placed on it.
 type ShardState = {
     /// Partitions that were ever written to.
@@ -20,6 +29,14 @@ type ShardState = {
     Groups: ImmutableDictionary<string, Group>
     /// Data objects named before this time (milliseconds since 1970) have been collected unless something referred to them then.
     ObjectsCollectedBeforeMs: int64
+    /// By name: how many chunks and pages are in an object (chunks listed by pages among them). Every object that is needed is here.
+    Objects: ImmutableDictionary<string, int>
+    /// By name: when (milliseconds since 1970) the last chunk or page left an object that has not been deleted yet.
+    Garbage: ImmutableDictionary<string, int64>
+    /// Pages that belong to no partition any more, while the chunks they list are still counted in `Objects`.
+    DeadPages: ImmutableList<IndexPage>
+    /// The broker that compacts the shard, and when it last said so.
+    Compactor: CompactorClaim voption
 }
 
 /// DeleteRecords for one partition.
@@ -29,6 +46,26 @@ type RecordsToDelete = {
     Partition: TopicPartition
     /// The new log start offset; -1 for the high watermark.
     BeforeOffset: int64
+}
+
+/// A dead page and what it lists.
+[<NoComparison>]
+type PageToFree = {
+    /// The page.
+    Page: IndexPage
+    /// How many of its chunks are in which object.
+    References: struct (string * int)[]
+}
+
+/// Proposes other chunks for some of a partition's: those that the compactor read must still be there.
+[<NoComparison>]
+type ChunksToReplace = {
+    /// What the partition gets.
+    New: ChunksReplaced
+    /// The pages it had in that range when they were read.
+    OldPages: IndexPage[]
+    /// The chunks it had in that range when they were read.
+    OldChunks: Chunk[]
 }
 
 /// What a shard can be asked.
@@ -44,6 +81,14 @@ type ShardCommand =
     /// From now on no entry may newly refer to a data object named before this time (milliseconds since 1970), so that those
     /// which nothing refers to can be deleted.
     | CollectObjects of beforeMs: int64
+    /// Says which broker compacts the shard; refused as long as another one does, which is so for `leaseMs` after it last said so.
+    | ClaimCompaction of broker: int64 * leaseMs: int64
+    /// Put new chunks, in objects named at `namedAtMs` (milliseconds since 1970) or later, in the place of others. Each is judged by itself.
+    | ReplaceChunks of requests: ChunksToReplace[] * namedAtMs: int64
+    /// Stop counting what dead pages list, which the sender has read.
+    | FreePages of pages: PageToFree[]
+    /// These objects, which nothing refers to, have been deleted.
+    | ForgetGarbage of objectNames: string[]
     /// Asks a group.
     | AskGroup of groupId: string * command: GroupCommand
     /// These members of these groups have given signs of life lately.
@@ -63,6 +108,14 @@ type ShardEvent =
     | RemovedTopicForgotten of topicId: TopicId
     /// Data objects named before this time are deleted if nothing refers to them.
     | ObjectsCollected of beforeMs: int64
+    /// A compactor has written records anew.
+    | ChunksReplaced of replaced: ChunksReplaced
+    /// What a dead page lists is no longer counted.
+    | PageFreed of freed: PageToFree
+    /// Objects that nothing referred to have been deleted.
+    | GarbageForgotten of objectNames: string[]
+    /// A broker compacts the shard from now on, or still does.
+    | CompactionClaimed of broker: int64
     /// Something has happened in a group.
     | GroupChanged of groupId: string * event: GroupEvent
 
@@ -82,6 +135,10 @@ type ShardReply =
     | RecordsDeleted of replies: DeleteRecordsReply[]
     /// To AskGroup.
     | GroupAnswered of reply: GroupReply
+    /// To ClaimCompaction: whether it is the sender who compacts.
+    | ClaimJudged of isGranted: bool
+    /// To ReplaceChunks: whether the chunks were still there.
+    | ReplacementsJudged of areMade: bool[]
     /// To commands that have nothing to report.
     | Done
 
@@ -98,6 +155,10 @@ module Shard =
         RemovedTopics = ImmutableDictionary<TopicId, int64>.Empty
         Groups = ImmutableDictionary<string, Group>.Empty
         ObjectsCollectedBeforeMs = 0L
+        Objects = ImmutableDictionary<string, int>.Empty
+        Garbage = ImmutableDictionary<string, int64>.Empty
+        DeadPages = ImmutableList<IndexPage>.Empty
+        Compactor = ValueNone
     }
 
     /// The partition's state; empty when nothing was ever written.
@@ -142,22 +203,143 @@ module Shard =
             Partitions = state.Partitions.SetItem(key, change (partition key state))
     }
 
+    /// Counts chunks or pages more or less in an object.
+    let private countReference (timeMs: int64) (state: ShardState) (name: string) (change: int) =
+        let before =
+            match state.Objects.TryGetValue name with
+            | true, count -> count
+            | _ -> 0
+
+        match before + change with
+        | 0 when before = 0 -> state
+        | 0 -> { state with Objects = state.Objects.Remove name; Garbage = state.Garbage.SetItem(name, timeMs) }
+        | count -> {
+            state with
+                Objects = state.Objects.SetItem(name, count)
+                Garbage =
+                    if before = 0 then
+                        state.Garbage.Remove name
+                    else
+                        state.Garbage
+          }
+
+    let private countChunks timeMs change (chunks: seq<Chunk>) state =
+        let mutable state = state
+
+        for chunk in chunks do
+            match chunk.Source with
+            | InlineEntry _ -> ()
+            | DataObject name
+            | Segment name -> state <- countReference timeMs state name change
+
+        state
+
+    let private countAll timeMs (references: struct (string * int)[]) state =
+        (state, references)
+        ||> Array.fold (fun state (struct (name, change)) -> countReference timeMs state name change)
+
+    /// The name as it is in the state already, if it is: chunks that are in one object share its string.
+    let private shared (name: string) (state: ShardState) =
+        match state.Objects.TryGetKey name with
+        | true, known -> known
+        | _ -> name
+
+    let private append context (batch: BatchAppended) (state: ShardState) =
+        match batch.DataObject with
+        | null -> update batch.Partition (Partition.append context batch) state
+        | name ->
+            let name = shared name state
+            let before = partition batch.Partition state
+            let after = Partition.append context { batch with DataObject = name } before
+            let state = { state with Partitions = state.Partitions.SetItem(batch.Partition, after) }
+            countReference context.TimeMs state name (after.Chunks.Count - before.Chunks.Count)
+
+    /// Stops counting what a partition no longer has.
+    let private drop (context: EntryContext) (pages: seq<IndexPage>) (chunks: seq<Chunk>) (state: ShardState) =
+        { state with DeadPages = state.DeadPages.AddRange pages }
+        |> countChunks context.TimeMs -1 chunks
+
+    let private advanceLogStart context key logStartOffset (state: ShardState) =
+        let before = partition key state
+        let after = Partition.advanceLogStart logStartOffset before
+
+        drop
+            context
+            (before.Pages.GetRange(0, before.Pages.Count - after.Pages.Count))
+            (before.Chunks.GetRange(0, before.Chunks.Count - after.Chunks.Count))
+            { state with Partitions = state.Partitions.SetItem(key, after) }
+
+    let private removeTopic (context: EntryContext) (topicId: TopicId) (state: ShardState) =
+        let removed =
+            state.Partitions
+            |> Seq.filter (fun (KeyValue(key, _)) -> key.TopicId.Value = topicId.Value)
+            |> Seq.toArray
+
+        let without = {
+            state with
+                Partitions = state.Partitions.RemoveRange(removed |> Array.map (fun (KeyValue(key, _)) -> key))
+                RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
+                Groups = forgetOffsets topicId state.Groups
+        }
+
+        (without, removed)
+        ||> Array.fold (fun state (KeyValue(_, partition)) -> drop context partition.Pages partition.Chunks state)
+
+    let private replaceChunks (context: EntryContext) (replaced: ChunksReplaced) (state: ShardState) =
+        let before = partition replaced.Partition state
+
+        let struct (pages, chunks) =
+            Partition.inRange replaced.FirstOffset replaced.LastOffset before
+
+        let replaced = {
+            replaced with
+                Chunks =
+                    replaced.Chunks
+                    |> Array.map (fun chunk ->
+                        match chunk.Source with
+                        | Segment name -> { chunk with Source = Segment(shared name state) }
+                        | InlineEntry _
+                        | DataObject _ -> chunk)
+        }
+
+        // What comes is counted before what goes, so that nothing becomes garbage in between.
+        let counted =
+            state
+            |> countChunks context.TimeMs 1 replaced.Chunks
+            |> countAll
+                context.TimeMs
+                (replaced.Pages
+                 |> Array.map (fun (page: IndexPage) -> struct (page.ObjectName, 1)))
+            |> countAll
+                context.TimeMs
+                (replaced.PagedReferences
+                 |> Array.sortByDescending (fun struct (_, change) -> change))
+            |> countAll context.TimeMs [| for page in pages -> struct (page.ObjectName, -1) |]
+            |> countChunks context.TimeMs -1 chunks
+
+        {
+            counted with
+                Partitions = counted.Partitions.SetItem(replaced.Partition, Partition.replace replaced before)
+        }
+
+    let private freePage (context: EntryContext) (freed: PageToFree) (state: ShardState) =
+        { state with DeadPages = state.DeadPages.Remove freed.Page }
+        |> countAll
+            context.TimeMs
+            (freed.References
+             |> Array.map (fun struct (name, count) -> struct (name, -count)))
+        |> countAll context.TimeMs [| struct (freed.Page.ObjectName, -1) |]
+
     /// Applies one event.
     let evolve (state: ShardState) (event: ShardEvent) (context: EntryContext) =
         match event with
-        | BatchAppended batch -> update batch.Partition (Partition.append context batch) state
-        | LogStartOffsetAdvanced(key, logStartOffset) -> update key (Partition.advanceLogStart logStartOffset) state
-        | TopicRemoved topicId -> {
-            state with
-                Partitions =
-                    state.Partitions.RemoveRange(
-                        state.Partitions.Keys
-                        |> Seq.filter (fun key -> key.TopicId.Value = topicId.Value)
-                        |> Seq.toArray
-                    )
-                RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
-                Groups = forgetOffsets topicId state.Groups
-          }
+        | BatchAppended batch -> append context batch state
+        | LogStartOffsetAdvanced(key, logStartOffset) -> advanceLogStart context key logStartOffset state
+        | TopicRemoved topicId -> removeTopic context topicId state
+        | ChunksReplaced replaced -> replaceChunks context replaced state
+        | PageFreed freed -> freePage context freed state
+        | GarbageForgotten objectNames -> { state with Garbage = state.Garbage.RemoveRange objectNames }
+        | CompactionClaimed broker -> { state with Compactor = ValueSome { Broker = broker; AtMs = context.TimeMs } }
         | ProducersExpired(key, producerIds) -> update key (Partition.forgetProducers producerIds) state
         | RemovedTopicForgotten topicId -> { state with RemovedTopics = state.RemovedTopics.Remove topicId }
         | ObjectsCollected beforeMs -> {
@@ -282,6 +464,53 @@ module Shard =
 
         { Events = events; Reply = Done }
 
+    let private claim (state: ShardState) (context: DecideContext) broker leaseMs =
+        match state.Compactor with
+        | ValueSome other when other.Broker <> broker && context.NowMs - other.AtMs < leaseMs -> {
+            Events = [||]
+            Reply = ClaimJudged false
+          }
+        | _ -> { Events = [| CompactionClaimed broker |]; Reply = ClaimJudged true }
+
+    /// Whether what a compactor has read is still what the partition has.
+    let private isUnchanged (state: ShardState) (request: ChunksToReplace) =
+        match state.Partitions.TryGetValue request.New.Partition with
+        | true, partition ->
+            let struct (pages, chunks) =
+                Partition.inRange request.New.FirstOffset request.New.LastOffset partition
+
+            System.Linq.Enumerable.SequenceEqual(pages, request.OldPages)
+            && System.Linq.Enumerable.SequenceEqual(chunks, request.OldChunks)
+        | _ -> false
+
+    let private judgeReplacements (state: ShardState) (requests: ChunksToReplace[]) namedAtMs =
+        let here = { EntryNumber = 0L; TimeMs = 0L }
+
+        // Folded: one partition may be named several times. An object that may have been collected meanwhile helps nobody.
+        let judge (state: ShardState, events: ShardEvent list) request =
+            if namedAtMs >= state.ObjectsCollectedBeforeMs && isUnchanged state request then
+                let event = ChunksReplaced request.New
+                true, (evolve state event here, event :: events)
+            else
+                false, (state, events)
+
+        let replies, (_, events) = Array.mapFold judge (state, []) requests
+
+        { Events = events |> List.rev |> List.toArray; Reply = ReplacementsJudged replies }
+
+    let private freePages (state: ShardState) (pages: PageToFree[]) = {
+        Events =
+            pages
+            |> Array.filter (fun freed -> state.DeadPages.Contains freed.Page)
+            |> Array.map PageFreed
+        Reply = Done
+    }
+
+    let private forgetGarbage (state: ShardState) objectNames =
+        match objectNames |> Array.filter state.Garbage.ContainsKey with
+        | [||] -> { Events = [||]; Reply = Done }
+        | objectNames -> { Events = [| GarbageForgotten objectNames |]; Reply = Done }
+
     /// Judges one command.
     let decide (settings: ShardSettings) (state: ShardState) (command: ShardCommand) (context: DecideContext) =
         match command with
@@ -292,6 +521,10 @@ module Shard =
         | ForgetExpired -> forgetExpired settings state context
         | CollectObjects beforeMs when beforeMs <= state.ObjectsCollectedBeforeMs -> { Events = [||]; Reply = Done }
         | CollectObjects beforeMs -> { Events = [| ObjectsCollected beforeMs |]; Reply = Done }
+        | ClaimCompaction(broker, leaseMs) -> claim state context broker leaseMs
+        | ReplaceChunks(requests, namedAtMs) -> judgeReplacements state requests namedAtMs
+        | FreePages pages -> freePages state pages
+        | ForgetGarbage objectNames -> forgetGarbage state objectNames
         | AskGroup(groupId, command) -> askGroup settings state context groupId command
         | MarkMembersSeen members -> markMembersSeen state members
 
@@ -304,7 +537,8 @@ module Shard =
             else
                 match chunks[index].Source with
                 | InlineEntry entryNumber -> entryNumber
-                | DataObject _ -> firstInline chunks (index + 1)
+                | DataObject _
+                | Segment _ -> firstInline chunks (index + 1)
 
         let mutable oldest = System.Int64.MaxValue
 
@@ -313,17 +547,18 @@ module Shard =
 
         oldest
 
-    /// The names of all data objects that the state refers to.
-    let dataObjects (state: ShardState) =
-        let names = System.Collections.Generic.HashSet<string>()
+    /// The newest entry whose inline payload a partition refers to; 0 if there is none.
+    let newestEntry (state: ShardState) =
+        let mutable newest = 0L
 
         for KeyValue(_, partition) in state.Partitions do
-            for chunk in partition.Chunks do
-                match chunk.Source with
-                | DataObject name -> names.Add name |> ignore
-                | InlineEntry _ -> ()
+            if not partition.Chunks.IsEmpty then
+                match partition.Chunks[partition.Chunks.Count - 1].Source with
+                | InlineEntry entryNumber -> newest <- max newest entryNumber
+                | DataObject _
+                | Segment _ -> ()
 
-        names
+        newest
 
 /// The shard's rules as the replica calls them.
 [<Sealed>]

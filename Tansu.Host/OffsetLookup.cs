@@ -21,7 +21,44 @@ internal static class OffsetLookup
         long timestampMs,
         CancellationToken cancellationToken)
     {
+        foreach (var page in partition.Pages)
+        {
+            if (page.MaxTimestampMs >= timestampMs
+                && await FirstAtOrAfterAsync(shard, partition, await shard.Reader.ListAsync(page, cancellationToken), timestampMs, cancellationToken)
+                    is { Offset: >= 0 } found)
+            {
+                return found;
+            }
+        }
+
+        return await FirstAtOrAfterAsync(shard, partition, partition.Chunks, timestampMs, cancellationToken);
+    }
+
+    /// <summary>The first record that has the largest timestamp of the partition (KIP-734).</summary>
+    public static async ValueTask<FoundOffset> MaxTimestampAsync(ClusterShard shard, Partition partition, CancellationToken cancellationToken)
+    {
+        var largest = -1L;
+        foreach (var page in partition.Pages)
+        {
+            largest = Math.Max(largest, page.MaxTimestampMs);
+        }
+
         foreach (var chunk in partition.Chunks)
+        {
+            largest = Math.Max(largest, chunk.MaxTimestampMs);
+        }
+
+        return largest < 0 ? FoundOffset.None : await FirstAtOrAfterAsync(shard, partition, largest, cancellationToken);
+    }
+
+    private static async ValueTask<FoundOffset> FirstAtOrAfterAsync(
+        ClusterShard shard,
+        Partition partition,
+        IReadOnlyList<Chunk> chunks,
+        long timestampMs,
+        CancellationToken cancellationToken)
+    {
+        foreach (var chunk in chunks)
         {
             if (chunk.MaxTimestampMs < timestampMs)
             {
@@ -36,18 +73,6 @@ internal static class OffsetLookup
         }
 
         return FoundOffset.None;
-    }
-
-    /// <summary>The first record that has the largest timestamp of the partition (KIP-734).</summary>
-    public static async ValueTask<FoundOffset> MaxTimestampAsync(ClusterShard shard, Partition partition, CancellationToken cancellationToken)
-    {
-        var largest = -1L;
-        foreach (var chunk in partition.Chunks)
-        {
-            largest = Math.Max(largest, chunk.MaxTimestampMs);
-        }
-
-        return largest < 0 ? FoundOffset.None : await FirstAtOrAfterAsync(shard, partition, largest, cancellationToken);
     }
 
     private static FoundOffset FirstAtOrAfter(ReadOnlyMemory<byte> bytes, long timestampMs, long fromOffset)

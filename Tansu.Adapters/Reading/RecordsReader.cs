@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Replica;
 using Tansu.Codec;
@@ -45,17 +46,65 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         bool atLeastOneBatch,
         CancellationToken cancellationToken)
     {
-        var index = PartitionModule.chunkIndex(offset, partition);
+        for (var page = PartitionModule.pagesBefore(offset, partition); page < partition.Pages.Count; page++)
+        {
+            var listed = await ListAsync(partition.Pages[page], cancellationToken);
+            if (await ReadAsync(listed, offset, maxBytes, atLeastOneBatch, cancellationToken) is { Length: > 0 } old)
+            {
+                return old;
+            }
+        }
+
+        return await ReadAsync(partition.Chunks, offset, maxBytes, atLeastOneBatch, cancellationToken);
+    }
+
+    /// <summary>The chunks that an index page lists, in order.</summary>
+    /// <exception cref="BlobMissingException">The state that the page is from is old, and the page has been collected.</exception>
+    /// <exception cref="StoreRefusedException">The page cannot be read.</exception>
+    public async ValueTask<ImmutableList<Chunk>> ListAsync(IndexPage page, CancellationToken cancellationToken)
+    {
+        var key = new CacheKey(shard, 0, page.ObjectName, page.Position);
+        if (!cache.TryGet(key, out var bytes))
+        {
+            bytes = new byte[page.Length];
+            await blobs.ReadAsync(page.ObjectName, page.Position, bytes, cancellationToken);
+            cache.Add(key, bytes);
+        }
+
+        try
+        {
+            return [.. CompactionCodec.DecodePage(bytes)];
+        }
+        catch (KafkaFormatException malformed)
+        {
+            throw new StoreRefusedException($"the index page at {page.Position} of {page.ObjectName} cannot be read: {malformed.Message}", malformed);
+        }
+    }
+
+    /// <summary>A chunk's bytes with offsets set, if this broker has them at hand; empty if not.</summary>
+    public ReadOnlyMemory<byte> TryGet(Chunk chunk) => Cached(chunk);
+
+    /// <summary>Keeps the bytes of a chunk, with offsets set.</summary>
+    public void Keep(Chunk chunk, byte[] bytes) => cache.Add(Key(chunk, chunk.Position), bytes);
+
+    private async ValueTask<RecordBytes> ReadAsync(
+        ImmutableList<Chunk> chunks,
+        long offset,
+        int maxBytes,
+        bool atLeastOneBatch,
+        CancellationToken cancellationToken)
+    {
+        var index = PartitionModule.chunkIndex(offset, chunks);
         ReadOnlyMemory<byte>[] slices = [];
         var count = 0;
         var total = 0;
-        while (index < partition.Chunks.Count && (total < maxBytes || (total == 0 && atLeastOneBatch)))
+        while (index < chunks.Count && (total < maxBytes || (total == 0 && atLeastOneBatch)))
         {
-            var chunk = partition.Chunks[index];
+            var chunk = chunks[index];
             var bytes = Cached(chunk);
             if (bytes.IsEmpty)
             {
-                StartLoading(partition, index, maxBytes - total);
+                StartLoading(chunks, index, maxBytes - total);
                 bytes = await LoadAsync(chunk).WaitAsync(cancellationToken);
             }
 
@@ -179,7 +228,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
 
     private CacheKey Key(Chunk chunk, int position) => chunk.Source.IsInlineEntry
         ? new CacheKey(shard, chunk.Source.entryNumber, null, position)
-        : new CacheKey(shard, 0, chunk.Source.objectName, position);
+        : new CacheKey(shard, 0, chunk.Source.ObjectName, position);
 
     private ReadOnlyMemory<byte> Cached(Chunk chunk)
     {
@@ -193,13 +242,13 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     }
 
     /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
-    private void StartLoading(Partition partition, int first, int wantedBytes)
+    private void StartLoading(ImmutableList<Chunk> chunks, int first, int wantedBytes)
     {
         var bytes = (long)wantedBytes + readAheadBytes;
-        var end = Math.Min(partition.Chunks.Count, first + MaxParallelLoads);
+        var end = Math.Min(chunks.Count, first + MaxParallelLoads);
         for (var index = first; index < end && bytes > 0; index++)
         {
-            var chunk = partition.Chunks[index];
+            var chunk = chunks[index];
             bytes -= chunk.Length;
             if (Cached(chunk).IsEmpty && (index == first || (cache.Accepts(chunk.Length) && bytes >= 0)))
             {
@@ -265,10 +314,14 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         }
         else
         {
-            await blobs.ReadAsync(chunk.Source.objectName!, chunk.Position, bytes, CancellationToken.None);
+            await blobs.ReadAsync(chunk.Source.ObjectName!, chunk.Position, bytes, CancellationToken.None);
         }
 
-        BatchOffsets.Place(bytes, chunk.BaseOffset);
+        if (!chunk.Source.IsSegment)
+        {
+            BatchOffsets.Place(bytes, chunk.BaseOffset);
+        }
+
         cache.Add(Key(chunk, chunk.Position), bytes);
         return bytes;
     }

@@ -13,6 +13,13 @@ public static class DataObjectName
     /// <param name="logName">The log whose entries refer to them.</param>
     public static string Prefix(string logName) => $"data/{logName}/";
 
+    /// <summary>A name.</summary>
+    /// <param name="logName">The log whose entries will refer to the object.</param>
+    /// <param name="timeMs">The time, in milliseconds since 1970.</param>
+    /// <param name="writer">A number that no other writer has.</param>
+    /// <param name="number">A number that the writer gives to no other object.</param>
+    public static string Make(string logName, long timeMs, Guid writer, long number) => $"{Prefix(logName)}{timeMs:D13}-{writer:N}-{number}";
+
     /// <summary>The time in a name, in milliseconds since 1970; false if it is no such name.</summary>
     /// <param name="logName">The log.</param>
     /// <param name="name">The object's name.</param>

@@ -31,7 +31,7 @@ internal sealed class DataObjectUploader(
     {
         var nowMs = Math.Max(options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds(), earliestMs());
         content.NamedAtMs = nowMs;
-        content.Name = $"{DataObjectName.Prefix(logName)}{nowMs:D13}-{writerNonce:N}-{Interlocked.Increment(ref _number)}";
+        content.Name = DataObjectName.Make(logName, nowMs, writerNonce, Interlocked.Increment(ref _number));
 
         // Whoever starts it may hold a lock.
         await Task.Yield();

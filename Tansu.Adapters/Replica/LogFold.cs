@@ -55,6 +55,15 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     /// <summary>Completes when no snapshot is being saved. Never fails.</summary>
     public Task LastSave => _snapshots.LastSave;
 
+    /// <summary>Entries below this number are superfluous, as far as this broker has found. May be called from any thread.</summary>
+    public long TrimBelow => _snapshots.TrimBelow;
+
+    /// <summary>The next entry of this broker brings a snapshot. May be called from any thread.</summary>
+    public void WantSnapshot() => _snapshots.Want();
+
+    /// <summary>Trims once more what snapshots have made superfluous. May be called from any thread.</summary>
+    public Task TrimAsync(CancellationToken cancellationToken) => _snapshots.TrimAsync(cancellationToken);
+
     /// <summary>Takes the newest usable snapshot (or the beginning) and reads what follows.</summary>
     /// <exception cref="StoreUnavailableException">The store does not answer now.</exception>
     public async Task OpenAsync(CancellationToken cancellationToken)

@@ -124,6 +124,20 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// </summary>
     public IDisposable Follow() => _followers.Add();
 
+    /// <summary>Entries below this number are superfluous, as far as this replica has found when it saved snapshots.</summary>
+    public long TrimBelow => _fold.TrimBelow;
+
+    /// <summary>
+    /// The next entry that this replica appends brings a snapshot, so that entries whose records are no longer needed can go.
+    /// </summary>
+    public void WantSnapshot() => _fold.WantSnapshot();
+
+    /// <summary>
+    /// Deletes what was found superfluous before, where the store does so only some time after it was told
+    /// (<see cref="IEventLog.TrimAsync"/>).
+    /// </summary>
+    public Task TrimAsync(CancellationToken cancellationToken) => _fold.TrimAsync(cancellationToken);
+
     /// <summary>A hint that another broker may have appended: whoever follows learns of it at once.</summary>
     public void Poke() => _followers.Poke();
 

@@ -18,6 +18,10 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
         ProducersExpired = 4,
         RemovedTopicForgotten = 5,
         ObjectsCollected = 6,
+        ChunksReplaced = 7,
+        PageFreed = 8,
+        GarbageForgotten = 9,
+        CompactionClaimed = 10,
     }
 
     /// <inheritdoc/>
@@ -53,6 +57,18 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
             case ShardEvent.ObjectsCollected collected:
                 EventFrame.Write(writer, (sbyte)EventType.ObjectsCollected, new ObjectsCollectedEvent { BeforeMs = collected.beforeMs });
                 break;
+            case ShardEvent.ChunksReplaced compacted:
+                EventFrame.Write(writer, (sbyte)EventType.ChunksReplaced, CompactionCodec.ToStored(compacted.replaced));
+                break;
+            case ShardEvent.PageFreed page:
+                EventFrame.Write(writer, (sbyte)EventType.PageFreed, CompactionCodec.ToStored(page.freed));
+                break;
+            case ShardEvent.GarbageForgotten garbage:
+                EventFrame.Write(writer, (sbyte)EventType.GarbageForgotten, new GarbageForgottenEvent { Objects = garbage.objectNames });
+                break;
+            case ShardEvent.CompactionClaimed claimed:
+                EventFrame.Write(writer, (sbyte)EventType.CompactionClaimed, new CompactionClaimedEvent { Broker = claimed.broker });
+                break;
             case ShardEvent.GroupChanged changed:
                 GroupCodec.WriteEvent(writer, changed.groupId, changed.@event);
                 break;
@@ -81,6 +97,14 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
                 return ShardEvent.NewRemovedTopicForgotten(TopicId.NewTopicId(EventFrame.Read<RemovedTopicForgottenEvent>(ref reader).TopicId));
             case EventType.ObjectsCollected:
                 return ShardEvent.NewObjectsCollected(EventFrame.Read<ObjectsCollectedEvent>(ref reader).BeforeMs);
+            case EventType.ChunksReplaced:
+                return ShardEvent.NewChunksReplaced(CompactionCodec.FromStored(EventFrame.Read<ChunksReplacedEvent>(ref reader)));
+            case EventType.PageFreed:
+                return ShardEvent.NewPageFreed(CompactionCodec.FromStored(EventFrame.Read<PageFreedEvent>(ref reader)));
+            case EventType.GarbageForgotten:
+                return ShardEvent.NewGarbageForgotten(EventFrame.Read<GarbageForgottenEvent>(ref reader).Objects);
+            case EventType.CompactionClaimed:
+                return ShardEvent.NewCompactionClaimed(EventFrame.Read<CompactionClaimedEvent>(ref reader).Broker);
             default:
                 return GroupCodec.ReadEvent(type, ref reader);
         }

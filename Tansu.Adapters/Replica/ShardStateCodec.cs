@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Microsoft.FSharp.Collections;
+using Microsoft.FSharp.Core;
 using Tansu.Codec;
 using Tansu.Codec.Storage;
 using Tansu.Domain;
@@ -25,9 +26,42 @@ internal static class ShardStateCodec
         }
 
         removed.Sort(static (left, right) => left.TopicId.CompareTo(right.TopicId));
+        var deadPages = new List<ShardSnapshot.DeadPage>(state.DeadPages.Count);
+        foreach (var page in state.DeadPages)
+        {
+            deadPages.Add(new ShardSnapshot.DeadPage
+            {
+                BaseOffset = page.BaseOffset,
+                LastOffset = page.LastOffset,
+                Object = objects.IndexOf(page.ObjectName),
+                Position = page.Position,
+                Length = page.Length,
+                ChunkCount = page.ChunkCount,
+                RecordBytes = page.RecordBytes,
+                MaxTimestampMs = page.MaxTimestampMs,
+            });
+        }
+
+        // The rest are objects that only pages list.
+        foreach (var name in state.Objects.Keys.Order(StringComparer.Ordinal))
+        {
+            objects.IndexOf(name);
+        }
+
+        var names = objects.Names();
+        var claim = state.Compactor.IsSome ? state.Compactor.Value : default;
         return new ShardSnapshot
         {
-            DataObjects = objects.Names(),
+            DataObjects = names,
+            ObjectReferences = Array.ConvertAll(names, name => state.Objects.GetValueOrDefault(name)),
+            Garbage =
+            [
+                .. state.Garbage.OrderBy(static item => item.Key, StringComparer.Ordinal)
+                    .Select(static item => new ShardSnapshot.GarbageObject { Name = item.Key, SinceMs = item.Value }),
+            ],
+            DeadPages = [.. deadPages],
+            CompactorBroker = claim.Broker,
+            CompactorAtMs = claim.AtMs,
             Partitions = [.. partitions],
             RemovedTopics = [.. removed],
             ObjectsCollectedBeforeMs = state.ObjectsCollectedBeforeMs,
@@ -43,6 +77,23 @@ internal static class ShardStateCodec
             partitions.Add(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, stored.DataObjects));
         }
 
+        var references = ImmutableDictionary.CreateBuilder<string, int>();
+        if (stored.ObjectReferences.Length == 0)
+        {
+            CountReferences(stored, references);
+        }
+
+        for (var index = 0; index < stored.ObjectReferences.Length; index++)
+        {
+            references.Add(ObjectTable.NameOf(stored.DataObjects, index), stored.ObjectReferences[index]);
+        }
+
+        var garbage = ImmutableDictionary.CreateBuilder<string, long>();
+        foreach (var item in stored.Garbage)
+        {
+            garbage.Add(item.Name, item.SinceMs);
+        }
+
         var removed = ImmutableDictionary.CreateBuilder<TopicId, long>();
         foreach (var topic in stored.RemovedTopics)
         {
@@ -53,7 +104,39 @@ internal static class ShardStateCodec
             partitions.ToImmutable(),
             removed.ToImmutable(),
             GroupStateCodec.FromStored(stored.Groups),
-            stored.ObjectsCollectedBeforeMs);
+            stored.ObjectsCollectedBeforeMs,
+            references.ToImmutable(),
+            garbage.ToImmutable(),
+            [
+                .. stored.DeadPages.Select(page => new IndexPage(
+                    page.BaseOffset,
+                    page.LastOffset,
+                    ObjectTable.NameOf(stored.DataObjects, page.Object),
+                    page.Position,
+                    page.Length,
+                    page.ChunkCount,
+                    page.RecordBytes,
+                    page.MaxTimestampMs)),
+            ],
+            stored.CompactorAtMs == 0
+                ? FSharpValueOption<CompactorClaim>.ValueNone
+                : FSharpValueOption<CompactorClaim>.NewValueSome(new CompactorClaim(stored.CompactorBroker, stored.CompactorAtMs)));
+    }
+
+    /// <summary>Snapshots from before version 3 count nothing; there were no pages then.</summary>
+    private static void CountReferences(ShardSnapshot stored, ImmutableDictionary<string, int>.Builder references)
+    {
+        foreach (var partition in stored.Partitions)
+        {
+            foreach (var chunk in partition.Chunks)
+            {
+                if (chunk.DataObjectIndex >= 0)
+                {
+                    var name = ObjectTable.NameOf(stored.DataObjects, chunk.DataObjectIndex);
+                    references[name] = references.GetValueOrDefault(name) + 1;
+                }
+            }
+        }
     }
 
     private static List<KeyValuePair<TopicPartition, Partition>> Ordered(ImmutableDictionary<TopicPartition, Partition> partitions)
@@ -78,7 +161,8 @@ internal static class ShardStateCodec
                 BaseOffset = chunk.BaseOffset,
                 LastOffset = chunk.LastOffset,
                 EntryNumber = chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0,
-                DataObjectIndex = chunk.Source.IsInlineEntry ? -1 : objects.IndexOf(chunk.Source.objectName!),
+                DataObjectIndex = chunk.Source.ObjectName is { } name ? objects.IndexOf(name) : -1,
+                IsSegment = chunk.Source.IsSegment,
                 Position = chunk.Position,
                 Length = chunk.Length,
                 MaxTimestampMs = chunk.MaxTimestampMs,
@@ -98,8 +182,23 @@ internal static class ShardStateCodec
             PartitionIndex = key.Partition,
             LogStartOffset = partition.LogStartOffset,
             HighWatermark = partition.HighWatermark,
+            Pages =
+            [
+                .. partition.Pages.Select(page => new ShardSnapshot.Page
+                {
+                    BaseOffset = page.BaseOffset,
+                    LastOffset = page.LastOffset,
+                    Object = objects.IndexOf(page.ObjectName),
+                    Position = page.Position,
+                    Length = page.Length,
+                    ChunkCount = page.ChunkCount,
+                    RecordBytes = page.RecordBytes,
+                    MaxTimestampMs = page.MaxTimestampMs,
+                }),
+            ],
             Chunks = chunks,
             Producers = [.. producers],
+            CleanedToOffset = partition.CleanedToOffset,
         };
     }
 
@@ -151,46 +250,30 @@ internal static class ShardStateCodec
             producers.Add(producer.ProducerId, new Producer(producer.ProducerEpoch, ListModule.OfSeq(batches), producer.LastTimeMs));
         }
 
-        return new Partition(stored.LogStartOffset, stored.HighWatermark, chunks.ToImmutable(), producers.ToImmutable());
-    }
-
-    private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects)
-    {
-        if (chunk.DataObjectIndex < 0)
+        var pages = ImmutableList.CreateBuilder<IndexPage>();
+        foreach (var page in stored.Pages)
         {
-            return ChunkSource.NewInlineEntry(chunk.EntryNumber);
+            pages.Add(new IndexPage(
+                page.BaseOffset,
+                page.LastOffset,
+                ObjectTable.NameOf(objects, page.Object),
+                page.Position,
+                page.Length,
+                page.ChunkCount,
+                page.RecordBytes,
+                page.MaxTimestampMs));
         }
 
-        return chunk.DataObjectIndex < objects.Length
-            ? ChunkSource.NewDataObject(objects[chunk.DataObjectIndex])
-            : throw new KafkaFormatException($"a chunk refers to data object {chunk.DataObjectIndex} of {objects.Length}");
+        return new Partition(
+            stored.LogStartOffset,
+            stored.HighWatermark,
+            pages.ToImmutable(),
+            chunks.ToImmutable(),
+            stored.CleanedToOffset,
+            producers.ToImmutable());
     }
 
-    /// <summary>Object names in the order in which they were first met.</summary>
-    private sealed class ObjectTable
-    {
-        private readonly Dictionary<string, int> _indexes = [];
-
-        public int IndexOf(string name)
-        {
-            if (!_indexes.TryGetValue(name, out var index))
-            {
-                index = _indexes.Count;
-                _indexes.Add(name, index);
-            }
-
-            return index;
-        }
-
-        public string[] Names()
-        {
-            var names = new string[_indexes.Count];
-            foreach (var (name, index) in _indexes)
-            {
-                names[index] = name;
-            }
-
-            return names;
-        }
-    }
+    private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects) => chunk.DataObjectIndex < 0
+        ? ChunkSource.NewInlineEntry(chunk.EntryNumber)
+        : CompactionCodec.Source(ObjectTable.NameOf(objects, chunk.DataObjectIndex), chunk.IsSegment);
 }

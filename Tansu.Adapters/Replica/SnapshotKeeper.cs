@@ -26,6 +26,13 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
     private long _entries;
     private long _eventBytes;
 
+    /// <summary>Entries below this number were last said to be superfluous.</summary>
+    private long _trimBelow = 1;
+    private volatile bool _isWanted;
+
+    /// <summary>Entries below this number are superfluous, as far as this broker has found.</summary>
+    public long TrimBelow => Interlocked.Read(ref _trimBelow);
+
     /// <summary>Completes when no save is under way. Never fails.</summary>
     public Task LastSave { get; private set; } = Task.CompletedTask;
 
@@ -37,8 +44,9 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
     {
         _entries++;
         _eventBytes += headBytes;
+        var isWanted = _isWanted && isOwn && LastSave.IsCompleted;
         var isDue = _entries >= options.SnapshotEveryEntries || _eventBytes >= options.SnapshotEveryEventBytes;
-        if (!isDue || _eventBytes < _savedBytes * options.SnapshotLeastShareOfState || !LastSave.IsCompleted)
+        if (!isWanted && (!isDue || _eventBytes < _savedBytes * options.SnapshotLeastShareOfState || !LastSave.IsCompleted))
         {
             return;
         }
@@ -47,7 +55,20 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
         _eventBytes = 0;
         if (isOwn)
         {
+            _isWanted = false;
             LastSave = SaveAsync(published, _savedEntryNumber);
+        }
+    }
+
+    /// <summary>The next entry of this broker brings a snapshot, however little there is in it.</summary>
+    public void Want() => _isWanted = true;
+
+    /// <summary>Trims once more: where deleting takes two steps, this is the second.</summary>
+    public async Task TrimAsync(CancellationToken cancellationToken)
+    {
+        if (options.Trims)
+        {
+            await log.TrimAsync(TrimBelow, cancellationToken);
         }
     }
 
@@ -98,7 +119,8 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
             // What follows the snapshot before the last stays: a broker may be starting from it, or find the newest damaged.
             if (options.Trims && previous > 0)
             {
-                await log.TrimAsync(Math.Min(previous + 1, oldestEntry(published.State)), CancellationToken.None);
+                Interlocked.Exchange(ref _trimBelow, Math.Min(previous + 1, oldestEntry(published.State)));
+                await log.TrimAsync(TrimBelow, CancellationToken.None);
             }
         }
         catch (Exception failure) when (failure is StoreUnavailableException or StoreRefusedException or ObjectDisposedException)

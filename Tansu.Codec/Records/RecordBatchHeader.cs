@@ -135,6 +135,10 @@ public readonly record struct RecordBatchHeader
         return true;
     }
 
+    /// <summary>Whether the CRC is that of the bytes.</summary>
+    /// <param name="batch">The whole batch that the header was read from.</param>
+    public bool IsIntact(ReadOnlySpan<byte> batch) => Crc32C.Compute(batch[RecordBatchLayout.Attributes..]) == Crc;
+
     /// <summary>Writes the header, its CRC as it stands in <see cref="Crc"/>.</summary>
     /// <param name="destination">At least 61 bytes.</param>
     public void Write(Span<byte> destination)

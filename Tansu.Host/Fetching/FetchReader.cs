@@ -145,8 +145,14 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     private static long ChunkBytes(Partition state, FetchPartition partition)
     {
+        if (PagedBytes(state, partition) is > 0 and var paged)
+        {
+            // What the chunks there are like is not known before the page has been read; compactors make none larger.
+            return Math.Min(paged, (long)partition.MaxBytes + CompactionPlan.MaxChunkBytes);
+        }
+
         long bytes = 0;
-        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state);
+        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
             index < state.Chunks.Count && (bytes == 0 || bytes < partition.MaxBytes);
             index++)
         {
@@ -158,8 +164,8 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     private static long Readable(Partition state, FetchPartition partition)
     {
-        long readable = 0;
-        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state);
+        var readable = PagedBytes(state, partition);
+        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
             index < state.Chunks.Count && readable < partition.MaxBytes;
             index++)
         {
@@ -167,6 +173,20 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
 
         return Math.Min(readable, partition.MaxBytes);
+    }
+
+    /// <summary>The bytes in index pages that hold the offset or come after it.</summary>
+    private static long PagedBytes(Partition state, FetchPartition partition)
+    {
+        long bytes = 0;
+        for (var index = PartitionModule.pagesBefore(partition.FetchOffset, state);
+            index < state.Pages.Count && bytes < partition.MaxBytes;
+            index++)
+        {
+            bytes += state.Pages[index].RecordBytes;
+        }
+
+        return bytes;
     }
 
     private ErrorCode Judge(FetchPartition partition, out Found found)

@@ -45,7 +45,7 @@ internal sealed class DescribeLogDirsHandler(Broker broker) : Handler<DescribeLo
         Partitions = [.. partitions.Select(partition => new DescribeLogDirsResponse.DescribeLogDirsPartition
         {
             PartitionIndex = partition,
-            PartitionSize = broker.Cluster.ShardOf(topic, partition).Partition(new TopicPartition(topic.Id, partition)).Chunks.Sum(static chunk => (long)chunk.Length),
+            PartitionSize = PartitionModule.sizeBytes(broker.Cluster.ShardOf(topic, partition).Partition(new TopicPartition(topic.Id, partition))),
         })],
     };
 }

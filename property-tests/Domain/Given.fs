@@ -64,9 +64,7 @@ let appended (batches: BatchToAppend list) =
 let replies (decision: Decision<ShardEvent, ShardReply>) =
     match decision.Reply with
     | BatchesJudged replies -> List.ofArray replies
-    | RecordsDeleted _
-    | GroupAnswered _
-    | Done -> failtest "not the reply of an append"
+    | _ -> failtest "not the reply of an append"
 
 /// The one batch of the command gets this reply, and stores something only if it is new.
 let expectAppend (state: ShardState) nowMs batch (offset: int64) (isNew: bool) =

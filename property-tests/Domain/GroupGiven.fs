@@ -54,19 +54,12 @@ let submit (command: ShardCommand) (world: World) =
                 for event in decision.Events do
                     match event with
                     | GroupChanged(_, event) -> event
-                    | BatchAppended _
-                    | LogStartOffsetAdvanced _
-                    | TopicRemoved _
-                    | ProducersExpired _
-                    | RemovedTopicForgotten _
-                    | ObjectsCollected _ -> ()
+                    | _ -> ()
             ]
             Reply =
                 match decision.Reply with
                 | GroupAnswered reply -> reply
-                | BatchesJudged _
-                | RecordsDeleted _
-                | Done -> GroupDone
+                | _ -> GroupDone
     }
 
 let ask (command: GroupCommand) (world: World) =

@@ -169,6 +169,10 @@ let private flushes =
                 use! cluster = openCluster store
                 do! flush cluster 1 1
 
+                // What was written is moved into a segment, and two snapshots let go of the entry.
+                for _ in 1..3 do
+                    do! cluster.HousekeepAsync()
+
                 let! idle =
                     counted store (fun () ->
                         task {

@@ -201,7 +201,10 @@ type private Polled =
     | BeforeStart of logStart: int64
     | Gone
 
-/// A poll, at the broker.
+/// How often a broker looks again for what an old state of its refers to.
+let private looks = 5
+
+/// A poll, at the broker. What its state refers to may have been collected, if that is old: then it catches up, as a fetch does.
 let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker: Broker) : Task<Polled> =
     task {
         let look () =
@@ -210,30 +213,41 @@ let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker
         if (look ()).HighWatermark <= offset then
             do! broker.Replica.CatchUpAsync cluster.Settings.BrokerPatience
 
-        let partition = look ()
+        let mutable polled = ValueNone
+        let mutable missed = 0
 
-        if offset < partition.LogStartOffset then
-            return BeforeStart partition.LogStartOffset
-        elif offset >= partition.HighWatermark then
-            return AtEnd partition.HighWatermark
-        else
-            try
-                let! bytes =
-                    broker.Reader.ReadAsync(partition, offset, 400, true, CancellationToken.None)
+        while polled.IsNone do
+            let partition = look ()
 
-                let found =
-                    Batches.read (bytes.Joined().ToArray())
-                    |> List.filter (fun struct (at, _) -> at >= offset)
+            if offset < partition.LogStartOffset then
+                polled <- ValueSome(BeforeStart partition.LogStartOffset)
+            elif offset >= partition.HighWatermark then
+                polled <- ValueSome(AtEnd partition.HighWatermark)
+            else
+                try
+                    let! bytes =
+                        broker.Reader.ReadAsync(partition, offset, 400, true, CancellationToken.None)
 
-                return Records found
-            with
-            | :? EntryMissingException
-            | :? BlobMissingException as missing ->
-                if not (cluster.Judge.IsDeleted(key, offset)) then
-                    cluster.Judge.Violation
-                        $"lost data: {reader} at {broker.Name} finds nothing at offset {offset} of partition {key.Partition}: {missing.Message}"
+                    let found =
+                        Batches.read (bytes.Joined().ToArray())
+                        |> List.filter (fun struct (at, _) -> at >= offset)
 
-                return Gone
+                    polled <- ValueSome(Records found)
+                with
+                | :? EntryMissingException
+                | :? BlobMissingException as missing ->
+                    missed <- missed + 1
+
+                    if missed < looks then
+                        do! broker.Replica.CatchUpAsync cluster.Settings.BrokerPatience
+                    else
+                        if not (cluster.Judge.IsDeleted(key, offset)) then
+                            cluster.Judge.Violation
+                                $"lost data: {reader} at {broker.Name} finds nothing at offset {offset} of partition {key.Partition}: {missing.Message}"
+
+                        polled <- ValueSome Gone
+
+        return polled.Value
     }
 
 /// Reads a partition from its start to the end, now at this broker and now at that one; ends once it is told to and has

@@ -4,6 +4,7 @@ open System
 open System.Collections.Generic
 open System.Threading
 open System.Threading.Tasks
+open Tansu.Adapters.Compaction
 open Tansu.Adapters.Groups
 open Tansu.Adapters.Ports
 open Tansu.Adapters.Reading
@@ -90,6 +91,7 @@ type Broker(number: int, cluster: World) =
     member val Replica: ShardReplica = null with get, set
     member val Reader: RecordsReader = null with get, set
     member val Groups: GroupCoordinator = null with get, set
+    member val Compactor: Compactor | null = null with get, set
     member val IsCut = false with get, set
     member _.Incarnation = incarnation
 
@@ -216,6 +218,27 @@ type Broker(number: int, cluster: World) =
                         shardObserver.Groups <- groups
                         this.Groups <- groups
                         this.Reader <- reader
+
+                        let compactor =
+                            Compactor(
+                                replica,
+                                reader,
+                                log,
+                                blobs,
+                                (fun _ -> ValueNone),
+                                CompactorOptions(
+                                    MemoryBytes = 4000L,
+                                    Grace = settings.ObjectGrace,
+                                    ClaimLease = TimeSpan.FromSeconds 2.0,
+                                    StoreTimeout = settings.BrokerPatience,
+                                    TimeProvider = itsProcess.Time,
+                                    Random = Random(random.Next()),
+                                    OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
+                                )
+                            )
+
+                        shardObserver.Compactor <- compactor
+                        this.Compactor <- compactor
                         this.Replica <- replica
                         this.WatchGroups groups |> ignore
 
@@ -232,7 +255,7 @@ type Broker(number: int, cluster: World) =
 
         scheduler.Spawn(itsProcess, start) |> ignore
 
-        scheduler.Spawn(itsProcess, (fun () -> this.CollectNowAndThen(itsProcess, objects)))
+        scheduler.Spawn(itsProcess, (fun () -> this.CompactNowAndThen itsProcess))
         |> ignore
 
     member this.Crash() =
@@ -242,43 +265,19 @@ type Broker(number: int, cluster: World) =
         this.Replica <- null
         this.Reader <- null
         this.Groups <- null
+        this.Compactor <- null
 
-    /// Deletes old data objects that nothing refers to, as housekeeping does.
-    member private this.CollectNowAndThen(itsProcess: Process, objects: IObjects) =
+    /// Compacts, and deletes old objects that nothing refers to, as housekeeping does.
+    member private this.CompactNowAndThen(itsProcess: Process) =
         task {
             while true do
                 do! Task.Delay(TimeSpan.FromSeconds(float (scheduler.Random.Next(1, 40))), itsProcess.Time)
-                let replica = this.Replica
+                let compactor = this.Compactor
 
-                if not (isNull replica) then
+                if not (isNull compactor) then
                     try
-                        let beforeMs =
-                            itsProcess.Time.GetUtcNow().ToUnixTimeMilliseconds()
-                            - int64 settings.ObjectGrace.TotalMilliseconds
-
-                        let! listed = objects.List(DataObjectName.Prefix World.LogName)
-                        let mutable namedAtMs = 0L
-
-                        let isOld (one: Listed) =
-                            DataObjectName.TryGetTime(World.LogName, one.Name, &namedAtMs)
-                            && namedAtMs < beforeMs
-
-                        let needed () = Shard.dataObjects replica.Current.State
-
-                        let before = needed ()
-
-                        let old = [
-                            for one in listed do
-                                if isOld one && not (before.Contains one.Name) then
-                                    one.Name
-                        ]
-
-                        if not old.IsEmpty then
-                            let! _ =
-                                replica.SubmitAsync(CollectObjects beforeMs, Payload.None, settings.BrokerPatience)
-
-                            let after = needed ()
-                            do! objects.Delete(old |> List.filter (fun name -> not (after.Contains name)))
+                        let! _ = compactor.PassAsync CancellationToken.None
+                        ()
                     with
                     | :? StoreUnavailableException
                     | :? StoreRefusedException

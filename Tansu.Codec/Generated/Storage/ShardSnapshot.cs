@@ -6,7 +6,7 @@
 namespace Tansu.Codec.Storage;
 
 /// <summary>The whole state of a shard.</summary>
-/// <remarks>Versions 0 to 2, all flexible.</remarks>
+/// <remarks>Versions 0 to 3, all flexible.</remarks>
 public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 {
     /// <inheritdoc/>
@@ -16,12 +16,12 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 2;
+    public static short HighestVersion => 3;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
 
-    /// <summary>The data objects that chunks refer to by their place in this list.</summary>
+    /// <summary>The objects that chunks and pages refer to by their place in this list.</summary>
     public string[] DataObjects { get; set; } = [];
 
     /// <summary>All partitions ever written to, ordered by topic id and number.</summary>
@@ -31,17 +31,37 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public RemovedTopic[] RemovedTopics { get; set; } = [];
 
     /// <summary>Data objects named before this time have been collected unless something referred to them then.</summary>
-    /// <remarks>In versions 1 to 2.</remarks>
+    /// <remarks>In versions 1 to 3.</remarks>
     public long ObjectsCollectedBeforeMs { get; set; }
 
     /// <summary>Consumer groups, ordered by id.</summary>
-    /// <remarks>Only in version 2.</remarks>
+    /// <remarks>In versions 2 to 3.</remarks>
     public Group[] Groups { get; set; } = [];
+
+    /// <summary>How many chunks and pages are in each of DataObjects, those that pages list among them.</summary>
+    /// <remarks>Only in version 3.</remarks>
+    public int[] ObjectReferences { get; set; } = [];
+
+    /// <summary>Objects that nothing refers to any more, ordered by name.</summary>
+    /// <remarks>Only in version 3.</remarks>
+    public GarbageObject[] Garbage { get; set; } = [];
+
+    /// <summary>Pages of no partition whose chunks are still counted.</summary>
+    /// <remarks>Only in version 3.</remarks>
+    public DeadPage[] DeadPages { get; set; } = [];
+
+    /// <summary>The broker that compacts the shard; 0 with CompactorAtMs 0 for none.</summary>
+    /// <remarks>Only in version 3.</remarks>
+    public long CompactorBroker { get; set; }
+
+    /// <summary>When it last said so, in milliseconds since 1970.</summary>
+    /// <remarks>Only in version 3.</remarks>
+    public long CompactorAtMs { get; set; }
 
     /// <inheritdoc/>
     public static ShardSnapshot Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 2);
+        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 3);
         var message = new ShardSnapshot();
         {
             var count = reader.ReadArrayCount(true, 1);
@@ -118,6 +138,74 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                 }
             }
         }
+        if (version >= 3)
+        {
+            {
+                var count = reader.ReadArrayCount(true, 4);
+                if (count > 0)
+                {
+                    var elements = new int[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = reader.ReadInt32();
+                    }
+
+                    message.ObjectReferences = elements;
+                }
+                else
+                {
+                    message.ObjectReferences = [];
+                }
+            }
+        }
+        if (version >= 3)
+        {
+            {
+                var count = reader.ReadArrayCount(true, 10);
+                if (count > 0)
+                {
+                    var elements = new GarbageObject[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.GarbageObject.Read(ref reader, version);
+                    }
+
+                    message.Garbage = elements;
+                }
+                else
+                {
+                    message.Garbage = [];
+                }
+            }
+        }
+        if (version >= 3)
+        {
+            {
+                var count = reader.ReadArrayCount(true, 49);
+                if (count > 0)
+                {
+                    var elements = new DeadPage[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.DeadPage.Read(ref reader, version);
+                    }
+
+                    message.DeadPages = elements;
+                }
+                else
+                {
+                    message.DeadPages = [];
+                }
+            }
+        }
+        if (version >= 3)
+        {
+            message.CompactorBroker = reader.ReadInt64();
+        }
+        if (version >= 3)
+        {
+            message.CompactorAtMs = reader.ReadInt64();
+        }
         reader.SkipTags();
         return message;
     }
@@ -126,7 +214,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 2);
+        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 3);
         writer.WriteCount(DataObjects.Length, true);
         foreach (var element in DataObjects)
         {
@@ -154,6 +242,38 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                 element.Write(writer, version);
             }
         }
+        if (version >= 3)
+        {
+            writer.WriteCount(ObjectReferences.Length, true);
+            foreach (var element in ObjectReferences)
+            {
+                writer.WriteInt32(element);
+            }
+        }
+        if (version >= 3)
+        {
+            writer.WriteCount(Garbage.Length, true);
+            foreach (var element in Garbage)
+            {
+                element.Write(writer, version);
+            }
+        }
+        if (version >= 3)
+        {
+            writer.WriteCount(DeadPages.Length, true);
+            foreach (var element in DeadPages)
+            {
+                element.Write(writer, version);
+            }
+        }
+        if (version >= 3)
+        {
+            writer.WriteInt64(CompactorBroker);
+        }
+        if (version >= 3)
+        {
+            writer.WriteInt64(CompactorAtMs);
+        }
         writer.WriteUnsignedVarint(0);
     }
 
@@ -172,11 +292,19 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         /// <summary>The offset the next record gets.</summary>
         public long HighWatermark { get; set; }
 
+        /// <summary>Older chunks, ordered by offset.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public Page[] Pages { get; set; } = [];
+
         /// <summary>Ordered by offset.</summary>
         public Chunk[] Chunks { get; set; } = [];
 
         /// <summary>Ordered by id.</summary>
         public Producer[] Producers { get; set; } = [];
+
+        /// <summary>Where the part begins that has not been compacted by key yet.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long CleanedToOffset { get; set; }
 
         internal static Partition Read(ref KafkaReader reader, short version)
         {
@@ -185,6 +313,26 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             message.PartitionIndex = reader.ReadInt32();
             message.LogStartOffset = reader.ReadInt64();
             message.HighWatermark = reader.ReadInt64();
+            if (version >= 3)
+            {
+                {
+                    var count = reader.ReadArrayCount(true, 49);
+                    if (count > 0)
+                    {
+                        var elements = new Page[count];
+                        for (var i = 0; i < elements.Length; i++)
+                        {
+                            elements[i] = ShardSnapshot.Page.Read(ref reader, version);
+                        }
+
+                        message.Pages = elements;
+                    }
+                    else
+                    {
+                        message.Pages = [];
+                    }
+                }
+            }
             {
                 var count = reader.ReadArrayCount(true, 45);
                 if (count > 0)
@@ -219,6 +367,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                     message.Producers = [];
                 }
             }
+            if (version >= 3)
+            {
+                message.CleanedToOffset = reader.ReadInt64();
+            }
             reader.SkipTags();
             return message;
         }
@@ -229,6 +381,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             writer.WriteInt32(PartitionIndex);
             writer.WriteInt64(LogStartOffset);
             writer.WriteInt64(HighWatermark);
+            if (version >= 3)
+            {
+                writer.WriteCount(Pages.Length, true);
+                foreach (var element in Pages)
+                {
+                    element.Write(writer, version);
+                }
+            }
             writer.WriteCount(Chunks.Length, true);
             foreach (var element in Chunks)
             {
@@ -239,6 +399,74 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             {
                 element.Write(writer, version);
             }
+            if (version >= 3)
+            {
+                writer.WriteInt64(CleanedToOffset);
+            }
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Older chunks, ordered by offset.</summary>
+    public sealed class Page
+    {
+        /// <summary>Offset of the first record.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long BaseOffset { get; set; }
+
+        /// <summary>Offset of the last record.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long LastOffset { get; set; }
+
+        /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int Object { get; set; }
+
+        /// <summary>Where the list begins, in bytes.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int Position { get; set; }
+
+        /// <summary>The length of the list, in bytes.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int Length { get; set; }
+
+        /// <summary>How many chunks it lists.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int ChunkCount { get; set; }
+
+        /// <summary>The sum of the chunks' lengths, in bytes.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long RecordBytes { get; set; }
+
+        /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long MaxTimestampMs { get; set; }
+
+        internal static Page Read(ref KafkaReader reader, short version)
+        {
+            var message = new Page();
+            message.BaseOffset = reader.ReadInt64();
+            message.LastOffset = reader.ReadInt64();
+            message.Object = reader.ReadInt32();
+            message.Position = reader.ReadInt32();
+            message.Length = reader.ReadInt32();
+            message.ChunkCount = reader.ReadInt32();
+            message.RecordBytes = reader.ReadInt64();
+            message.MaxTimestampMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt64(BaseOffset);
+            writer.WriteInt64(LastOffset);
+            writer.WriteInt32(Object);
+            writer.WriteInt32(Position);
+            writer.WriteInt32(Length);
+            writer.WriteInt32(ChunkCount);
+            writer.WriteInt64(RecordBytes);
+            writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
     }
@@ -267,6 +495,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
         public long MaxTimestampMs { get; set; }
 
+        /// <summary>Whether the data object is a segment, in which the batches' base offsets are set.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public bool IsSegment { get; set; }
+
         internal static Chunk Read(ref KafkaReader reader, short version)
         {
             var message = new Chunk();
@@ -277,6 +509,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             message.Position = reader.ReadInt32();
             message.Length = reader.ReadInt32();
             message.MaxTimestampMs = reader.ReadInt64();
+            if (version >= 3)
+            {
+                message.IsSegment = reader.ReadBoolean();
+            }
             reader.SkipTags();
             return message;
         }
@@ -290,6 +526,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             writer.WriteInt32(Position);
             writer.WriteInt32(Length);
             writer.WriteInt64(MaxTimestampMs);
+            if (version >= 3)
+            {
+                writer.WriteBoolean(IsSegment);
+            }
             writer.WriteUnsignedVarint(0);
         }
     }
@@ -411,47 +651,47 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class Group
     {
         /// <summary>The group.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string GroupId { get; set; } = "";
 
         /// <summary>Such as consumer; null for a group that nobody has ever joined.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string? ProtocolType { get; set; }
 
         /// <summary>0 empty, 1 preparing the first rebalance, 2 preparing another, 3 waiting for the assignment, 4 stable.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public sbyte Phase { get; set; }
 
         /// <summary>The entry at which the phase began.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long PhaseEntry { get; set; }
 
         /// <summary>The entry at which a member last joined.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long LastJoinEntry { get; set; }
 
         /// <summary>Counts the rebalances.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public int Generation { get; set; }
 
         /// <summary>The protocol chosen; null for none.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string? ProtocolName { get; set; }
 
         /// <summary>The member id of the one who assigns; null for none.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string? Leader { get; set; }
 
         /// <summary>When the last member left, in milliseconds since 1970.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long EmptySinceMs { get; set; }
 
         /// <summary>Ordered by id.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public Member[] Members { get; set; } = [];
 
         /// <summary>Committed offsets, ordered by topic id and partition.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public GroupOffset[] Offsets { get; set; } = [];
 
         internal static Group Read(ref KafkaReader reader, short version)
@@ -533,51 +773,51 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class Member
     {
         /// <summary>Its id.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string MemberId { get; set; } = "";
 
         /// <summary>A static member's name for itself; null for a dynamic one.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string? InstanceId { get; set; }
 
         /// <summary>The client's client.id.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string ClientId { get; set; } = "";
 
         /// <summary>Where it last joined from.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string ClientHost { get; set; } = "";
 
         /// <summary>Without a sign of life for this long it is removed, in milliseconds.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public int SessionTimeoutMs { get; set; }
 
         /// <summary>How long it may take to rejoin, in milliseconds.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public int RebalanceTimeoutMs { get; set; }
 
         /// <summary>What it offers, in the order of its preference.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public MemberProtocol[] Protocols { get; set; } = [];
 
         /// <summary>What the leader gave it.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public ReadOnlyMemory<byte> Assignment { get; set; }
 
         /// <summary>Whether it waits for the next generation.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public bool HasJoined { get; set; }
 
         /// <summary>The entry that last told of a sign of life.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long SeenAtEntry { get; set; }
 
         /// <summary>The entry with its last OffsetCommit; 0 for none.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long CommitEntry { get; set; }
 
         /// <summary>The broker that took it.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long CommitBroker { get; set; }
 
         internal static Member Read(ref KafkaReader reader, short version)
@@ -641,11 +881,11 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class MemberProtocol
     {
         /// <summary>The protocol's name.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string Name { get; set; } = "";
 
         /// <summary>What it tells the leader under it.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public ReadOnlyMemory<byte> Metadata { get; set; }
 
         internal static MemberProtocol Read(ref KafkaReader reader, short version)
@@ -669,27 +909,27 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class GroupOffset
     {
         /// <summary>The topic's id.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public Guid TopicId { get; set; }
 
         /// <summary>The partition.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public int Partition { get; set; }
 
         /// <summary>The next offset to read.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long Offset { get; set; }
 
         /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public int LeaderEpoch { get; set; }
 
         /// <summary>Whatever the client wants to remember.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public string Metadata { get; set; } = "";
 
         /// <summary>When it was committed, in milliseconds since 1970.</summary>
-        /// <remarks>Only in version 2.</remarks>
+        /// <remarks>In versions 2 to 3.</remarks>
         public long CommitTimeMs { get; set; }
 
         internal static GroupOffset Read(ref KafkaReader reader, short version)
@@ -713,6 +953,98 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             writer.WriteInt32(LeaderEpoch);
             writer.WriteString(Metadata, true);
             writer.WriteInt64(CommitTimeMs);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Objects that nothing refers to any more, ordered by name.</summary>
+    public sealed class GarbageObject
+    {
+        /// <summary>The object.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public string Name { get; set; } = "";
+
+        /// <summary>When the last reference went, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long SinceMs { get; set; }
+
+        internal static GarbageObject Read(ref KafkaReader reader, short version)
+        {
+            var message = new GarbageObject();
+            message.Name = reader.ReadString(true);
+            message.SinceMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(Name, true);
+            writer.WriteInt64(SinceMs);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Pages of no partition whose chunks are still counted.</summary>
+    public sealed class DeadPage
+    {
+        /// <summary>Offset of the first record.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long BaseOffset { get; set; }
+
+        /// <summary>Offset of the last record.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long LastOffset { get; set; }
+
+        /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int Object { get; set; }
+
+        /// <summary>Where the list begins, in bytes.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int Position { get; set; }
+
+        /// <summary>The length of the list, in bytes.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int Length { get; set; }
+
+        /// <summary>How many chunks it lists.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public int ChunkCount { get; set; }
+
+        /// <summary>The sum of the chunks' lengths, in bytes.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long RecordBytes { get; set; }
+
+        /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 3.</remarks>
+        public long MaxTimestampMs { get; set; }
+
+        internal static DeadPage Read(ref KafkaReader reader, short version)
+        {
+            var message = new DeadPage();
+            message.BaseOffset = reader.ReadInt64();
+            message.LastOffset = reader.ReadInt64();
+            message.Object = reader.ReadInt32();
+            message.Position = reader.ReadInt32();
+            message.Length = reader.ReadInt32();
+            message.ChunkCount = reader.ReadInt32();
+            message.RecordBytes = reader.ReadInt64();
+            message.MaxTimestampMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt64(BaseOffset);
+            writer.WriteInt64(LastOffset);
+            writer.WriteInt32(Object);
+            writer.WriteInt32(Position);
+            writer.WriteInt32(Length);
+            writer.WriteInt32(ChunkCount);
+            writer.WriteInt64(RecordBytes);
+            writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
     }

@@ -1,0 +1,204 @@
+using System.Runtime.InteropServices;
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Reading;
+using Tansu.Codec.Records;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Compaction;
+
+/// <summary>
+/// Reads many chunks for a compactor, neighbours with one request, past the record cache: what is compacted is mostly old. What happens to be in the
+/// cache is taken from there.
+/// </summary>
+/// <param name="log">Inline payloads.</param>
+/// <param name="blobs">Data objects and segments.</param>
+/// <param name="reader">Knows what is in the cache.</param>
+/// <param name="parallelReads">How many reads go on side by side.</param>
+internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader reader, int parallelReads)
+{
+    /// <summary>So many bytes between two chunks are read along with them rather than with another request.</summary>
+    private const int GapBytes = 64 * 1024;
+
+    /// <summary>The most bytes that one request reads, unless a chunk is larger.</summary>
+    private const int MaxReadBytes = 4 * 1024 * 1024;
+
+    /// <summary>Requests to the store so far.</summary>
+    public long Reads { get; private set; }
+
+    /// <summary>Bytes read from the store so far.</summary>
+    public long ReadBytes { get; private set; }
+
+    /// <summary>The chunks' bytes, in their order, with base offsets set; and whether all of them were in the cache.</summary>
+    /// <exception cref="EntryMissingException">The state that the chunks are from is old.</exception>
+    /// <exception cref="BlobMissingException">Likewise.</exception>
+    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, CancellationToken cancellationToken)
+    {
+        var loaded = new LoadedChunk[chunks.Count];
+        var missing = new List<int>();
+        for (var index = 0; index < loaded.Length; index++)
+        {
+            var bytes = reader.TryGet(chunks[index]);
+            loaded[index] = new LoadedChunk(bytes, IsCached: !bytes.IsEmpty);
+            if (bytes.IsEmpty)
+            {
+                missing.Add(index);
+            }
+        }
+
+        missing.Sort((left, right) => Compare(chunks[left], chunks[right]));
+        var running = new Queue<(Task<byte[]> Read, int From, int To)>();
+        var next = 0;
+        while (next < missing.Count || running.Count > 0)
+        {
+            while (next < missing.Count && running.Count < parallelReads)
+            {
+                var end = EndOfRead(chunks, missing, next);
+                running.Enqueue((ReadAsync(chunks[missing[next]], End(chunks, missing, next, end), cancellationToken), next, end));
+                next = end;
+            }
+
+            var (read, from, to) = running.Dequeue();
+            var bytes = await read;
+            var start = chunks[missing[from]].Position;
+            for (var index = from; index < to; index++)
+            {
+                var chunk = chunks[missing[index]];
+
+                // Copied: two partitions may have the same bytes at different offsets, and what is between them need not stay in memory.
+                var own = to - from == 1 && bytes.Length == chunk.Length
+                    ? bytes
+                    : bytes.AsSpan(chunk.Position - start, chunk.Length).ToArray();
+                loaded[missing[index]] = new LoadedChunk(own, IsCached: false);
+            }
+        }
+
+        foreach (var index in missing)
+        {
+            loaded[index] = loaded[index] with { IsDamaged = !TryPlace(chunks[index], loaded[index].Bytes) };
+        }
+
+        return loaded;
+    }
+
+    /// <summary>Goes over the batches of a chunk, all of them: whatever is damaged is found before anything is replaced.</summary>
+    /// <exception cref="RecordFormatException">The bytes are not whole, undamaged batches of the chunk's offsets.</exception>
+    public static void Check(Chunk chunk, LoadedChunk loaded)
+    {
+        if (loaded.IsDamaged)
+        {
+            throw Damaged(chunk);
+        }
+
+        var bytes = loaded.Bytes;
+        var next = chunk.BaseOffset;
+        var batches = new RecordBatches(bytes).GetEnumerator();
+        while (batches.MoveNext())
+        {
+            var batch = bytes.Span.Slice(batches.Current.Position, batches.Current.TotalLength);
+            var header = batches.Current.Header;
+            if (header.BaseOffset < next || header.LastOffset > chunk.LastOffset || !header.IsIntact(batch))
+            {
+                throw Damaged(chunk);
+            }
+
+            next = header.LastOffset + 1;
+        }
+
+        if (batches.ConsumedBytes != bytes.Length)
+        {
+            throw Damaged(chunk);
+        }
+    }
+
+    private static bool TryPlace(Chunk chunk, ReadOnlyMemory<byte> bytes)
+    {
+        if (chunk.Source.IsSegment)
+        {
+            return true;
+        }
+
+        try
+        {
+            BatchOffsets.Place(MemoryMarshal.AsMemory(bytes).Span, chunk.BaseOffset);
+            return true;
+        }
+        catch (StoreRefusedException)
+        {
+            return false;
+        }
+    }
+
+    private static RecordFormatException Damaged(Chunk chunk) =>
+        new($"the stored records from offset {chunk.BaseOffset} to {chunk.LastOffset} are damaged");
+
+    private static int Compare(Chunk left, Chunk right)
+    {
+        var byName = string.CompareOrdinal(left.Source.ObjectName, right.Source.ObjectName);
+        if (byName != 0)
+        {
+            return byName;
+        }
+
+        var byEntry = EntryNumber(left).CompareTo(EntryNumber(right));
+        return byEntry != 0 ? byEntry : left.Position.CompareTo(right.Position);
+    }
+
+    private static long EntryNumber(Chunk chunk) => chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0;
+
+    /// <summary>Up to which of the missing chunks one request reads.</summary>
+    private static int EndOfRead(IReadOnlyList<Chunk> chunks, List<int> missing, int first)
+    {
+        var start = chunks[missing[first]];
+        var end = start.Position + start.Length;
+        var index = first + 1;
+        while (index < missing.Count)
+        {
+            var chunk = chunks[missing[index]];
+            if (!chunk.Source.Equals(start.Source)
+                || chunk.Position > end + GapBytes
+                || chunk.Position + chunk.Length - start.Position > MaxReadBytes)
+            {
+                break;
+            }
+
+            end = Math.Max(end, chunk.Position + chunk.Length);
+            index++;
+        }
+
+        return index;
+    }
+
+    private static int End(IReadOnlyList<Chunk> chunks, List<int> missing, int first, int afterLast)
+    {
+        var end = 0;
+        for (var index = first; index < afterLast; index++)
+        {
+            end = Math.Max(end, chunks[missing[index]].Position + chunks[missing[index]].Length);
+        }
+
+        return end;
+    }
+
+    private async Task<byte[]> ReadAsync(Chunk first, int end, CancellationToken cancellationToken)
+    {
+        var bytes = GC.AllocateUninitializedArray<byte>(end - first.Position);
+        Reads++;
+        ReadBytes += bytes.Length;
+        if (first.Source.IsInlineEntry)
+        {
+            await log.ReadPayloadAsync(first.Source.entryNumber, first.Position, bytes, cancellationToken);
+        }
+        else
+        {
+            await blobs.ReadAsync(first.Source.ObjectName!, first.Position, bytes, cancellationToken);
+        }
+
+        return bytes;
+    }
+}
+
+/// <summary>A chunk's bytes, with base offsets set.</summary>
+/// <param name="Bytes">Whole batches.</param>
+/// <param name="IsCached">Whether they were in the record cache.</param>
+/// <param name="IsDamaged">Whether they are no whole batches, so that offsets could not be set.</param>
+internal readonly record struct LoadedChunk(ReadOnlyMemory<byte> Bytes, bool IsCached, bool IsDamaged = false);

@@ -1,0 +1,283 @@
+using Microsoft.FSharp.Core;
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Reading;
+using Tansu.Adapters.Replica;
+using Tansu.Codec.Records;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Compaction;
+
+using ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>;
+
+/// <summary>
+/// Keeps the stored form of one shard in order: applies retention, moves records from entries into segments, merges small chunks, compacts by key, and
+/// deletes what nothing refers to any more. Any number of brokers may do it at once: every step is a proposal that <c>decide</c> takes
+/// only if what it is based on is still there. One call at a time.
+/// </summary>
+public sealed class Compactor
+{
+    private readonly ShardReplica _replica;
+    private readonly RecordsReader _reader;
+    private readonly IEventLog _log;
+    private readonly IBlobStore _blobs;
+    private readonly Func<TopicId, FSharpValueOption<Cleanup>> _cleanup;
+    private readonly CompactorOptions _options;
+    private readonly SegmentNames _names;
+    private readonly long _broker;
+    private DateTimeOffset _claimedAt = DateTimeOffset.MinValue;
+
+    /// <summary>Until when trimming may have to be done once more.</summary>
+    private DateTimeOffset _trimUntil;
+
+    /// <summary>The newest entry that brought records, as far as this broker has seen.</summary>
+    private long _lastPayloadEntry;
+    private long _backlogBytes;
+    private long _backlogEntries;
+
+    /// <summary>Makes a compactor; nothing happens until it is called.</summary>
+    /// <param name="replica">The shard.</param>
+    /// <param name="reader">Its reader, whose cache is used.</param>
+    /// <param name="log">Its log.</param>
+    /// <param name="blobs">Where objects are.</param>
+    /// <param name="cleanup">What becomes of a topic's records; nothing for a topic that is not known (yet, or any more).</param>
+    /// <param name="options">Limits and clock.</param>
+    public Compactor(
+        ShardReplica replica,
+        RecordsReader reader,
+        IEventLog log,
+        IBlobStore blobs,
+        Func<TopicId, FSharpValueOption<Cleanup>> cleanup,
+        CompactorOptions options)
+    {
+        _replica = replica;
+        _reader = reader;
+        _log = log;
+        _blobs = blobs;
+        _cleanup = cleanup;
+        _options = options;
+        Span<byte> writer = stackalloc byte[16];
+        options.Random.NextBytes(writer);
+        _broker = BitConverter.ToInt64(writer);
+        _names = new SegmentNames(log.Name, new Guid(writer), () => replica.Current, options.TimeProvider);
+        _trimUntil = options.TimeProvider.GetUtcNow() + TrimPatience;
+        _lastPayloadEntry = Shard.newestEntry(replica.Current.State);
+    }
+
+    /// <summary>All that was ever done.</summary>
+    public CompactionCounts Counts { get; private set; }
+
+    /// <summary>Called when so much has gathered since the last pass that the next one should not wait. Must not block or throw.</summary>
+    public Action? OnBacklog { get; set; }
+
+    private TimeSpan TrimPatience => _options.Grace * 3;
+
+    /// <summary>An entry is in the log. Called one after the other, in order.</summary>
+    public void OnCommitted(long entryNumber, IReadOnlyList<ShardEvent> events)
+    {
+        long bytes = 0;
+        for (var index = 0; index < events.Count; index++)
+        {
+            if (events[index] is ShardEvent.BatchAppended { batch: var batch })
+            {
+                bytes += batch.Length;
+                if (batch.DataObject is null)
+                {
+                    Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
+                }
+            }
+        }
+
+        if (bytes == 0)
+        {
+            return;
+        }
+
+        var isBacklog = Interlocked.Add(ref _backlogBytes, bytes) >= _options.BacklogBytes;
+        isBacklog |= Interlocked.Increment(ref _backlogEntries) >= _options.BacklogEntries;
+        if (isBacklog)
+        {
+            OnBacklog?.Invoke();
+        }
+    }
+
+    /// <summary>Does everything that is due.</summary>
+    /// <returns>What was done.</returns>
+    /// <exception cref="StoreUnavailableException">The store does not answer now; the next pass goes on.</exception>
+    /// <exception cref="TimeoutException">Likewise.</exception>
+    /// <exception cref="StoreRefusedException">The store cannot be used any more.</exception>
+    public async Task<CompactionCounts> PassAsync(CancellationToken cancellationToken)
+    {
+        Interlocked.Exchange(ref _backlogBytes, 0);
+        Interlocked.Exchange(ref _backlogEntries, 0);
+        var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
+        try
+        {
+            await CompactAsync(scope, cancellationToken);
+            await new GarbageCollector(_log.Name, scope, _options).CollectAsync(cancellationToken);
+            await TrimAsync(scope, cancellationToken);
+        }
+        catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
+        {
+            // Another broker has compacted the same, and what it replaced has been collected. The next pass begins with a newer state.
+            await _replica.CatchUpAsync(_options.StoreTimeout);
+        }
+        finally
+        {
+            scope.Count(new CompactionCounts { Reads = scope.Loader.Reads, ReadBytes = scope.Loader.ReadBytes });
+            Counts += scope.Counts;
+        }
+
+        return scope.Counts;
+    }
+
+    private async Task CompactAsync(CompactionScope scope, CancellationToken cancellationToken)
+    {
+        var cleanups = new Dictionary<TopicId, FSharpValueOption<Cleanup>>();
+        var cleanup = FuncConvert.FromFunc<TopicId, FSharpValueOption<Cleanup>>(topicId =>
+        {
+            if (!cleanups.TryGetValue(topicId, out var known))
+            {
+                cleanups.Add(topicId, known = _cleanup(topicId));
+            }
+
+            return known;
+        });
+        var budget = _options.MemoryBytes / 2;
+        var state = scope.State;
+        var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
+        var expired = CompactionPlan.expired(cleanup, nowMs, state);
+        var fresh = CompactionPlan.freshJobs(budget, state);
+        if (expired.Length + fresh.Length == 0
+            && CompactionPlan.cleanings(cleanup, nowMs, state).Length == 0
+            && CompactionPlan.mergeJobs(budget, state).Length == 0
+            && !IndexPager.IsDue(state))
+        {
+            return;
+        }
+
+        if (!await ClaimAsync(scope))
+        {
+            return;
+        }
+
+        scope.Count(new CompactionCounts { Passes = 1 });
+        if (expired.Length > 0)
+        {
+            await scope.SubmitAsync(ShardCommand.NewDeleteRecords(expired));
+            scope.Count(new CompactionCounts { PartitionsCut = expired.Length });
+            fresh = CompactionPlan.freshJobs(budget, scope.State);
+        }
+
+        var merger = new ChunkMerger(scope, _options.OnNotice);
+        foreach (var job in fresh)
+        {
+            if (!await ClaimAsync(scope))
+            {
+                return;
+            }
+
+            await merger.MergeAsync(job, cancellationToken);
+        }
+
+        await CleanAsync(scope, cleanup, cancellationToken);
+        await MergeAsync(scope, merger, budget, cancellationToken);
+        var pager = new IndexPager(scope);
+        await pager.PageAsync(cancellationToken);
+        await pager.FreeAsync(cancellationToken);
+    }
+
+    private async Task CleanAsync(CompactionScope scope, FSharpFunc<TopicId, FSharpValueOption<Cleanup>> cleanup, CancellationToken cancellationToken)
+    {
+        var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
+        var cleaner = new PartitionCleaner(scope, _options);
+        foreach (var found in CompactionPlan.cleanings(cleanup, nowMs, scope.State))
+        {
+            var cleaning = FSharpValueOption<Cleaning>.NewValueSome(found);
+
+            // Several passes if the keys do not fit into memory.
+            while (cleaning.TryGet(out var due) && await ClaimAsync(scope))
+            {
+                var rules = cleanup.Invoke(due.Partition.TopicId).Value;
+                try
+                {
+                    if (!await cleaner.CleanAsync(due, rules, cancellationToken))
+                    {
+                        break;
+                    }
+                }
+                catch (RecordFormatException damaged)
+                {
+                    _options.OnNotice?.Invoke(
+                        $"partition {due.Partition.Partition} of topic {due.Partition.TopicId.Value}: {damaged.Message}; it is not compacted");
+                    break;
+                }
+
+                cleaning = CompactionPlan.cleaning(rules, nowMs, due.Partition, Shard.partition(due.Partition, scope.State));
+            }
+        }
+    }
+
+    private async Task MergeAsync(CompactionScope scope, ChunkMerger merger, long budget, CancellationToken cancellationToken)
+    {
+        // What was merged may be of a size to be merged again. It ends when chunks are large, or a round has brought nothing.
+        while (CompactionPlan.mergeJobs(budget, scope.State) is { Length: > 0 } jobs)
+        {
+            var before = scope.Counts.ChunksReplaced;
+            foreach (var job in jobs)
+            {
+                if (!await ClaimAsync(scope))
+                {
+                    return;
+                }
+
+                await merger.MergeAsync(job, cancellationToken);
+            }
+
+            if (scope.Counts.ChunksReplaced == before)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Says that this broker compacts the shard, if it has not done so lately. False if another one does.</summary>
+    private async Task<bool> ClaimAsync(CompactionScope scope)
+    {
+        var now = _options.TimeProvider.GetUtcNow();
+        if (now - _claimedAt < _options.ClaimLease / 4)
+        {
+            return true;
+        }
+
+        var reply = await scope.SubmitAsync(ShardCommand.NewClaimCompaction(_broker, (long)_options.ClaimLease.TotalMilliseconds));
+        if (reply is not ShardReply.ClaimJudged { isGranted: true })
+        {
+            return false;
+        }
+
+        _claimedAt = now;
+        return true;
+    }
+
+    /// <summary>
+    /// Lets entries go whose records are elsewhere now, or are gone. They go with the second snapshot after that; if nobody else
+    /// writes, this does. Afterwards it is silent.
+    /// </summary>
+    private async Task TrimAsync(CompactionScope scope, CancellationToken cancellationToken)
+    {
+        var now = _options.TimeProvider.GetUtcNow();
+        var superfluous = Math.Min(Interlocked.Read(ref _lastPayloadEntry), Shard.oldestEntry(scope.State) - 1);
+        if (_replica.TrimBelow <= superfluous)
+        {
+            _replica.WantSnapshot();
+            _claimedAt = DateTimeOffset.MinValue;
+            await ClaimAsync(scope);
+            await _replica.LastSave;
+            _trimUntil = now + TrimPatience;
+        }
+        else if (now < _trimUntil)
+        {
+            await _replica.TrimAsync(cancellationToken);
+        }
+    }
+}

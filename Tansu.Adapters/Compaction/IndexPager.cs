@@ -1,0 +1,111 @@
+using Tansu.Adapters.Replica;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Compaction;
+
+/// <summary>Keeps the state small: moves the older chunks of long partitions into index pages, and stops counting what pages list that are no longer needed.</summary>
+internal sealed class IndexPager(CompactionScope scope)
+{
+    /// <summary>How many dead pages one commit frees.</summary>
+    private const int FreedAtOnce = 64;
+
+    /// <summary>Whether there is anything to do.</summary>
+    public static bool IsDue(ShardState state)
+    {
+        if (!state.DeadPages.IsEmpty)
+        {
+            return true;
+        }
+
+        foreach (var (key, partition) in state.Partitions)
+        {
+            if (CompactionPlan.toPage(key, partition).IsSome)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Moves the chunks that are too many in each partition into index pages, which go into one object.</summary>
+    public async Task PageAsync(CancellationToken cancellationToken)
+    {
+        var requests = new List<ChunksToReplace>();
+        var bytes = new List<byte[]>();
+        var (name, namedAtMs) = ("", 0L);
+        var position = 0;
+        foreach (var (key, partition) in scope.State.Partitions)
+        {
+            if (!CompactionPlan.toPage(key, partition).TryGet(out var range))
+            {
+                continue;
+            }
+
+            if (bytes.Count == 0)
+            {
+                (name, namedAtMs) = scope.Names.Next();
+            }
+
+            // The last page is written anew with more in it, until it is full.
+            var listed = new List<Chunk>();
+            IndexPage[] old = [];
+            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + range.Chunks.Length <= CompactionPlan.PageChunks)
+            {
+                old = [last];
+                listed.AddRange(await scope.Reader.ListAsync(last, cancellationToken));
+            }
+
+            listed.AddRange(range.Chunks);
+            var (page, content) = Make(name, position, listed);
+            bytes.Add(content);
+            position += content.Length;
+            requests.Add(new ChunksToReplace(
+                new ChunksReplaced(key, page.BaseOffset, page.LastOffset, [page], [], References.Of(range.Chunks).ToArray(), 0),
+                old,
+                range.Chunks));
+        }
+
+        if (requests.Count > 0)
+        {
+            await scope.PutPagesAsync(name, namedAtMs, bytes, cancellationToken);
+            await scope.ReplaceAsync(requests);
+        }
+    }
+
+    /// <summary>Stops counting what dead pages list.</summary>
+    public async Task FreeAsync(CancellationToken cancellationToken)
+    {
+        while (!scope.State.DeadPages.IsEmpty)
+        {
+            var before = scope.State.DeadPages.Count;
+            var freed = new List<PageToFree>();
+            foreach (var page in scope.State.DeadPages.Take(FreedAtOnce))
+            {
+                freed.Add(new PageToFree(page, References.Of(await scope.Reader.ListAsync(page, cancellationToken)).ToArray()));
+            }
+
+            await scope.SubmitAsync(ShardCommand.NewFreePages([.. freed]));
+            if (scope.State.DeadPages.Count >= before)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>A page that lists chunks, and its bytes.</summary>
+    public static (IndexPage Page, byte[] Bytes) Make(string objectName, int position, IReadOnlyList<Chunk> chunks)
+    {
+        var bytes = CompactionCodec.EncodePage(chunks);
+        long recordBytes = 0;
+        var maxTimestampMs = long.MinValue;
+        foreach (var chunk in chunks)
+        {
+            recordBytes += chunk.Length;
+            maxTimestampMs = Math.Max(maxTimestampMs, chunk.MaxTimestampMs);
+        }
+
+        var page = new IndexPage(chunks[0].BaseOffset, chunks[^1].LastOffset, objectName, position, bytes.Length, chunks.Count, recordBytes, maxTimestampMs);
+        return (page, bytes);
+    }
+}

@@ -1,0 +1,111 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Replica;
+using Tansu.Codec.Records;
+using Tansu.Domain;
+
+namespace Tansu.Adapters.Compaction;
+
+/// <summary>
+/// Gathers record batches of any number of partitions, one partition after the other, and puts them into the store as one segment. Not safe for
+/// several threads.
+/// </summary>
+/// <param name="blobs">Where segments go.</param>
+/// <param name="names">Names for segments; none is used twice.</param>
+internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names)
+{
+    private readonly List<ReadOnlyMemory<byte>> _slices = [];
+    private readonly List<Chunk> _chunks = [];
+    private int _length;
+    private string _name = "";
+    private int _chunkStart;
+    private int _chunkTarget;
+    private long _baseOffset;
+    private long _lastOffset;
+    private long _maxTimestampMs;
+
+    /// <summary>The bytes gathered so far.</summary>
+    public int Length => _length;
+
+    /// <summary>The time in the segment's name, in milliseconds since 1970; that of the next one if nothing has been gathered.</summary>
+    public long NamedAtMs { get; private set; } = long.MaxValue;
+
+    /// <summary>Begins the batches of a partition, or of another part of it.</summary>
+    /// <param name="expectedBytes">About how many bytes come: they are split evenly.</param>
+    public void Begin(long expectedBytes)
+    {
+        if (_length == 0)
+        {
+            (_name, NamedAtMs) = names.Next();
+        }
+
+        var parts = Math.Max(1, (expectedBytes + CompactionPlan.MaxChunkBytes - 1) / CompactionPlan.MaxChunkBytes);
+        _chunkTarget = (int)Math.Min(CompactionPlan.MaxChunkBytes, expectedBytes / parts);
+        _chunks.Clear();
+        _chunkStart = _length;
+    }
+
+    /// <summary>Adds a batch, which stays the caller's and must not change until <see cref="PutAsync"/> is done.</summary>
+    /// <param name="batch">A whole batch with its base offset set.</param>
+    /// <param name="header">Its header.</param>
+    public void Add(ReadOnlyMemory<byte> batch, in RecordBatchHeader header)
+    {
+        var inChunk = _length - _chunkStart;
+        if (inChunk > 0 && (inChunk >= _chunkTarget || inChunk + batch.Length > CompactionPlan.MaxChunkBytes))
+        {
+            CloseChunk();
+            inChunk = 0;
+        }
+
+        if (inChunk == 0)
+        {
+            _baseOffset = header.BaseOffset;
+            _maxTimestampMs = long.MinValue;
+        }
+
+        _lastOffset = header.LastOffset;
+        _maxTimestampMs = Math.Max(_maxTimestampMs, header.MaxTimestamp);
+        _slices.Add(batch);
+        _length = checked(_length + batch.Length);
+    }
+
+    /// <summary>Ends what <see cref="Begin"/> began: its chunks, in order.</summary>
+    public Chunk[] End()
+    {
+        if (_length > _chunkStart)
+        {
+            CloseChunk();
+        }
+
+        return [.. _chunks];
+    }
+
+    /// <summary>The bytes of a chunk that was made since the last put, in one piece.</summary>
+    public byte[] CopyOf(Chunk chunk)
+    {
+        var bytes = GC.AllocateUninitializedArray<byte>(chunk.Length);
+        Content().Slice(chunk.Position, chunk.Length).CopyTo(bytes);
+        return bytes;
+    }
+
+    /// <summary>Puts what was gathered into the store, if anything was, and begins anew.</summary>
+    public async ValueTask PutAsync(CancellationToken cancellationToken)
+    {
+        if (_length > 0)
+        {
+            await blobs.PutAsync(_name, Content(), cancellationToken);
+        }
+
+        _slices.Clear();
+        _length = 0;
+    }
+
+    private ReadOnlySequence<byte> Content() => Sequences.Of(CollectionsMarshal.AsSpan(_slices));
+
+    private void CloseChunk()
+    {
+        _chunks.Add(new Chunk(_baseOffset, _lastOffset, ChunkSource.NewSegment(_name), _chunkStart, _length - _chunkStart, _maxTimestampMs));
+        _chunkStart = _length;
+    }
+}

@@ -1,0 +1,415 @@
+namespace Tansu.Domain
+
+open System
+open System.Collections.Generic
+open System.Collections.Immutable
+open System.Globalization
+
+/// What becomes of a topic's old records, from its configuration.
+type Cleanup = {
+    /// `cleanup.policy` has `delete`.
+    Deletes: bool
+    /// `cleanup.policy` has `compact`.
+    Compacts: bool
+    /// `retention.ms`; -1 for no limit.
+    RetentionMs: int64
+    /// `retention.bytes`; -1 for no limit.
+    RetentionBytes: int64
+    /// `delete.retention.ms`.
+    DeleteRetentionMs: int64
+    /// `min.compaction.lag.ms`.
+    MinCompactionLagMs: int64
+    /// `max.compaction.lag.ms`.
+    MaxCompactionLagMs: int64
+    /// `min.cleanable.dirty.ratio`.
+    MinCleanableDirtyRatio: float
+}
+
+/// Chunks of one partition that follow one another.
+[<NoComparison>]
+type ChunkRange = {
+    /// The partition.
+    Partition: TopicPartition
+    /// At least one.
+    Chunks: Chunk[]
+}
+
+/// What compaction by key has to read of a partition.
+[<NoComparison>]
+type Cleaning = {
+    /// The partition.
+    Partition: TopicPartition
+    /// Its pages, all of them.
+    Pages: IndexPage[]
+    /// Its chunks after the pages, up to the first that may not be compacted yet.
+    Chunks: Chunk[]
+    /// Where the part begins that has not been compacted yet.
+    DirtyFromOffset: int64
+    /// The end (exclusive) of what may be compacted.
+    EndOffset: int64
+    /// The partition's last record: it always stays, so that consumers reach the end.
+    LastOffset: int64
+}
+
+/// Reads a topic's configuration.
+[<RequireQualifiedAccess>]
+module Cleanup =
+    let private number name configs =
+        Int64.Parse(TopicConfig.effective name configs, CultureInfo.InvariantCulture)
+
+    /// From a topic's own settings; Kafka's defaults for the others.
+    let ofConfigs (configs: Map<string, string>) =
+        let policies =
+            (TopicConfig.effective "cleanup.policy" configs).Split(',', StringSplitOptions.TrimEntries)
+
+        {
+            Deletes = Array.contains "delete" policies
+            Compacts = Array.contains "compact" policies
+            RetentionMs = number "retention.ms" configs
+            RetentionBytes = number "retention.bytes" configs
+            DeleteRetentionMs = number "delete.retention.ms" configs
+            MinCompactionLagMs = number "min.compaction.lag.ms" configs
+            MaxCompactionLagMs = number "max.compaction.lag.ms" configs
+            MinCleanableDirtyRatio =
+                Double.Parse(TopicConfig.effective "min.cleanable.dirty.ratio" configs, CultureInfo.InvariantCulture)
+        }
+
+/// What a compactor has to do. Everything here looks at one state and proposes; whether it may be done is decided when it is.
+[<RequireQualifiedAccess>]
+module CompactionPlan =
+    /// A chunk of this size or more is worth a request of its own, and is not merged with others, in bytes.
+    [<Literal>]
+    let LargeChunkBytes = 1048576
+
+    /// The most bytes of a chunk that a compactor makes, unless a single batch is larger: what is read with one request, and a reader holds in memory
+    /// for however little of it.
+    [<Literal>]
+    let MaxChunkBytes = 2097152
+
+    /// Chunks are merged once there are so many of like size next to each other, so that each byte is written again only when its chunk
+    /// has become eight times as large.
+    [<Literal>]
+    let MergeWidth = 8
+
+    /// A partition with more chunks than this in the state (fresh ones do not count) …
+    [<Literal>]
+    let PagedAtChunks = 64
+
+    /// … keeps so many there. More than the smaller chunks that can be waiting for others to be merged with.
+    [<Literal>]
+    let UnpagedChunks = 32
+
+    /// The most chunks that one index page lists.
+    [<Literal>]
+    let PageChunks = 256
+
+    /// Whether a chunk is where a producer's broker has put it, among those of other partitions, and too small to stay there.
+    let isFresh (chunk: Chunk) =
+        match chunk.Source with
+        | InlineEntry _ -> true
+        | DataObject _ -> chunk.Length < LargeChunkBytes
+        | Segment _ -> false
+
+    /// Where the log starts once `retention.ms` and `retention.bytes` have been applied; never below where it starts now. Whole pages and chunks go.
+    let retentionOffset (cleanup: Cleanup) (nowMs: int64) (partition: Partition) =
+        if not cleanup.Deletes then
+            partition.LogStartOffset
+        else
+            let mutable target = partition.LogStartOffset
+            let mutable bytes = Partition.sizeBytes partition
+            let mutable goesOn = true
+
+            let judge lastOffset maxTimestampMs length =
+                // What has no timestamp goes with what comes after it.
+                let isTimeless = maxTimestampMs < 0L
+
+                let isOld =
+                    cleanup.RetentionMs >= 0L
+                    && not isTimeless
+                    && maxTimestampMs < nowMs - cleanup.RetentionMs
+
+                let isTooMuch =
+                    cleanup.RetentionBytes >= 0L && bytes - length >= cleanup.RetentionBytes
+
+                if isOld || isTooMuch then
+                    target <- max target (lastOffset + 1L)
+                elif not isTimeless then
+                    goesOn <- false
+
+                bytes <- bytes - length
+
+            let mutable page = 0
+
+            while goesOn && page < partition.Pages.Count do
+                let found = partition.Pages[page]
+                judge found.LastOffset found.MaxTimestampMs found.RecordBytes
+                page <- page + 1
+
+            let mutable chunk = 0
+
+            while goesOn && chunk < partition.Chunks.Count do
+                let found = partition.Chunks[chunk]
+                judge found.LastOffset found.MaxTimestampMs (int64 found.Length)
+                chunk <- chunk + 1
+
+            target
+
+    /// What retention has to delete now.
+    let expired (cleanup: TopicId -> Cleanup voption) (nowMs: int64) (state: ShardState) = [|
+        for KeyValue(key, partition) in state.Partitions do
+            match cleanup key.TopicId with
+            | ValueSome cleanup ->
+                let target = retentionOffset cleanup nowMs partition
+
+                if target > partition.LogStartOffset then
+                    { Partition = key; BeforeOffset = target }
+            | ValueNone -> ()
+    |]
+
+    let private byPartition =
+        Comparer<ChunkRange>.Create(fun left right ->
+            let byTopic = left.Partition.TopicId.Value.CompareTo right.Partition.TopicId.Value
+
+            if byTopic <> 0 then
+                byTopic
+            elif left.Partition.Partition <> right.Partition.Partition then
+                compare left.Partition.Partition right.Partition.Partition
+            else
+                compare left.Chunks[0].BaseOffset right.Chunks[0].BaseOffset)
+
+    let private inOrder (ranges: ResizeArray<ChunkRange>) =
+        ranges.Sort byPartition
+        ranges.ToArray()
+
+    /// The chunks of a partition that a test picks, those that follow one another together.
+    let private runs
+        (key: TopicPartition)
+        (picks: Chunk -> bool)
+        (chunks: ImmutableList<Chunk>)
+        (ranges: ResizeArray<ChunkRange>)
+        =
+        let run = ResizeArray<Chunk>()
+
+        let close () =
+            if run.Count > 0 then
+                ranges.Add { Partition = key; Chunks = run.ToArray() }
+                run.Clear()
+
+        for chunk in chunks do
+            if picks chunk then run.Add chunk else close ()
+
+        close ()
+
+    /// Objects come in the order of the times in their names, before entries.
+    let private inTheirOrder (left: ChunkSource) (right: ChunkSource) =
+        match left.ObjectName, right.ObjectName with
+        | null, null ->
+            match left, right with
+            | InlineEntry left, InlineEntry right -> compare left right
+            | _ -> 0
+        | null, _ -> 1
+        | _, null -> -1
+        | left, right -> String.CompareOrdinal(left, right)
+
+    /// The fresh chunks, in jobs of at most so many bytes (or of one source). A job has all that is fresh in some entries and data objects, the
+    /// oldest first, so that each is read once; its ranges are in the order of the partitions.
+    let freshJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+        let bytesOf = Dictionary<ChunkSource, int64>()
+
+        for KeyValue(_, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                if isFresh chunk then
+                    let before =
+                        match bytesOf.TryGetValue chunk.Source with
+                        | true, bytes -> bytes
+                        | _ -> 0L
+
+                    bytesOf[chunk.Source] <- before + int64 chunk.Length
+
+        let ordered = Seq.toArray bytesOf.Keys
+        Array.sortInPlaceWith inTheirOrder ordered
+        let jobOf = Dictionary<ChunkSource, int>()
+        let mutable job = 0
+        let mutable bytes = 0L
+
+        for source in ordered do
+            if bytes > 0L && bytes + bytesOf[source] > budgetBytes then
+                job <- job + 1
+                bytes <- 0L
+
+            bytes <- bytes + bytesOf[source]
+            jobOf[source] <- job
+
+        let jobs =
+            Array.init (if ordered.Length = 0 then 0 else job + 1) (fun _ -> ResizeArray<ChunkRange>())
+
+        for KeyValue(key, partition) in state.Partitions do
+            let mutable inJob = -1
+            let run = ResizeArray<Chunk>()
+
+            let close () =
+                if run.Count > 0 then
+                    jobs[inJob].Add { Partition = key; Chunks = run.ToArray() }
+                    run.Clear()
+
+            for chunk in partition.Chunks do
+                if isFresh chunk then
+                    let itsJob = jobOf[chunk.Source]
+
+                    if itsJob <> inJob then
+                        close ()
+
+                    inJob <- itsJob
+                    run.Add chunk
+                else
+                    close ()
+
+            close ()
+
+        jobs |> Array.map inOrder
+
+    /// 0 for the smallest chunks; each next class begins at eight times the size.
+    let private sizeClass (length: int) =
+        let mutable size = length >>> 13
+        let mutable found = 0
+
+        while size > 0 do
+            size <- size >>> 3
+            found <- found + 1
+
+        found
+
+    let private largestClass = sizeClass (LargeChunkBytes - 1)
+
+    /// Small chunks of like size next to each other that have become enough to be merged.
+    let private mergeable (key: TopicPartition) (partition: Partition) (ranges: ResizeArray<ChunkRange>) =
+        let small = ResizeArray<ChunkRange>()
+
+        if partition.Chunks.Count >= MergeWidth then
+            runs key (fun chunk -> not (isFresh chunk) && chunk.Length < LargeChunkBytes) partition.Chunks small
+
+        for range in small do
+            // The smallest class that has enough of its own or a smaller size next to each other.
+            let rec find sizeLimit =
+                if sizeLimit > largestClass then
+                    ()
+                else
+                    let alike = ResizeArray<ChunkRange>()
+
+                    runs
+                        key
+                        (fun chunk -> sizeClass chunk.Length <= sizeLimit)
+                        (ImmutableList.CreateRange range.Chunks)
+                        alike
+
+                    match
+                        alike
+                        |> Seq.filter (fun found -> found.Chunks.Length >= MergeWidth)
+                        |> Seq.toArray
+                    with
+                    | [||] -> find (sizeLimit + 1)
+                    | enough -> ranges.AddRange enough
+
+            if range.Chunks.Length >= MergeWidth then
+                find 0
+
+    let private lengthOf (range: ChunkRange) =
+        range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
+
+    /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
+    /// neighbours in the segments as well.
+    let mergeJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+        let ranges = ResizeArray<ChunkRange>()
+
+        for KeyValue(key, partition) in state.Partitions do
+            mergeable key partition ranges
+
+        let jobs = ResizeArray<ChunkRange[]>()
+        let job = ResizeArray<ChunkRange>()
+        let mutable bytes = 0L
+
+        for range in inOrder ranges do
+            let length = lengthOf range
+
+            if job.Count > 0 && bytes + length > budgetBytes then
+                jobs.Add(job.ToArray())
+                job.Clear()
+                bytes <- 0L
+
+            job.Add range
+            bytes <- bytes + length
+
+        if job.Count > 0 then
+            jobs.Add(job.ToArray())
+
+        jobs.ToArray()
+
+    /// What compaction by key has to do in a partition now; none if less than `min.cleanable.dirty.ratio` of it is new, or there is nothing
+    /// that `min.compaction.lag.ms` lets it touch.
+    let cleaning (cleanup: Cleanup) (nowMs: int64) (key: TopicPartition) (partition: Partition) : Cleaning voption =
+        let isSettled (chunk: Chunk) =
+            not chunk.Source.IsInlineEntry
+            && (cleanup.MinCompactionLagMs = 0L
+                || chunk.MaxTimestampMs <= nowMs - cleanup.MinCompactionLagMs)
+
+        let chunks = partition.Chunks |> Seq.takeWhile isSettled |> Seq.toArray
+        let dirtyFrom = max partition.CleanedToOffset partition.LogStartOffset
+        let mutable dirty = 0L
+        let mutable all = 0L
+        let mutable oldestDirtyMs = Int64.MaxValue
+        let mutable endOffset = 0L
+
+        let count lastOffset maxTimestampMs length =
+            all <- all + length
+            endOffset <- lastOffset + 1L
+
+            if lastOffset >= dirtyFrom then
+                dirty <- dirty + length
+                oldestDirtyMs <- min oldestDirtyMs maxTimestampMs
+
+        for page in partition.Pages do
+            count page.LastOffset page.MaxTimestampMs page.RecordBytes
+
+        for chunk in chunks do
+            count chunk.LastOffset chunk.MaxTimestampMs (int64 chunk.Length)
+
+        let isDue =
+            cleanup.Compacts
+            && dirty > 0L
+            && (float dirty / float all > cleanup.MinCleanableDirtyRatio
+                || oldestDirtyMs < nowMs - cleanup.MaxCompactionLagMs)
+
+        if isDue then
+            ValueSome {
+                Partition = key
+                Pages = Seq.toArray partition.Pages
+                Chunks = chunks
+                DirtyFromOffset = dirtyFrom
+                EndOffset = endOffset
+                LastOffset = partition.HighWatermark - 1L
+            }
+        else
+            ValueNone
+
+    /// The partitions that have to be compacted by key now, in order.
+    let cleanings (cleanup: TopicId -> Cleanup voption) (nowMs: int64) (state: ShardState) = [|
+        for KeyValue(key, partition) in state.Partitions do
+            match cleanup key.TopicId with
+            | ValueSome cleanup when cleanup.Compacts ->
+                match cleaning cleanup nowMs key partition with
+                | ValueSome found -> found
+                | ValueNone -> ()
+            | _ -> ()
+    |]
+
+    /// The chunks at the front of a partition that are to be listed by an index page; none if the state can keep them.
+    let toPage (key: TopicPartition) (partition: Partition) : ChunkRange voption =
+        let settled =
+            partition.Chunks
+            |> Seq.takeWhile (fun chunk -> not (isFresh chunk))
+            |> Seq.length
+
+        if settled > PagedAtChunks then
+            ValueSome { Partition = key; Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - UnpagedChunks)) }
+        else
+            ValueNone
