@@ -211,10 +211,37 @@ module CompactionPlan =
         | _, null -> -1
         | left, right -> String.CompareOrdinal(left, right)
 
+    /// Data objects that hold records of several topics: where one topic's records stay the others' could not be deleted.
+    let private mixed (state: ShardState) =
+        let topicOf = Dictionary<string, TopicId>()
+        let mixed = HashSet<string>()
+
+        for KeyValue(key, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                match chunk.Source with
+                | DataObject name ->
+                    match topicOf.TryGetValue name with
+                    | true, topicId ->
+                        if topicId.Value <> key.TopicId.Value then
+                            mixed.Add name |> ignore
+                    | _ -> topicOf.Add(name, key.TopicId)
+                | InlineEntry _
+                | Segment _ -> ()
+
+        mixed
+
     /// The fresh chunks, in jobs of at most so many bytes (or of one source). A job has all that is fresh in some entries and data objects, the
     /// oldest first, so that each is read once; its ranges are in the order of the partitions.
     let freshJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let bytesOf = Dictionary<ChunkSource, int64>()
+        let mixed = mixed state
+
+        let isFresh (chunk: Chunk) =
+            isFresh chunk
+            || (chunk.Source.IsDataObject
+                && match chunk.Source.ObjectName with
+                   | null -> false
+                   | name -> mixed.Contains name)
 
         for KeyValue(_, partition) in state.Partitions do
             for chunk in partition.Chunks do
