@@ -93,11 +93,11 @@ module CompactionPlan =
 
     /// A partition with more chunks than this in the state (fresh ones do not count) …
     [<Literal>]
-    let PagedAtChunks = 64
+    let PagedAtChunks = 96
 
     /// … keeps so many there. More than the smaller chunks that can be waiting for others to be merged with.
     [<Literal>]
-    let UnpagedChunks = 32
+    let UnpagedChunks = 48
 
     /// The most chunks that one index page lists.
     [<Literal>]
@@ -295,9 +295,9 @@ module CompactionPlan =
 
         jobs |> Array.map inOrder
 
-    /// 0 for the smallest chunks; each next class begins at eight times the size.
+    /// Each next class begins at eight times the size.
     let private sizeClass (length: int) =
-        let mutable size = length >>> 13
+        let mutable size = length
         let mutable found = 0
 
         while size > 0 do
@@ -307,6 +307,13 @@ module CompactionPlan =
         found
 
     let private largestClass = sizeClass (LargeChunkBytes - 1)
+
+    /// Whether merging makes of the largest one something several times as large: otherwise it would be written again and again.
+    let private isWorthwhile (range: ChunkRange) =
+        range.Chunks.Length >= MergeWidth
+        && range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
+           >= int64 (MergeWidth / 2)
+              * (range.Chunks |> Array.map (fun chunk -> int64 chunk.Length) |> Array.max)
 
     /// Small chunks of like size next to each other that have become enough to be merged.
     let private mergeable (key: TopicPartition) (partition: Partition) (ranges: ResizeArray<ChunkRange>) =
@@ -329,11 +336,7 @@ module CompactionPlan =
                         (ImmutableList.CreateRange range.Chunks)
                         alike
 
-                    match
-                        alike
-                        |> Seq.filter (fun found -> found.Chunks.Length >= MergeWidth)
-                        |> Seq.toArray
-                    with
+                    match alike |> Seq.filter isWorthwhile |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)
                     | enough -> ranges.AddRange enough
 
