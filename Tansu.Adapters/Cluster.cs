@@ -327,7 +327,7 @@ public sealed class Cluster : IAsyncDisposable
         var replica = await ShardReplica.OpenAsync(
             log,
             store.Blobs,
-            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs, options.Groups)),
+            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs, options.Groups, options.Transactions)),
             new ShardCodec(),
             observer,
             replicaOptions,

@@ -30,6 +30,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// </summary>
     /// <param name="partition">The partition's state.</param>
     /// <param name="offset">Not below the log start offset.</param>
+    /// <param name="endOffset">Batches that begin there or later are left out.</param>
     /// <param name="maxBytes">No more than this …</param>
     /// <param name="atLeastOneBatch">… but the first batch even if it alone is larger.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
@@ -41,6 +42,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     public async ValueTask<RecordBytes> ReadAsync(
         Partition partition,
         long offset,
+        long endOffset,
         int maxBytes,
         bool atLeastOneBatch,
         CancellationToken cancellationToken)
@@ -49,7 +51,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         ReadOnlyMemory<byte>[] slices = [];
         var count = 0;
         var total = 0;
-        while (index < partition.Chunks.Count && (total < maxBytes || (total == 0 && atLeastOneBatch)))
+        while (index < partition.Chunks.Count && partition.Chunks[index].BaseOffset < endOffset && (total < maxBytes || (total == 0 && atLeastOneBatch)))
         {
             var chunk = partition.Chunks[index];
             var bytes = Cached(chunk);
@@ -59,7 +61,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
                 bytes = await LoadAsync(chunk).WaitAsync(cancellationToken);
             }
 
-            var slice = Cut(bytes, chunk, offset, maxBytes - total, atLeastOneBatch && total == 0);
+            var slice = Cut(bytes, chunk, offset, endOffset, maxBytes - total, atLeastOneBatch && total == 0);
             if (slice.IsEmpty)
             {
                 break;
@@ -141,9 +143,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         slice.Span[^1..] == bytes.Span[^1..];
 
     /// <summary>The batches of a chunk from the one that holds the offset on, as many as fit.</summary>
-    private static ReadOnlyMemory<byte> Cut(ReadOnlyMemory<byte> bytes, Chunk chunk, long offset, int maxBytes, bool atLeastOneBatch)
+    private static ReadOnlyMemory<byte> Cut(
+        ReadOnlyMemory<byte> bytes,
+        Chunk chunk,
+        long offset,
+        long endOffset,
+        int maxBytes,
+        bool atLeastOneBatch)
     {
-        if (offset <= chunk.BaseOffset && bytes.Length <= maxBytes)
+        if (offset <= chunk.BaseOffset && chunk.LastOffset < endOffset && bytes.Length <= maxBytes)
         {
             return bytes;
         }
@@ -152,6 +160,11 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         var end = 0;
         foreach (var batch in new RecordBatches(bytes))
         {
+            if (batch.Header.BaseOffset >= endOffset)
+            {
+                break;
+            }
+
             if (start < 0)
             {
                 if (batch.Header.LastOffset < offset)
@@ -185,11 +198,29 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     {
         if (cache.TryGet(Key(chunk, CacheKey.Whole), out var whole))
         {
-            return whole.AsMemory(chunk.Position, chunk.Length);
+            return Placed(whole.AsMemory(chunk.Position, chunk.Length), chunk);
         }
 
         // A chunk can have grown since it was cached: batches of one entry that follow one another become one chunk.
-        return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? part : default;
+        return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? Placed(part, chunk) : default;
+    }
+
+    /// <summary>
+    /// A chunk's bytes with its own offsets: the markers of one transaction share their bytes, and cached ones have the offsets of another
+    /// partition or none.
+    /// </summary>
+    private static ReadOnlyMemory<byte> Placed(ReadOnlyMemory<byte> bytes, Chunk chunk)
+    {
+        if (RecordBatchHeader.TryRead(bytes.Span, out var first)
+            && first.BaseOffset == chunk.BaseOffset
+            && first.PartitionLeaderEpoch == BatchOffsets.LeaderEpoch)
+        {
+            return bytes;
+        }
+
+        var placed = bytes.ToArray();
+        BatchOffsets.Place(placed, chunk.BaseOffset);
+        return placed;
     }
 
     /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
@@ -231,7 +262,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private async Task<ReadOnlyMemory<byte>> SharedAsync(Task<ReadOnlyMemory<byte>> running, Chunk chunk)
     {
         var bytes = await running;
-        return bytes.Length == chunk.Length ? bytes : await LoadFromStoreAsync(chunk);
+        return bytes.Length == chunk.Length ? Placed(bytes, chunk) : await LoadFromStoreAsync(chunk);
     }
 
     private async Task CompleteAsync(CacheKey key, Chunk chunk, TaskCompletionSource<ReadOnlyMemory<byte>> loaded)

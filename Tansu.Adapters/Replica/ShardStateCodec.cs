@@ -32,6 +32,7 @@ internal static class ShardStateCodec
             RemovedTopics = [.. removed],
             ObjectsCollectedBeforeMs = state.ObjectsCollectedBeforeMs,
             Groups = GroupStateCodec.ToStored(state.Groups),
+            Transactions = TransactionStateCodec.ToStored(state.Transactions),
         };
     }
 
@@ -53,7 +54,8 @@ internal static class ShardStateCodec
             partitions.ToImmutable(),
             removed.ToImmutable(),
             GroupStateCodec.FromStored(stored.Groups),
-            stored.ObjectsCollectedBeforeMs);
+            stored.ObjectsCollectedBeforeMs,
+            TransactionStateCodec.FromStored(stored.Transactions));
     }
 
     private static List<KeyValuePair<TopicPartition, Partition>> Ordered(ImmutableDictionary<TopicPartition, Partition> partitions)
@@ -100,6 +102,8 @@ internal static class ShardStateCodec
             HighWatermark = partition.HighWatermark,
             Chunks = chunks,
             Producers = [.. producers],
+            OpenTransactions = TransactionStateCodec.ToStored(partition.OpenTransactions),
+            AbortedTransactions = TransactionStateCodec.ToStored(partition.AbortedTransactions),
         };
     }
 
@@ -121,6 +125,7 @@ internal static class ShardStateCodec
             ProducerId = producerId,
             ProducerEpoch = producer.Epoch,
             LastTimeMs = producer.LastTimeMs,
+            EndedTransaction = producer.EndedTransaction,
             Batches = [.. batches],
         };
     }
@@ -148,10 +153,20 @@ internal static class ShardStateCodec
                 batches.Add(new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset));
             }
 
-            producers.Add(producer.ProducerId, new Producer(producer.ProducerEpoch, ListModule.OfSeq(batches), producer.LastTimeMs));
+            producers.Add(producer.ProducerId, new Producer(
+                producer.ProducerEpoch,
+                ListModule.OfSeq(batches),
+                producer.LastTimeMs,
+                producer.EndedTransaction));
         }
 
-        return new Partition(stored.LogStartOffset, stored.HighWatermark, chunks.ToImmutable(), producers.ToImmutable());
+        return new Partition(
+            stored.LogStartOffset,
+            stored.HighWatermark,
+            chunks.ToImmutable(),
+            producers.ToImmutable(),
+            TransactionStateCodec.FromStored(stored.OpenTransactions),
+            TransactionStateCodec.FromStored(stored.AbortedTransactions));
     }
 
     private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects)
