@@ -24,6 +24,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
     private readonly ConcurrentDictionary<CacheKey, Task<ReadOnlyMemory<byte>>> _loading = new();
 
+    /// <summary>The same up to the high watermark.</summary>
+    public ValueTask<RecordBytes> ReadAsync(
+        Partition partition,
+        long offset,
+        int maxBytes,
+        bool atLeastOneBatch,
+        CancellationToken cancellationToken) =>
+        ReadAsync(partition, offset, partition.HighWatermark, maxBytes, atLeastOneBatch, cancellationToken);
+
     /// <summary>
     /// Whole batches from the one that holds <paramref name="offset"/> on, back to back, with their offsets set. The first batch may begin
     /// before the offset, as in Kafka.

@@ -59,13 +59,16 @@ let submit (command: ShardCommand) (world: World) =
                     | TopicRemoved _
                     | ProducersExpired _
                     | RemovedTopicForgotten _
-                    | ObjectsCollected _ -> ()
+                    | ObjectsCollected _
+                    | MarkerAppended _
+                    | TransactionChanged _ -> ()
             ]
             Reply =
                 match decision.Reply with
                 | GroupAnswered reply -> reply
                 | BatchesJudged _
                 | RecordsDeleted _
+                | TransactionAnswered _
                 | Done -> GroupDone
     }
 

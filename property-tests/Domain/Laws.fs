@@ -84,7 +84,9 @@ let private acceptedBatchesFollow (before: ShardState) (decision: Decision<Shard
         | ProducersExpired _
         | RemovedTopicForgotten _
         | ObjectsCollected _
-        | GroupChanged _ -> ()
+        | GroupChanged _
+        | MarkerAppended _
+        | TransactionChanged _ -> ()
 
 let private history
     (seed: int)

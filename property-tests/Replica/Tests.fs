@@ -15,4 +15,5 @@ let tests =
         GroupWaking.tests
         Costs.tests
         StoredGroups.tests
+        StoredTransactions.tests
     ]
