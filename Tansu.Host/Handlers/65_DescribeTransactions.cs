@@ -14,11 +14,21 @@ internal sealed class DescribeTransactionsHandler(Broker broker) : Handler<Descr
         CancellationToken cancellationToken)
     {
         var error = await broker.CatchUpTransactionsAsync(request.TransactionalIds);
+        if (error == ErrorCode.None && Array.Exists(request.TransactionalIds, HasUnknownTopics))
+        {
+            await broker.CatchUpCatalogAsync();
+        }
+
         return new DescribeTransactionsResponse
         {
             TransactionStates = Array.ConvertAll(request.TransactionalIds, transactionalId => Describe(transactionalId, error)),
         };
     }
+
+    /// <summary>Whether another broker may have created a topic of the transaction a moment ago.</summary>
+    private bool HasUnknownTopics(string transactionalId) =>
+        broker.Transacting().Find(transactionalId) is { } transaction
+        && transaction.Partitions.Keys.Any(partition => broker.FindTopic(byId: true, partition.TopicId.Value, name: null) is null);
 
     private DescribeTransactionsResponse.TransactionStateData Describe(string transactionalId, ErrorCode error)
     {

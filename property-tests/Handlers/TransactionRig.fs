@@ -239,6 +239,8 @@ type Transactor(transactionalId: string, isV2: bool) =
 /// What a partition's fetch answers from an offset on.
 let fetchFrom (desk: Desk) (isolation: sbyte) (topic: string) (partition: int) (offset: int64) =
     task {
+        // A fetch that does not wait may be answered from what was known a moment ago.
+        let! _ = desk.Broker.CatchUpAsync(TimeSpan.Zero, desk.Broker.Cluster.Shards)
         let request = fetch topic [ wanted partition offset 1_000_000 ]
         request.IsolationLevel <- isolation
         request.MaxBytes <- 1_000_000
