@@ -49,6 +49,8 @@ type Cleaning = {
     EndOffset: int64
     /// The partition's last record: it always stays, so that consumers reach the end.
     LastOffset: int64
+    /// The transactions that were aborted before the end: their records go.
+    Aborted: AbortedTransaction[]
 }
 
 /// Reads a topic's configuration.
@@ -377,8 +379,11 @@ module CompactionPlan =
     /// What compaction by key has to do in a partition now; none if less than `min.cleanable.dirty.ratio` of it is new, or there is nothing
     /// that `min.compaction.lag.ms` lets it touch.
     let cleaning (cleanup: Cleanup) (nowMs: int64) (key: TopicPartition) (partition: Partition) : Cleaning voption =
+        let stableOffset = Partition.lastStableOffset partition
+
         let isSettled (chunk: Chunk) =
             not chunk.Source.IsInlineEntry
+            && chunk.BaseOffset < stableOffset
             && (cleanup.MinCompactionLagMs = 0L
                 || chunk.MaxTimestampMs <= nowMs - cleanup.MinCompactionLagMs)
 
@@ -403,9 +408,12 @@ module CompactionPlan =
         for chunk in chunks do
             count chunk.LastOffset chunk.MaxTimestampMs (int64 chunk.Length)
 
+        let endOffset = min endOffset stableOffset
+
         let isDue =
             cleanup.Compacts
             && dirty > 0L
+            && endOffset > dirtyFrom
             && (float dirty / float all > cleanup.MinCleanableDirtyRatio
                 || oldestDirtyMs < nowMs - cleanup.MaxCompactionLagMs)
 
@@ -417,6 +425,10 @@ module CompactionPlan =
                 DirtyFromOffset = dirtyFrom
                 EndOffset = endOffset
                 LastOffset = partition.HighWatermark - 1L
+                Aborted =
+                    partition.AbortedTransactions
+                    |> Seq.filter (fun aborted -> aborted.FirstOffset < endOffset)
+                    |> Seq.toArray
             }
         else
             ValueNone

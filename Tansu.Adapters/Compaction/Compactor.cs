@@ -79,13 +79,16 @@ public sealed class Compactor
         long bytes = 0;
         for (var index = 0; index < events.Count; index++)
         {
-            if (events[index] is ShardEvent.BatchAppended { batch: var batch })
+            var (length, dataObject) = events[index] switch
             {
-                bytes += batch.Length;
-                if (batch.DataObject is null)
-                {
-                    Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
-                }
+                ShardEvent.BatchAppended { batch: var batch } => (batch.Length, batch.DataObject),
+                ShardEvent.MarkerAppended { marker: var marker } => (marker.Length, marker.DataObject),
+                _ => (0, null),
+            };
+            bytes += length;
+            if (length > 0 && dataObject is null)
+            {
+                Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
             }
         }
 

@@ -61,7 +61,7 @@ internal sealed class IndexPager(CompactionScope scope)
             bytes.Add(content);
             position += content.Length;
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(key, page.BaseOffset, page.LastOffset, [page], [], References.Of(range.Chunks).ToArray(), 0),
+                new ChunksReplaced(key, page.BaseOffset, page.LastOffset, [page], [], References.Of(range.Chunks).ToArray(), 0, 0),
                 old,
                 range.Chunks));
         }

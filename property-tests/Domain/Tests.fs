@@ -16,4 +16,6 @@ let tests =
         GroupSyncs.tests
         GroupCommits.tests
         GroupLaws.tests
+        Transactions.tests
+        TransactionLaws.tests
     ]

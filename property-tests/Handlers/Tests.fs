@@ -18,4 +18,7 @@ let tests =
         GroupsEverywhere.tests
         GroupTimes.tests
         GroupMarks.tests
+        Transacting.tests
+        TransactionFencing.tests
+        TransactionLooking.tests
     ]

@@ -144,6 +144,7 @@ let private shardEvents: ShardEvent list = [
         ProducerId = 11L
         ProducerEpoch = 2s
         BaseSequence = 4
+        Transaction = 0L
     }
     ShardEvent.BatchAppended {
         Partition = partition 3
@@ -156,6 +157,7 @@ let private shardEvents: ShardEvent list = [
         ProducerId = -1L
         ProducerEpoch = -1s
         BaseSequence = -1
+        Transaction = 0L
     }
     LogStartOffsetAdvanced(partition 3, 6L)
     ProducersExpired(partition 3, [| 11L |])
