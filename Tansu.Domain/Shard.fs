@@ -502,6 +502,7 @@ module Shard =
         Events =
             pages
             |> Array.filter (fun freed -> state.DeadPages.Contains freed.Page)
+            |> Array.distinctBy _.Page
             |> Array.map PageFreed
         Reply = Done
     }

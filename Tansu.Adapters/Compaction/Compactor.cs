@@ -146,11 +146,11 @@ public sealed class Compactor
         var state = scope.State;
         var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
         var expired = CompactionPlan.expired(cleanup, nowMs, state);
-        var fresh = CompactionPlan.freshJobs(budget, state);
+        var fresh = CompactionPlan.freshJobs(_options.Limits, budget, state);
         if (expired.Length + fresh.Length == 0
             && CompactionPlan.cleanings(cleanup, nowMs, state).Length == 0
-            && CompactionPlan.mergeJobs(budget, state).Length == 0
-            && !IndexPager.IsDue(state))
+            && CompactionPlan.mergeJobs(_options.Limits, budget, state).Length == 0
+            && !IndexPager.IsDue(_options.Limits, state))
         {
             return;
         }
@@ -165,7 +165,7 @@ public sealed class Compactor
         {
             await scope.SubmitAsync(ShardCommand.NewDeleteRecords(expired));
             scope.Count(new CompactionCounts { PartitionsCut = expired.Length });
-            fresh = CompactionPlan.freshJobs(budget, scope.State);
+            fresh = CompactionPlan.freshJobs(_options.Limits, budget, scope.State);
         }
 
         var merger = new ChunkMerger(scope, _options.OnNotice);
@@ -220,7 +220,7 @@ public sealed class Compactor
     private async Task MergeAsync(CompactionScope scope, ChunkMerger merger, long budget, CancellationToken cancellationToken)
     {
         // What was merged may be of a size to be merged again. It ends when chunks are large, or a round has brought nothing.
-        while (CompactionPlan.mergeJobs(budget, scope.State) is { Length: > 0 } jobs)
+        while (CompactionPlan.mergeJobs(_options.Limits, budget, scope.State) is { Length: > 0 } jobs)
         {
             var before = scope.Counts.ChunksReplaced;
             foreach (var job in jobs)

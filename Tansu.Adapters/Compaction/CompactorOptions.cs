@@ -1,3 +1,5 @@
+using Tansu.Domain;
+
 namespace Tansu.Adapters.Compaction;
 
 /// <summary>What a compactor may be told.</summary>
@@ -8,6 +10,9 @@ public sealed record CompactorOptions
     /// for what is being written.
     /// </summary>
     public long MemoryBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>The sizes of chunks and pages.</summary>
+    public CompactionLimits Limits { get; init; } = CompactionLimits.Default;
 
     /// <summary>How long an object stays after the last reference to it has gone (<c>--gc-grace</c>).</summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromHours(1);

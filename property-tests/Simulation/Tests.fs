@@ -7,6 +7,7 @@ open System.Diagnostics
 open System.Threading
 open System.Threading.Tasks
 open Expecto
+open Tansu.Adapters.Compaction
 open Tansu.PropertyTests
 
 /// The first seed of this run.
@@ -45,6 +46,13 @@ let private controls =
                 AnybodyCommits
                 LateCommits
                 OffsetsAsKnown
+                ChunksAnyhow
+                OldSegments
+                CarelessCollector
+                RefusalsIgnored
+                PayloadsTrimmed
+                TrimBeforeSnapshot
+                TombstonesAtOnce
             ] do
             testCase $"{control} is noticed"
             <| fun () ->
@@ -138,6 +146,8 @@ let simulate (arguments: string list) =
     let mutable steps = 0L
     let mutable entries = 0L
     let mutable ghosts = 0
+    let mutable compaction = CompactionCounts()
+    let mutable stops = 0
     let gate = obj ()
 
     Console.Out.WriteLine $"{count} seeds from {first}"
@@ -148,6 +158,8 @@ let simulate (arguments: string list) =
             steps <- steps + int64 outcome.Steps
             entries <- entries + outcome.Entries
             ghosts <- ghosts + outcome.Ghosts
+            compaction <- compaction + outcome.Compaction
+            stops <- stops + outcome.StopsWhileCompacting
 
             if not outcome.Violations.IsEmpty then
                 failed <- failed + 1
@@ -159,4 +171,5 @@ let simulate (arguments: string list) =
                 Console.Out.WriteLine
                     $"{finished} of {count} seeds, {failed} failed, {steps} steps, {entries} entries, {ghosts} created again in vain, {watch.Elapsed.TotalSeconds:F1} s"))
 
+    Console.Out.WriteLine $"compaction, {stops} stops in the middle of it: {compaction}"
     if failed = 0 then 0 else 1
