@@ -548,19 +548,6 @@ module Shard =
 
         oldest
 
-    /// The newest entry whose inline payload a partition refers to; 0 if there is none.
-    let newestEntry (state: ShardState) =
-        let mutable newest = 0L
-
-        for KeyValue(_, partition) in state.Partitions do
-            if not partition.Chunks.IsEmpty then
-                match partition.Chunks[partition.Chunks.Count - 1].Source with
-                | InlineEntry entryNumber -> newest <- max newest entryNumber
-                | DataObject _
-                | Segment _ -> ()
-
-        newest
-
 /// The shard's rules as the replica calls them.
 [<Sealed>]
 type ShardDecider(settings: ShardSettings) =

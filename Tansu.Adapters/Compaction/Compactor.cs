@@ -29,7 +29,7 @@ public sealed class Compactor
     /// <summary>Until when trimming may have to be done once more.</summary>
     private DateTimeOffset _trimUntil;
 
-    /// <summary>The newest entry that brought records, as far as this broker has seen.</summary>
+    /// <summary>The newest entry that may have brought records. What was there before this broker came may have been left by one that is no more.</summary>
     private long _lastPayloadEntry;
     private long _backlogBytes;
     private long _backlogEntries;
@@ -60,7 +60,7 @@ public sealed class Compactor
         _broker = BitConverter.ToInt64(writer);
         _names = new SegmentNames(log.Name, new Guid(writer), () => replica.Current, options.TimeProvider);
         _trimUntil = options.TimeProvider.GetUtcNow() + TrimPatience;
-        _lastPayloadEntry = Shard.newestEntry(replica.Current.State);
+        _lastPayloadEntry = replica.Current.EntryNumber;
     }
 
     /// <summary>All that was ever done.</summary>
@@ -69,7 +69,7 @@ public sealed class Compactor
     /// <summary>Called when so much has gathered since the last pass that the next one should not wait. Must not block or throw.</summary>
     public Action? OnBacklog { get; set; }
 
-    private TimeSpan TrimPatience => _options.Grace * 3;
+    private TimeSpan TrimPatience => _options.TrimGrace * 3;
 
     /// <summary>An entry is in the log. Called one after the other, in order.</summary>
     public void OnCommitted(long entryNumber, IReadOnlyList<ShardEvent> events)
@@ -99,6 +99,9 @@ public sealed class Compactor
             OnBacklog?.Invoke();
         }
     }
+
+    /// <summary>Entries have been passed over on the way to a snapshot.</summary>
+    public void OnSkipped() => Interlocked.Exchange(ref _lastPayloadEntry, _replica.Current.EntryNumber);
 
     /// <summary>Does everything that is due.</summary>
     /// <returns>What was done.</returns>

@@ -17,6 +17,9 @@ public sealed record CompactorOptions
     /// <summary>How long an object stays after the last reference to it has gone (<c>--gc-grace</c>).</summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromHours(1);
 
+    /// <summary>How long a store keeps entries at most after it was told that they can go: it has to be told again after that.</summary>
+    public TimeSpan TrimGrace { get; init; } = TimeSpan.FromHours(1);
+
     /// <summary>How long another broker's claim to compact the shard counts after it was last renewed.</summary>
     public TimeSpan ClaimLease { get; init; } = TimeSpan.FromMinutes(2);
 

@@ -275,6 +275,7 @@ type Broker(number: int, cluster: World) =
                                     MemoryBytes = settings.CompactionMemoryBytes,
                                     Limits = settings.CompactionLimits,
                                     Grace = settings.ObjectGrace,
+                                    TrimGrace = ObjectLayout.grace,
                                     ClaimLease = settings.ClaimLease,
                                     StoreTimeout = settings.BrokerPatience,
                                     TimeProvider = itsProcess.Time,
