@@ -282,11 +282,20 @@ module CompactionPlan =
         found
 
     /// Small chunks of like size next to each other that have become enough to be merged.
-    let private mergeable (limits: CompactionLimits) (key: TopicPartition) (partition: Partition) (ranges: ResizeArray<ChunkRange>) =
+    let private mergeable
+        (limits: CompactionLimits)
+        (key: TopicPartition)
+        (partition: Partition)
+        (ranges: ResizeArray<ChunkRange>)
+        =
         let small = ResizeArray<ChunkRange>()
 
         if partition.Chunks.Count >= limits.MergeWidth then
-            runs key (fun chunk -> not (isFresh limits chunk) && chunk.Length < limits.LargeChunkBytes) partition.Chunks small
+            runs
+                key
+                (fun chunk -> not (isFresh limits chunk) && chunk.Length < limits.LargeChunkBytes)
+                partition.Chunks
+                small
 
         for range in small do
             // The smallest class that has enough of its own or a smaller size next to each other.
@@ -410,6 +419,9 @@ module CompactionPlan =
             |> Seq.length
 
         if settled > limits.PagedAtChunks then
-            ValueSome { Partition = key; Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - limits.UnpagedChunks)) }
+            ValueSome {
+                Partition = key
+                Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - limits.UnpagedChunks))
+            }
         else
             ValueNone

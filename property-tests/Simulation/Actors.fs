@@ -120,7 +120,8 @@ let idempotentProducer (cluster: Cluster) (number: int) =
                     let room = random.Next(1, 6)
 
                     while left > 0 && answered < lifetime && inDoubt.Count < room do
-                        let batch = cluster.Judge.NewBatch(number, partition, random.Next(1, 4), true, timestamp cluster client)
+                        let batch =
+                            cluster.Judge.NewBatch(number, partition, random.Next(1, 4), true, timestamp cluster client)
 
                         batch.Sequence <- sequence
                         sequence <- sequence + batch.Records
@@ -177,7 +178,7 @@ let plainProducer (cluster: Cluster) (number: int) =
             let partition = cluster.Partition(random.Next cluster.Settings.Partitions)
 
             for _ in 1 .. cluster.Settings.BatchesPerProducer do
-                let batch = 
+                let batch =
                     cluster.Judge.NewBatch(number, partition, random.Next(1, 4), false, timestamp cluster client)
 
                 while batch.AckedOffset.IsNone do
@@ -238,8 +239,7 @@ let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker
 
                     let found, next = Batches.readAll (bytes.Joined().ToArray())
 
-                    let found =
-                        found |> List.filter (fun struct (at, _) -> at >= offset)
+                    let found = found |> List.filter (fun struct (at, _) -> at >= offset)
 
                     polled <- ValueSome(Records(found, next))
                 with

@@ -116,7 +116,9 @@ type Judge
 
         offset >= 0L
         && offset + int64 batch.Records <= int64 known.Count
-        && Seq.forall (fun index -> known[int offset + index].Id = batch.Id + int64 index) (seq { 0 .. batch.Records - 1 })
+        && Seq.forall
+            (fun index -> known[int offset + index].Id = batch.Id + int64 index)
+            (seq { 0 .. batch.Records - 1 })
 
     member _.Violations = violations
     member _.Violation text = violation text
@@ -318,7 +320,8 @@ type Judge
             // Deleted since, or a tombstone that a slow reader may miss.
             | _ when storage.IsGone(key, int64 offset) -> ()
             | found ->
-                violation $"wrong value: {reader} ends with {found} for key {recordKey} of {name key}, and the newest is {id}"
+                violation
+                    $"wrong value: {reader} ends with {found} for key {recordKey} of {name key}, and the newest is {id}"
 
 
     /// A member was given partitions.

@@ -62,7 +62,9 @@ module Topics =
     }
 
     let cleanup (settings: Settings) (topicId: TopicId) =
-        Seq.tryFindIndex (fun number -> (partition number).TopicId = topicId) (seq { 0 .. settings.Cleanups.Length - 1 })
+        Seq.tryFindIndex
+            (fun number -> (partition number).TopicId = topicId)
+            (seq { 0 .. settings.Cleanups.Length - 1 })
         |> function
             | Some number -> settings.Cleanups[number]
             | None -> ValueNone
@@ -327,7 +329,8 @@ type Broker(number: int, cluster: World) =
             let doomed = [|
                 for found in cluster.Space.List(scheduler.NowTicks, prefix) do
                     match DataObjectName.TryGetTime(World.LogName, found.Name) with
-                    | true, namedAtMs when namedAtMs < beforeMs && not (state.Objects.ContainsKey found.Name) -> found.Name
+                    | true, namedAtMs when namedAtMs < beforeMs && not (state.Objects.ContainsKey found.Name) ->
+                        found.Name
                     | _ -> ()
             |]
 

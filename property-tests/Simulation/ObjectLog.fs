@@ -248,21 +248,22 @@ type Listing(objects: IObjects, prefix: string) =
             let mutable listed: Listed[] = null
             let mutable index = -1
 
-            { new IAsyncEnumerator<BlobInfo> with
-                member _.Current = BlobInfo(listed[index].Name, 0L, DateTimeOffset.UnixEpoch)
+            {
+                new IAsyncEnumerator<BlobInfo> with
+                    member _.Current = BlobInfo(listed[index].Name, 0L, DateTimeOffset.UnixEpoch)
 
-                member _.MoveNextAsync() =
-                    task {
-                        if isNull listed then
-                            let! found = objects.List prefix
-                            listed <- found
+                    member _.MoveNextAsync() =
+                        task {
+                            if isNull listed then
+                                let! found = objects.List prefix
+                                listed <- found
 
-                        index <- index + 1
-                        return index < listed.Length
-                    }
-                    |> ValueTask<bool>
+                            index <- index + 1
+                            return index < listed.Length
+                        }
+                        |> ValueTask<bool>
 
-                member _.DisposeAsync() = ValueTask.CompletedTask
+                    member _.DisposeAsync() = ValueTask.CompletedTask
             }
 
 /// Data objects, under their own names.
@@ -283,4 +284,5 @@ type ObjectBlobs(objects: IObjects) =
         member _.DeleteAsync(names, _) =
             ValueTask(objects.Delete(List.ofSeq names))
 
-        member _.ListAsync(prefix, cancellationToken) = Listing(objects, prefix) :> IAsyncEnumerable<BlobInfo>
+        member _.ListAsync(prefix, cancellationToken) =
+            Listing(objects, prefix) :> IAsyncEnumerable<BlobInfo>

@@ -10,8 +10,15 @@ open Tansu.PropertyTests.Codec
 /// A batch as its producer remembers it. The id of its record i is `Id + i`.
 [<AllowNullLiteral>]
 type SentBatch
-    (id: int64, producer: int, partition: TopicPartition, records: int, isIdempotent: bool, isKeyed: bool, timestampMs: int64)
-    =
+    (
+        id: int64,
+        producer: int,
+        partition: TopicPartition,
+        records: int,
+        isIdempotent: bool,
+        isKeyed: bool,
+        timestampMs: int64
+    ) =
     member _.Id = id
     member _.Producer = producer
     member _.Partition = partition
@@ -46,7 +53,8 @@ module Batches =
     let keys = 6
 
     /// The record's key and whether it is a tombstone follow from its id.
-    let private mix (id: int64) = int ((id * 2654435761L >>> 16) &&& 0xFFFFL)
+    let private mix (id: int64) =
+        int ((id * 2654435761L >>> 16) &&& 0xFFFFL)
 
     let keyOf (id: int64) = mix id % keys
     let isTombstone (id: int64) = mix id / keys % 4 = 0

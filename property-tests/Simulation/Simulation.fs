@@ -22,6 +22,7 @@ type Outcome = {
     Ghosts: int
     VirtualTime: TimeSpan
     Compaction: CompactionCounts
+    Replacements: ReplacementCounts
     /// How often a broker was stopped in the middle of compacting.
     StopsWhileCompacting: int
 }
@@ -91,9 +92,19 @@ let draw (random: Random) control = {
     InlinePayloadBytes = [| 64; 150; 4000 |][random.Next 3]
     DataObjectBytes = [| 0; 200; 1000 |][random.Next 3]
     ReadAheadBytes = [| 0; 1000 |][random.Next 2]
-    ObjectGrace = TimeSpan.FromSeconds(if random.Next 4 = 0 then 0.0 else random.NextDouble() * 10.0)
+    ObjectGrace =
+        TimeSpan.FromSeconds(
+            if random.Next 4 = 0 then
+                0.0
+            else
+                random.NextDouble() * 10.0
+        )
     Cleanups = Array.init 3 (fun _ -> drawCleanup random)
-    CompactionLimits = (if random.Next 5 = 0 then CompactionLimits.Default else drawLimits random)
+    CompactionLimits =
+        (if random.Next 5 = 0 then
+             CompactionLimits.Default
+         else
+             drawLimits random)
     // Half of it is for keys, of which the least has room for 3.
     CompactionMemoryBytes = [| 192L; 1000L; 4000L |][random.Next 3]
     ClaimLease = TimeSpan.FromSeconds(if random.Next 2 = 0 then 0.0 else 2.0)
@@ -154,19 +165,25 @@ let private emphasised settings =
         settings with
             Brokers = 3
             InlinePayloadBytes = 64
+            DataObjectBytes = 200
             ObjectGrace = TimeSpan.Zero
-            LongestCompactionRest = TimeSpan.FromSeconds 1.0
+            LongestThought = TimeSpan.FromMilliseconds 300.0
+            LongestCompactionRest = TimeSpan.FromSeconds 3.0
       }
     | TombstonesAtOnce -> {
         settings with
-            Cleanups = settings.Cleanups |> Array.map (ValueOption.map (fun cleanup -> { cleanup with DeleteRetentionMs = 60_000L }))
+            Cleanups =
+                settings.Cleanups
+                |> Array.map (ValueOption.map (fun cleanup -> { cleanup with DeleteRetentionMs = 60_000L }))
       }
     | _ -> settings
 
 /// What is stored although nobody needs it.
 let private leftOvers (cluster: Cluster) =
     let state = cluster.Judge.State
-    let listed prefix = cluster.Space.List(cluster.Scheduler.NowTicks, prefix)
+
+    let listed prefix =
+        cluster.Space.List(cluster.Scheduler.NowTicks, prefix)
 
     [
         for found in listed (DataObjectName.Prefix World.LogName) do
@@ -295,6 +312,7 @@ let private run (control: Control) (isTold: bool) (seed: int) : Outcome =
         Ghosts = cluster.Judge.Ghosts
         VirtualTime = scheduler.Now
         Compaction = cluster.Compaction
+        Replacements = cluster.Judge.Storage.Counts
         StopsWhileCompacting = cluster.StopsWhileCompacting
     }
 
@@ -314,8 +332,8 @@ let describe (outcome: Outcome) =
     $"seed {outcome.Seed} (again: ./test simulate --seeds 1 --first {outcome.Seed}), {outcome.Entries} entries, {outcome.Steps} steps, {outcome.VirtualTime}:\n  {violations}"
 
 /// Runs seeds on all processors until `isEnough`; outcomes that have violations.
-let many (first: int) (count: int) (onOutcome: Outcome -> unit) : unit =
+let many control (first: int) (count: int) (onOutcome: Outcome -> unit) : unit =
     let options = ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount)
 
-    Parallel.For(first, first + count, options, (fun number -> seed number |> onOutcome))
+    Parallel.For(first, first + count, options, (fun number -> withControl control number |> onOutcome))
     |> ignore

@@ -5,10 +5,28 @@ open System.Collections.Generic
 open Tansu.Adapters.Replica
 open Tansu.Domain
 
+/// What has been seen of each kind of replacement.
+[<Struct>]
+type ReplacementCounts = {
+    /// Several chunks became fewer.
+    Merges: int
+    /// Chunks came to be listed by a page, or by one more page.
+    Paged: int
+    /// Chunks that a page lists were cleaned.
+    PagesCleaned: int
+    PagesFreed: int
+} with
+
+    static member (+)(left, right) = {
+        Merges = left.Merges + right.Merges
+        Paged = left.Paged + right.Paged
+        PagesCleaned = left.PagesCleaned + right.PagesCleaned
+        PagesFreed = left.PagesFreed + right.PagesFreed
+    }
+
 /// What compactors may do to stored records, and what they have done: looks at every event, and reads what it refers to.
 [<Sealed>]
-type StorageChecks
-    (cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -> byte[], violation: string -> unit) =
+type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -> byte[], violation: string -> unit) =
     /// By offset, whatever has become of them.
     let records = Dictionary<TopicPartition, List<SimulatedRecord>>()
 
@@ -23,6 +41,8 @@ type StorageChecks
 
     /// Up to where somebody has asked for records to be deleted.
     let toDelete = Dictionary<TopicPartition, int64>()
+
+    let mutable counts = { Merges = 0; Paged = 0; PagesCleaned = 0; PagesFreed = 0 }
 
     /// The most by which two brokers' clocks differ.
     let skewMs = 10_000L
@@ -65,7 +85,8 @@ type StorageChecks
                 chunks[0].BaseOffset <> page.BaseOffset
                 || chunks[chunks.Length - 1].LastOffset <> page.LastOffset
                 || chunks.Length <> page.ChunkCount
-                || Array.sumBy (fun (chunk: Chunk) -> int64 chunk.Length) chunks <> page.RecordBytes
+                || Array.sumBy (fun (chunk: Chunk) -> int64 chunk.Length) chunks
+                   <> page.RecordBytes
                 || (chunks |> Seq.map _.MaxTimestampMs |> Seq.max) <> page.MaxTimestampMs
             then
                 violation $"the page at {page.Position} of {page.ObjectName} does not list what it says"
@@ -90,8 +111,7 @@ type StorageChecks
                 violation $"entry {number} refers to bytes of {segment} that are not there"
                 []
             | content ->
-                let found, next =
-                    Batches.readAll (Array.sub content chunk.Position chunk.Length)
+                let found, next = Batches.readAll (Array.sub content chunk.Position chunk.Length)
 
                 let known = recordsOf key
 
@@ -173,6 +193,26 @@ type StorageChecks
         if isCompacted then
             checkNewest number key logStart
 
+        let struct (oldPages, oldChunks) =
+            Partition.inRange replaced.FirstOffset replaced.LastOffset (Shard.partition key before)
+
+        counts <-
+            counts
+            + {
+                  Merges =
+                      (if oldChunks.Count > replaced.Chunks.Length && replaced.Chunks.Length > 0 then
+                           1
+                       else
+                           0)
+                  Paged =
+                      (if oldChunks.Count > 0 && replaced.Pages.Length > 0 then
+                           1
+                       else
+                           0)
+                  PagesCleaned = (if oldPages.Count > 0 && oldChunks.Count = 0 then 1 else 0)
+                  PagesFreed = 0
+              }
+
     /// Whether retention or somebody's request allows that the log starts there.
     let advance number timeMs (before: ShardState) key offset =
         let partition = Shard.partition key before
@@ -221,6 +261,8 @@ type StorageChecks
 
         (presentIn key).RemoveWhere(fun one -> one < offset) |> ignore
 
+    member _.Counts = counts
+
     /// All records of a partition by offset.
     member _.RecordsOf key = recordsOf key
 
@@ -252,6 +294,7 @@ type StorageChecks
         match event with
         | ChunksReplaced replaced -> replace number timeMs before replaced
         | LogStartOffsetAdvanced(key, offset) -> advance number timeMs before key offset
+        | PageFreed _ -> counts <- { counts with PagesFreed = counts.PagesFreed + 1 }
         | _ -> ()
 
     /// Every object counts exactly the chunks and pages that are in it.
