@@ -53,6 +53,34 @@ type Cleaning = {
     Aborted: AbortedTransaction[]
 }
 
+/// The sizes by which a compactor goes. `Default` fits stores that count requests; tests take smaller ones.
+type CompactionLimits = {
+    /// A chunk of this size or more is worth a request of its own, and is not merged with others, in bytes.
+    LargeChunkBytes: int
+    /// The most bytes of a chunk that a compactor makes, unless a single batch is larger: what is read with one request, and a reader holds in memory
+    /// for however little of it. At least twice `LargeChunkBytes`, so that merging small chunks always makes them fewer.
+    MaxChunkBytes: int
+    /// Chunks are merged once there are so many of like size next to each other, so that each byte is written again only when its chunk
+    /// has become several times as large.
+    MergeWidth: int
+    /// A partition with more chunks than this in the state (fresh ones do not count) …
+    PagedAtChunks: int
+    /// … keeps so many there. More than the smaller chunks that can be waiting for others to be merged with.
+    UnpagedChunks: int
+    /// The most chunks that one index page lists.
+    PageChunks: int
+} with
+
+    /// What brokers use.
+    static member Default = {
+        LargeChunkBytes = 1048576
+        MaxChunkBytes = 2097152
+        MergeWidth = 8
+        PagedAtChunks = 96
+        UnpagedChunks = 48
+        PageChunks = 256
+    }
+
 /// Reads a topic's configuration.
 [<RequireQualifiedAccess>]
 module Cleanup =
@@ -79,37 +107,11 @@ module Cleanup =
 /// What a compactor has to do. Everything here looks at one state and proposes; whether it may be done is decided when it is.
 [<RequireQualifiedAccess>]
 module CompactionPlan =
-    /// A chunk of this size or more is worth a request of its own, and is not merged with others, in bytes.
-    [<Literal>]
-    let LargeChunkBytes = 1048576
-
-    /// The most bytes of a chunk that a compactor makes, unless a single batch is larger: what is read with one request, and a reader holds in memory
-    /// for however little of it.
-    [<Literal>]
-    let MaxChunkBytes = 2097152
-
-    /// Chunks are merged once there are so many of like size next to each other, so that each byte is written again only when its chunk
-    /// has become eight times as large.
-    [<Literal>]
-    let MergeWidth = 8
-
-    /// A partition with more chunks than this in the state (fresh ones do not count) …
-    [<Literal>]
-    let PagedAtChunks = 96
-
-    /// … keeps so many there. More than the smaller chunks that can be waiting for others to be merged with.
-    [<Literal>]
-    let UnpagedChunks = 48
-
-    /// The most chunks that one index page lists.
-    [<Literal>]
-    let PageChunks = 256
-
     /// Whether a chunk is where a producer's broker has put it, among those of other partitions, and too small to stay there.
-    let isFresh (chunk: Chunk) =
+    let isFresh (limits: CompactionLimits) (chunk: Chunk) =
         match chunk.Source with
         | InlineEntry _ -> true
-        | DataObject _ -> chunk.Length < LargeChunkBytes
+        | DataObject _ -> chunk.Length < limits.LargeChunkBytes
         | Segment _ -> false
 
     /// Where the log starts once `retention.ms` and `retention.bytes` have been applied; never below where it starts now. Whole pages and chunks go.
@@ -234,12 +236,12 @@ module CompactionPlan =
 
     /// The fresh chunks, in jobs of at most so many bytes (or of one source). A job has all that is fresh in some entries and data objects, the
     /// oldest first, so that each is read once; its ranges are in the order of the partitions.
-    let freshJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+    let freshJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let bytesOf = Dictionary<ChunkSource, int64>()
         let mixed = mixed state
 
         let isFresh (chunk: Chunk) =
-            isFresh chunk
+            isFresh limits chunk
             || (chunk.Source.IsDataObject
                 && match chunk.Source.ObjectName with
                    | null -> false
@@ -308,26 +310,33 @@ module CompactionPlan =
 
         found
 
-    let private largestClass = sizeClass (LargeChunkBytes - 1)
-
     /// Whether merging makes of the largest one something several times as large: otherwise it would be written again and again.
-    let private isWorthwhile (range: ChunkRange) =
-        range.Chunks.Length >= MergeWidth
+    let private isWorthwhile (limits: CompactionLimits) (range: ChunkRange) =
+        range.Chunks.Length >= limits.MergeWidth
         && range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
-           >= int64 (MergeWidth / 2)
+           >= int64 (limits.MergeWidth / 2)
               * (range.Chunks |> Array.map (fun chunk -> int64 chunk.Length) |> Array.max)
 
     /// Small chunks of like size next to each other that have become enough to be merged.
-    let private mergeable (key: TopicPartition) (partition: Partition) (ranges: ResizeArray<ChunkRange>) =
+    let private mergeable
+        (limits: CompactionLimits)
+        (key: TopicPartition)
+        (partition: Partition)
+        (ranges: ResizeArray<ChunkRange>)
+        =
         let small = ResizeArray<ChunkRange>()
 
-        if partition.Chunks.Count >= MergeWidth then
-            runs key (fun chunk -> not (isFresh chunk) && chunk.Length < LargeChunkBytes) partition.Chunks small
+        if partition.Chunks.Count >= limits.MergeWidth then
+            runs
+                key
+                (fun chunk -> not (isFresh limits chunk) && chunk.Length < limits.LargeChunkBytes)
+                partition.Chunks
+                small
 
         for range in small do
             // The smallest class that has enough of its own or a smaller size next to each other.
             let rec find sizeLimit =
-                if sizeLimit > largestClass then
+                if sizeLimit > sizeClass (limits.LargeChunkBytes - 1) then
                     ()
                 else
                     let alike = ResizeArray<ChunkRange>()
@@ -338,11 +347,11 @@ module CompactionPlan =
                         (ImmutableList.CreateRange range.Chunks)
                         alike
 
-                    match alike |> Seq.filter isWorthwhile |> Seq.toArray with
+                    match alike |> Seq.filter (isWorthwhile limits) |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)
                     | enough -> ranges.AddRange enough
 
-            if range.Chunks.Length >= MergeWidth then
+            if range.Chunks.Length >= limits.MergeWidth then
                 find 0
 
     let private lengthOf (range: ChunkRange) =
@@ -350,11 +359,11 @@ module CompactionPlan =
 
     /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
     /// neighbours in the segments as well.
-    let mergeJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+    let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let ranges = ResizeArray<ChunkRange>()
 
         for KeyValue(key, partition) in state.Partitions do
-            mergeable key partition ranges
+            mergeable limits key partition ranges
 
         let jobs = ResizeArray<ChunkRange[]>()
         let job = ResizeArray<ChunkRange>()
@@ -445,13 +454,16 @@ module CompactionPlan =
     |]
 
     /// The chunks at the front of a partition that are to be listed by an index page; none if the state can keep them.
-    let toPage (key: TopicPartition) (partition: Partition) : ChunkRange voption =
+    let toPage (limits: CompactionLimits) (key: TopicPartition) (partition: Partition) : ChunkRange voption =
         let settled =
             partition.Chunks
-            |> Seq.takeWhile (fun chunk -> not (isFresh chunk))
+            |> Seq.takeWhile (fun chunk -> not (isFresh limits chunk))
             |> Seq.length
 
-        if settled > PagedAtChunks then
-            ValueSome { Partition = key; Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - UnpagedChunks)) }
+        if settled > limits.PagedAtChunks then
+            ValueSome {
+                Partition = key
+                Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - limits.UnpagedChunks))
+            }
         else
             ValueNone

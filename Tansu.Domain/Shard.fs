@@ -588,6 +588,7 @@ module Shard =
         Events =
             pages
             |> Array.filter (fun freed -> state.DeadPages.Contains freed.Page)
+            |> Array.distinctBy _.Page
             |> Array.map PageFreed
         Reply = Done
     }
@@ -764,19 +765,6 @@ module Shard =
             oldest <- min oldest (firstInline partition.Chunks 0)
 
         oldest
-
-    /// The newest entry whose inline payload a partition refers to; 0 if there is none.
-    let newestEntry (state: ShardState) =
-        let mutable newest = 0L
-
-        for KeyValue(_, partition) in state.Partitions do
-            if not partition.Chunks.IsEmpty then
-                match partition.Chunks[partition.Chunks.Count - 1].Source with
-                | InlineEntry entryNumber -> newest <- max newest entryNumber
-                | DataObject _
-                | Segment _ -> ()
-
-        newest
 
 /// The shard's rules as the replica calls them.
 [<Sealed>]

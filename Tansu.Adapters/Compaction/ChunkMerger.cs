@@ -29,7 +29,7 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
             // What is large has segments to itself, so that its bytes go when its topic goes, or its time has come.
             var topic = range.Partition.TopicId;
             var isOther = lastTopic is { } last && last.Value != topic.Value;
-            if (isOther && (bytesOfTopics[topic] >= CompactionPlan.LargeChunkBytes || bytesOfTopics[lastTopic!.Value] >= CompactionPlan.LargeChunkBytes))
+            if (isOther && (bytesOfTopics[topic] >= scope.Limits.LargeChunkBytes || bytesOfTopics[lastTopic!.Value] >= scope.Limits.LargeChunkBytes))
             {
                 await scope.PutSegmentAsync(cancellationToken);
             }

@@ -31,7 +31,7 @@ public sealed class Compactor
     /// <summary>Until when trimming may have to be done once more.</summary>
     private DateTimeOffset _trimUntil;
 
-    /// <summary>The newest entry that brought records, as far as this broker has seen.</summary>
+    /// <summary>The newest entry that may have brought records. What was there before this broker came may have been left by one that is no more.</summary>
     private long _lastPayloadEntry;
     private long _backlogBytes;
     private long _backlogEntries;
@@ -62,7 +62,7 @@ public sealed class Compactor
         _broker = BitConverter.ToInt64(writer);
         _names = new SegmentNames(log.Name, new Guid(writer), () => replica.Current, options.TimeProvider);
         _trimUntil = options.TimeProvider.GetUtcNow() + TrimPatience;
-        _lastPayloadEntry = Shard.newestEntry(replica.Current.State);
+        _lastPayloadEntry = replica.Current.EntryNumber;
     }
 
     /// <summary>All that was ever done.</summary>
@@ -71,7 +71,7 @@ public sealed class Compactor
     /// <summary>Called when so much has gathered since the last pass that the next one should not wait. Must not block or throw.</summary>
     public Action? OnBacklog { get; set; }
 
-    private TimeSpan TrimPatience => _options.Grace * 3;
+    private TimeSpan TrimPatience => _options.TrimGrace * 3;
 
     /// <summary>An entry is in the log. Called one after the other, in order.</summary>
     public void OnCommitted(long entryNumber, IReadOnlyList<ShardEvent> events)
@@ -104,6 +104,9 @@ public sealed class Compactor
             OnBacklog?.Invoke();
         }
     }
+
+    /// <summary>Entries have been passed over on the way to a snapshot.</summary>
+    public void OnSkipped() => Interlocked.Exchange(ref _lastPayloadEntry, _replica.Current.EntryNumber);
 
     /// <summary>Does everything that is due.</summary>
     /// <returns>What was done.</returns>
@@ -160,11 +163,11 @@ public sealed class Compactor
         var state = scope.State;
         var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
         var expired = CompactionPlan.expired(cleanup, nowMs, state);
-        var fresh = CompactionPlan.freshJobs(budget, state);
+        var fresh = CompactionPlan.freshJobs(_options.Limits, budget, state);
         if (expired.Length + fresh.Length == 0
             && CompactionPlan.cleanings(cleanup, nowMs, state).Length == 0
-            && CompactionPlan.mergeJobs(budget, state).Length == 0
-            && !IndexPager.IsDue(state))
+            && CompactionPlan.mergeJobs(_options.Limits, budget, state).Length == 0
+            && !IndexPager.IsDue(_options.Limits, state))
         {
             return;
         }
@@ -179,7 +182,7 @@ public sealed class Compactor
         {
             await scope.SubmitAsync(ShardCommand.NewDeleteRecords(expired));
             scope.Count(new CompactionCounts { PartitionsCut = expired.Length });
-            fresh = CompactionPlan.freshJobs(budget, scope.State);
+            fresh = CompactionPlan.freshJobs(_options.Limits, budget, scope.State);
         }
 
         var merger = new ChunkMerger(scope, _options.OnNotice);
@@ -234,7 +237,7 @@ public sealed class Compactor
     private async Task MergeAsync(CompactionScope scope, ChunkMerger merger, long budget, CancellationToken cancellationToken)
     {
         // What was merged may be of a size to be merged again. It ends when chunks are large, or a round has brought nothing.
-        while (CompactionPlan.mergeJobs(budget, scope.State) is { Length: > 0 } jobs)
+        while (CompactionPlan.mergeJobs(_options.Limits, budget, scope.State) is { Length: > 0 } jobs)
         {
             var before = scope.Counts.ChunksReplaced;
             foreach (var job in jobs)

@@ -10,7 +10,7 @@ internal sealed class IndexPager(CompactionScope scope)
     private const int FreedAtOnce = 64;
 
     /// <summary>Whether there is anything to do.</summary>
-    public static bool IsDue(ShardState state)
+    public static bool IsDue(CompactionLimits limits, ShardState state)
     {
         if (!state.DeadPages.IsEmpty)
         {
@@ -19,7 +19,7 @@ internal sealed class IndexPager(CompactionScope scope)
 
         foreach (var (key, partition) in state.Partitions)
         {
-            if (CompactionPlan.toPage(key, partition).IsSome)
+            if (CompactionPlan.toPage(limits, key, partition).IsSome)
             {
                 return true;
             }
@@ -37,7 +37,7 @@ internal sealed class IndexPager(CompactionScope scope)
         var position = 0;
         foreach (var (key, partition) in scope.State.Partitions)
         {
-            if (!CompactionPlan.toPage(key, partition).TryGet(out var range))
+            if (!CompactionPlan.toPage(scope.Limits, key, partition).TryGet(out var range))
             {
                 continue;
             }
@@ -50,7 +50,7 @@ internal sealed class IndexPager(CompactionScope scope)
             // The last page is written anew with more in it, until it is full.
             var listed = new List<Chunk>();
             IndexPage[] old = [];
-            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + range.Chunks.Length <= CompactionPlan.PageChunks)
+            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + range.Chunks.Length <= scope.Limits.PageChunks)
             {
                 old = [last];
                 listed.AddRange(await scope.Reader.ListAsync(last, cancellationToken));

@@ -57,16 +57,10 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         bool atLeastOneBatch,
         CancellationToken cancellationToken)
     {
-        for (var page = PartitionModule.pagesBefore(offset, partition); page < partition.Pages.Count; page++)
-        {
-            var listed = await ListAsync(partition.Pages[page], cancellationToken);
-            if (await ReadAsync(listed, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken) is { Length: > 0 } old)
-            {
-                return old;
-            }
-        }
-
-        return await ReadAsync(partition.Chunks, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken);
+        // The first page that does not end before the offset has records from there on. If they do not fit, nothing after them may be given.
+        var page = PartitionModule.pagesBefore(offset, partition);
+        var chunks = page < partition.Pages.Count ? await ListAsync(partition.Pages[page], cancellationToken) : partition.Chunks;
+        return await ReadAsync(chunks, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken);
     }
 
     /// <summary>The chunks that an index page lists, in order.</summary>

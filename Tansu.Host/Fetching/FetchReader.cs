@@ -153,7 +153,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         if (PagedBytes(state, partition) is > 0 and var paged)
         {
             // What the chunks there are like is not known before the page has been read; compactors make none larger.
-            return Math.Min(paged, (long)partition.MaxBytes + CompactionPlan.MaxChunkBytes);
+            return Math.Min(paged, (long)partition.MaxBytes + CompactionLimits.Default.MaxChunkBytes);
         }
 
         long bytes = 0;

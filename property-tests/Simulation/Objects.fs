@@ -75,6 +75,9 @@ type ObjectSpace() =
     /// Told of every object that is created, before anybody can see it.
     member val OnCreated: string -> byte[] -> unit = (fun _ _ -> ()) with get, set
 
+    /// Told of every object that is about to be deleted.
+    member val OnDeleted: string -> unit = ignore with get, set
+
     member this.TryCreate(nowTicks: int64, name, content: byte[]) =
         if objects.ContainsKey name then
             false
@@ -98,7 +101,11 @@ type ObjectSpace() =
                 { Name = name; Age = TimeSpan.FromTicks(nowTicks - created) }
     |]
 
-    member _.Delete(name: string) = objects.Remove name |> ignore
+    member this.Delete(name: string) =
+        if objects.ContainsKey name then
+            this.OnDeleted name
+
+        objects.Remove name |> ignore
 
 /// The way of one process to the store, and what goes wrong on it. A request has an effect at one moment, which may be
 /// before, after or without an answer.
