@@ -17,5 +17,6 @@ let tests =
             GroupHelloWorld.tests
             GroupFeatures.tests
             GroupMixing.tests
+            Soak.tests
         ]
     )
