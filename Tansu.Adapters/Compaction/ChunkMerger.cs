@@ -5,7 +5,8 @@ namespace Tansu.Adapters.Compaction;
 
 /// <summary>
 /// Writes chunks of many partitions into one segment, those of each partition side by side: batches from entries and data objects, and small chunks
-/// of segments. Records stay what they are.
+/// of segments. Records stay what they are. What is large goes into segments of its own, so that it can go as its partition's retention wants, whatever
+/// becomes of others.
 /// </summary>
 internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotice)
 {
@@ -21,27 +22,22 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         var loaded = await scope.Loader.LoadAsync(chunks, cancellationToken);
         var requests = new List<ChunksToReplace>(job.Length);
         var warm = new List<(Chunk Chunk, byte[] Bytes)>();
-        var first = 0;
-        foreach (var range in job)
+        foreach (var isLarge in new[] { true, false })
         {
-            var parts = loaded.AsMemory(first, range.Chunks.Length);
-            first += range.Chunks.Length;
-            if (!AreIntact(range, parts.Span))
+            var first = 0;
+            foreach (var range in job)
             {
-                continue;
-            }
-
-            var made = Write(range, parts.Span);
-            requests.Add(new ChunksToReplace(
-                new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0),
-                [],
-                range.Chunks));
-            if (AreCached(parts.Span))
-            {
-                // Readers are near: they must find in the cache what they would have found there.
-                foreach (var chunk in made)
+                var parts = loaded.AsMemory(first, range.Chunks.Length);
+                first += range.Chunks.Length;
+                if (IsLarge(parts.Span) != isLarge || !AreIntact(range, parts.Span))
                 {
-                    warm.Add((chunk, scope.Writer.CopyOf(chunk)));
+                    continue;
+                }
+
+                requests.Add(Write(range, parts.Span, warm));
+                if (isLarge)
+                {
+                    await scope.PutSegmentAsync(cancellationToken);
                 }
             }
         }
@@ -77,15 +73,9 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         }
     }
 
-    private Chunk[] Write(ChunkRange range, ReadOnlySpan<LoadedChunk> parts)
+    private ChunksToReplace Write(ChunkRange range, ReadOnlySpan<LoadedChunk> parts, List<(Chunk Chunk, byte[] Bytes)> warm)
     {
-        long bytes = 0;
-        foreach (var part in parts)
-        {
-            bytes += part.Bytes.Length;
-        }
-
-        scope.Writer.Begin(bytes);
+        scope.Writer.Begin(LengthOf(parts));
         foreach (var part in parts)
         {
             foreach (var batch in new RecordBatches(part.Bytes))
@@ -94,7 +84,33 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
             }
         }
 
-        return scope.Writer.End();
+        var made = scope.Writer.End();
+        if (AreCached(parts))
+        {
+            // Readers are near: they must find in the cache what they would have found there.
+            foreach (var chunk in made)
+            {
+                warm.Add((chunk, scope.Writer.CopyOf(chunk)));
+            }
+        }
+
+        return new ChunksToReplace(
+            new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0),
+            [],
+            range.Chunks);
+    }
+
+    private static bool IsLarge(ReadOnlySpan<LoadedChunk> parts) => LengthOf(parts) >= CompactionPlan.LargeChunkBytes;
+
+    private static long LengthOf(ReadOnlySpan<LoadedChunk> parts)
+    {
+        long bytes = 0;
+        foreach (var part in parts)
+        {
+            bytes += part.Bytes.Length;
+        }
+
+        return bytes;
     }
 
     private static bool AreCached(ReadOnlySpan<LoadedChunk> parts)

@@ -113,7 +113,9 @@ public sealed class Compactor
         try
         {
             await CompactAsync(scope, cancellationToken);
-            await new GarbageCollector(_log.Name, scope, _options).CollectAsync(cancellationToken);
+            var collector = new GarbageCollector(_log.Name, scope, _options);
+            await collector.CollectAsync(cancellationToken);
+            await EmptyAsync(scope, collector.NeededBytes, cancellationToken);
             await TrimAsync(scope, cancellationToken);
         }
         catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
@@ -237,6 +239,21 @@ public sealed class Compactor
             {
                 return;
             }
+        }
+    }
+
+    /// <summary>Writes anew what is still needed of objects that are mostly not, so that they become garbage.</summary>
+    private async Task EmptyAsync(CompactionScope scope, Dictionary<string, long> sizes, CancellationToken cancellationToken)
+    {
+        var merger = new ChunkMerger(scope, _options.OnNotice);
+        foreach (var job in CompactionPlan.sparseJobs(_options.MemoryBytes / 2, sizes, scope.State))
+        {
+            if (!await ClaimAsync(scope))
+            {
+                return;
+            }
+
+            await merger.MergeAsync(job, cancellationToken);
         }
     }
 

@@ -10,6 +10,9 @@ namespace Tansu.Adapters.Compaction;
 /// </summary>
 internal sealed class GarbageCollector(string logName, CompactionScope scope, CompactorOptions options)
 {
+    /// <summary>The lengths of the objects older than the grace period that are needed, as the last listing had them.</summary>
+    public Dictionary<string, long> NeededBytes { get; } = new(StringComparer.Ordinal);
+
     /// <summary>Deletes what is older than the grace period.</summary>
     public async Task CollectAsync(CancellationToken cancellationToken)
     {
@@ -35,6 +38,10 @@ internal sealed class GarbageCollector(string logName, CompactionScope scope, Co
             if (IsStray(found.Name))
             {
                 strays.Add(found.Name);
+            }
+            else
+            {
+                NeededBytes[found.Name] = found.Length;
             }
         }
 
