@@ -346,6 +346,15 @@ public sealed class Cluster : IAsyncDisposable
             ? FSharpValueOption<Cleanup>.NewValueSome(CleanupModule.ofConfigs(topic.Configs))
             : FSharpValueOption<Cleanup>.ValueNone;
 
+    /// <summary>
+    /// What another broker's claim to compact a shard is worth. Where passes follow one another quickly nobody may wait long for a broker that has died.
+    /// </summary>
+    private static TimeSpan ClaimLease(TimeSpan compactionInterval)
+    {
+        var (least, most) = (TimeSpan.FromSeconds(5), TimeSpan.FromMinutes(2));
+        return compactionInterval < least ? least : compactionInterval > most ? most : compactionInterval;
+    }
+
     private static async Task<ClusterShard> OpenShardAsync(
         IStore store,
         int index,
@@ -379,6 +388,7 @@ public sealed class Cluster : IAsyncDisposable
         {
             MemoryBytes = options.CompactionMemoryBytes,
             Grace = options.GarbageGrace,
+            ClaimLease = ClaimLease(options.CompactionInterval),
             StoreTimeout = options.StoreTimeout,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,

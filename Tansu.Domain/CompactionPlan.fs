@@ -354,17 +354,11 @@ module CompactionPlan =
             if range.Chunks.Length >= limits.MergeWidth then
                 find 0
 
-    let private lengthOf (range: ChunkRange) =
+    /// The bytes of a range's chunks.
+    let lengthOf (range: ChunkRange) =
         range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
 
-    /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
-    /// neighbours in the segments as well.
-    let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
-        let ranges = ResizeArray<ChunkRange>()
-
-        for KeyValue(key, partition) in state.Partitions do
-            mergeable limits key partition ranges
-
+    let private inJobs budgetBytes (ranges: ResizeArray<ChunkRange>) =
         let jobs = ResizeArray<ChunkRange[]>()
         let job = ResizeArray<ChunkRange>()
         let mutable bytes = 0L
@@ -384,6 +378,54 @@ module CompactionPlan =
             jobs.Add(job.ToArray())
 
         jobs.ToArray()
+
+    /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
+    /// neighbours in the segments as well.
+    let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+        let ranges = ResizeArray<ChunkRange>()
+
+        for KeyValue(key, partition) in state.Partitions do
+            mergeable limits key partition ranges
+
+        inJobs budgetBytes ranges
+
+    /// The chunks in objects of which less than half is still needed, in jobs of at most so many bytes: written anew they let the objects go, as which they
+    /// would stay for as long as one chunk in them does. Objects in which chunks are that pages list are left alone.
+    let sparseJobs (budgetBytes: int64) (sizes: IReadOnlyDictionary<string, int64>) (state: ShardState) : ChunkRange[][] =
+        let needed = Dictionary<string, struct (int * int64)>()
+
+        for KeyValue(_, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                match chunk.Source.ObjectName with
+                | null -> ()
+                | name ->
+                    let struct (count, bytes) =
+                        match needed.TryGetValue name with
+                        | true, before -> before
+                        | _ -> struct (0, 0L)
+
+                    needed[name] <- struct (count + 1, bytes + int64 chunk.Length)
+
+        let isSparse (name: string) =
+            match needed.TryGetValue name, state.Objects.TryGetValue name, sizes.TryGetValue name with
+            | (true, struct (count, bytes)), (true, references), (true, size) -> count = references && bytes < size / 2L
+            | _ -> false
+
+        let sparse = HashSet<string>(Seq.filter isSparse needed.Keys)
+        let ranges = ResizeArray<ChunkRange>()
+
+        if sparse.Count > 0 then
+            for KeyValue(key, partition) in state.Partitions do
+                runs
+                    key
+                    (fun chunk ->
+                        match chunk.Source.ObjectName with
+                        | null -> false
+                        | name -> sparse.Contains name)
+                    partition.Chunks
+                    ranges
+
+        inJobs budgetBytes ranges
 
     /// What compaction by key has to do in a partition now; none if less than `min.cleanable.dirty.ratio` of it is new, or there is nothing
     /// that `min.compaction.lag.ms` lets it touch.

@@ -143,7 +143,9 @@ public sealed class Compactor
         // Strays are few and old: looking for them seldom keeps the listings of a large store cheap.
         var now = _options.TimeProvider.GetUtcNow();
         var listsStrays = now - _listedAt >= _options.Grace / 4;
-        await new GarbageCollector(_log.Name, scope, _options).CollectAsync(listsStrays, cancellationToken);
+        var collector = new GarbageCollector(_log.Name, scope, _options);
+        await collector.CollectAsync(listsStrays, cancellationToken);
+        await EmptyAsync(scope, collector.NeededBytes, cancellationToken);
         _listedAt = listsStrays ? now : _listedAt;
     }
 
@@ -254,6 +256,21 @@ public sealed class Compactor
             {
                 return;
             }
+        }
+    }
+
+    /// <summary>Writes anew what is still needed of objects that are mostly not, so that they become garbage.</summary>
+    private async Task EmptyAsync(CompactionScope scope, Dictionary<string, long> sizes, CancellationToken cancellationToken)
+    {
+        var merger = new ChunkMerger(scope, _options.OnNotice);
+        foreach (var job in CompactionPlan.sparseJobs(_options.MemoryBytes / 2, sizes, scope.State))
+        {
+            if (!await ClaimAsync(scope))
+            {
+                return;
+            }
+
+            await merger.MergeAsync(job, cancellationToken);
         }
     }
 

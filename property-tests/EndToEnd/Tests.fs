@@ -18,5 +18,6 @@ let tests =
             GroupFeatures.tests
             GroupMixing.tests
             Transactions.tests
+            Soak.tests
         ]
     )
