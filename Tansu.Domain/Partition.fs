@@ -122,7 +122,7 @@ type BatchToAppend = {
     ProducerEpoch: int16
     /// Sequence of its first record; -1 when it is not idempotent.
     BaseSequence: int
-    /// Which of its producer's transactions it belongs to; 0 for none.
+    /// Which of its producer's transactions it belongs to; 0 for none, `Transaction.ThisOne` for the one that the command adds to.
     Transaction: int64
 }
 
@@ -428,12 +428,15 @@ module Partition =
 
     /// Every record below it is decided: the end for readers who want only committed ones.
     let lastStableOffset (partition: Partition) =
-        let mutable offset = partition.HighWatermark
+        if partition.OpenTransactions.IsEmpty then
+            partition.HighWatermark
+        else
+            let mutable offset = partition.HighWatermark
 
-        for KeyValue(_, openTransaction) in partition.OpenTransactions do
-            offset <- min offset openTransaction.FirstOffset
+            for KeyValue(_, openTransaction) in partition.OpenTransactions do
+                offset <- min offset openTransaction.FirstOffset
 
-        max offset partition.LogStartOffset
+            max offset partition.LogStartOffset
 
     /// Whether the end of a transaction is known here already.
     let hasEnded (producerId: int64) (number: int64) (partition: Partition) =

@@ -37,13 +37,13 @@ internal sealed class ProduceTransaction(Broker broker, string transactionalId, 
     /// <summary>Finds out which transaction it is, or how the command can; false if the store has to be asked first.</summary>
     public bool TryEnter()
     {
-        if (Coordinator.FindOngoing(transactionalId, producerId, producerEpoch) is { } known && _partitions.Keys.All(known.Partitions.ContainsKey))
+        if (Coordinator.FindOngoing(transactionalId, producerId, producerEpoch) is { } known && HasAll(known))
         {
             Number = known.Number;
             return true;
         }
 
-        if (version < FirstVersionThatAdds || _partitions.Values.Any(shard => shard != Coordinator.ShardOf(transactionalId)))
+        if (version < FirstVersionThatAdds || !AreAllOn(Coordinator.ShardOf(transactionalId)))
         {
             return false;
         }
@@ -133,6 +133,32 @@ internal sealed class ProduceTransaction(Broker broker, string transactionalId, 
         {
             // The client's next try finds out.
         }
+    }
+
+    private bool HasAll(Transaction transaction)
+    {
+        foreach (var partition in _partitions.Keys)
+        {
+            if (!transaction.Partitions.ContainsKey(partition))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool AreAllOn(int shard)
+    {
+        foreach (var placed in _partitions.Values)
+        {
+            if (placed != shard)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private TransactionAddition AdditionOfAll() => new(

@@ -26,8 +26,7 @@ type Shards(count: int) =
         this.NowMs <- this.NowMs + 1L
         this.Entry <- this.Entry + 1L
 
-        let decision =
-            Shard.decide shardSettings states[shard] command (at this.NowMs)
+        let decision = Shard.decide shardSettings states[shard] command (at this.NowMs)
 
         let context = { EntryNumber = this.Entry; TimeMs = this.NowMs }
 

@@ -44,9 +44,17 @@ type History(seed: int, shardCount: int) =
         | _ -> ()
 
     let add (client: Client) =
-        let partitions = [ for number in 0 .. partitionCount - 1 do if random.Next 2 = 0 then number ]
+        let partitions = [
+            for number in 0 .. partitionCount - 1 do
+                if random.Next 2 = 0 then
+                    number
+        ]
 
-        match shards.Ask(AddToTransaction(shards.Addition(client.Id, client.Epoch, client.BumpsEpoch, partitions, [ "group" ]))) with
+        match
+            shards.Ask(
+                AddToTransaction(shards.Addition(client.Id, client.Epoch, client.BumpsEpoch, partitions, [ "group" ]))
+            )
+        with
         | InTransaction number ->
             client.Partitions <-
                 if number = client.Number then
@@ -80,7 +88,9 @@ type History(seed: int, shardCount: int) =
         let isCommit = random.Next 2 = 0
         nextId <- nextId + 1L
 
-        match shards.End(client.Id, client.Epoch, isCommit, client.BumpsEpoch, number = client.Number, nextId = nextId) with
+        match
+            shards.End(client.Id, client.Epoch, isCommit, client.BumpsEpoch, number = client.Number, nextId = nextId)
+        with
         | TransactionDecided(producerId, epoch) ->
             if epoch <> client.Epoch || producerId <> client.Id then
                 client.Sequences.Clear()
@@ -110,8 +120,11 @@ type History(seed: int, shardCount: int) =
         | 11 when isKnown && Transaction.isPrepared shards.Transaction -> shards.Mark(random.Next shardCount) |> ignore
         | 12 when isKnown -> shards.Finish()
         | 13 when client.Number > 0L ->
-            shards.Commit(client.Id, client.Epoch, client.Number, random.NextInt64 100L) |> ignore
-        | _ -> if random.Next 20 = 0 then shards.Submit(random.Next shardCount, ForgetExpired) |> ignore
+            shards.Commit(client.Id, client.Epoch, client.Number, random.NextInt64 100L)
+            |> ignore
+        | _ ->
+            if random.Next 20 = 0 then
+                shards.Submit(random.Next shardCount, ForgetExpired) |> ignore
 
     member _.Shards = shards
     member _.Step() = step ()

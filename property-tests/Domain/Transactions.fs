@@ -228,13 +228,7 @@ let private fencing =
             let shards = opened 1 [ 0 ]
 
             let late =
-                FenceTransaction {
-                    Shard = 0
-                    ProducerId = 7L
-                    Number = 1L
-                    IsTimeout = false
-                    Marker = marker 1s
-                }
+                FenceTransaction { Shard = 0; ProducerId = 7L; Number = 1L; IsTimeout = false; Marker = marker 1s }
 
             shards.End(7L, 0s, true, false) |> ignore
             shards.Add(7L, 0s, [ 0 ], []) |> ignore
@@ -248,7 +242,10 @@ let private partitions =
         <| fun () ->
             let shards = opened 1 [ 0 ]
             shards.Append(batch (partition 0) 5) |> expectAppended "plain" 0L
-            shards.Append(shards.Batch(7L, 0s, 0, 1L, 0)) |> expectAppended "transactional" 5L
+
+            shards.Append(shards.Batch(7L, 0s, 0, 1L, 0))
+            |> expectAppended "transactional" 5L
+
             shards.Append(batch (partition 0) 5) |> expectAppended "plain" 6L
             Expect.equal (Partition.lastStableOffset (shards.Partition 0)) 5L "open"
             shards.End(7L, 0s, false, false) |> ignore
@@ -278,7 +275,8 @@ let private partitions =
             shards.Append(shards.Batch(7L, 0s, 1, 1L, 0))
             |> expectRefusal "late, during the next one" TransactionEnded
 
-            shards.Append(shards.Batch(7L, 0s, 1, 2L, 0)) |> expectAppended "the next one" 2L
+            shards.Append(shards.Batch(7L, 0s, 1, 2L, 0))
+            |> expectAppended "the next one" 2L
 
             shards.Append(shards.Batch(7L, 0s, 2, 1L, 0))
             |> expectRefusal "late, after its beginning" TransactionEnded
@@ -357,7 +355,9 @@ let private partitions =
             let shards = Shards 1
             shards.Initialize(7L, -1L, -1s) |> ignore
             let addition = shards.Addition(7L, 0s, true, [ 0 ], [])
-            let command = AppendInTransaction(transactionalId, addition, [| shards.Batch(7L, 0s, 0, -1L, 0) |])
+
+            let command =
+                AppendInTransaction(transactionalId, addition, [| shards.Batch(7L, 0s, 0, -1L, 0) |])
 
             match (shards.Submit(0, command)).Reply with
             | BatchesJudged [| Appended(0L, _) |] -> ()
@@ -381,7 +381,12 @@ let private committed (shards: Shards) =
 let private groups =
     testList "offsets of a group in a transaction" [
         for isCommit in [ true; false ] do
-            testCase (if isCommit then "count once it has committed" else "are dropped when it aborts")
+            testCase (
+                if isCommit then
+                    "count once it has committed"
+                else
+                    "are dropped when it aborts"
+            )
             <| fun () ->
                 let shards = opened 2 []
                 Expect.equal (shards.Commit(7L, 0s, 1L, 5L)) (OffsetsJudged [| ValueNone |]) "taken"
@@ -481,12 +486,4 @@ let private expiring =
     ]
 
 let tests =
-    testList "transactions" [
-        initializing
-        adding
-        ending
-        fencing
-        partitions
-        groups
-        expiring
-    ]
+    testList "transactions" [ initializing; adding; ending; fencing; partitions; groups; expiring ]

@@ -32,10 +32,7 @@ let private consumerOf (bootstrap: string) (group: string) (isolation: Isolation
             ))
             bootstrap
 
-    ConsumerBuilder<byte array, byte array>(config)
-        .SetLogHandler(fun _ _ -> ())
-        .SetErrorHandler(fun _ _ -> ())
-        .Build()
+    ConsumerBuilder<byte array, byte array>(config).SetLogHandler(fun _ _ -> ()).SetErrorHandler(fun _ _ -> ()).Build()
 
 /// All values of a partition up to its end for readers of this kind.
 let private values bootstrap topic (partition: int) isolation =
@@ -98,7 +95,10 @@ let private commits =
                     transactor.Flush patience |> ignore
                     transactor.AbortTransaction patience
 
-            let expected rounds = [ for round in rounds do for index in 0..19 -> $"{round}-{index}" ]
+            let expected rounds = [
+                for round in rounds do
+                    for index in 0..19 -> $"{round}-{index}"
+            ]
 
             for partition in 0..2 do
                 let committed = values broker.Bootstrap "a" partition IsolationLevel.ReadCommitted
@@ -115,9 +115,7 @@ let private fences =
             let! _ = first.ProduceAsync("a", message "no")
             use second = transactional broker.Bootstrap "tx"
 
-            Expect.throwsT<KafkaException>
-                (fun () -> first.CommitTransaction patience)
-                "the first is fenced"
+            Expect.throwsT<KafkaException> (fun () -> first.CommitTransaction patience) "the first is fenced"
 
             second.BeginTransaction()
             let! written = second.ProduceAsync("a", message "yes")
@@ -133,60 +131,62 @@ let private fences =
         })
 
 let private pipeline =
-    brokerTest "consume, transform, produce: each record once, although every third transaction is aborted" (fun broker ->
-        task {
-            use source = producer (configure (ProducerConfig()) broker.Bootstrap)
+    brokerTest
+        "consume, transform, produce: each record once, although every third transaction is aborted"
+        (fun broker ->
+            task {
+                use source = producer (configure (ProducerConfig()) broker.Bootstrap)
 
-            for index in 0..199 do
-                source.Produce("input", message $"{index}")
+                for index in 0..199 do
+                    source.Produce("input", message $"{index}")
 
-            source.Flush patience |> ignore
-            let mutable copied = 0
-            let mutable round = 0
+                source.Flush patience |> ignore
+                let mutable copied = 0
+                let mutable round = 0
 
-            while copied < 200 do
-                // A new worker every time: it goes on with what was committed.
-                round <- round + 1
-                use consumer = consumerOf broker.Bootstrap "copiers" IsolationLevel.ReadCommitted
-                consumer.Subscribe "input"
-                use transactor = transactional broker.Bootstrap "copier"
-                let batch = List<ConsumeResult<byte array, byte array>>()
-                let ends = HashSet<int>()
+                while copied < 200 do
+                    // A new worker every time: it goes on with what was committed.
+                    round <- round + 1
+                    use consumer = consumerOf broker.Bootstrap "copiers" IsolationLevel.ReadCommitted
+                    consumer.Subscribe "input"
+                    use transactor = transactional broker.Bootstrap "copier"
+                    let batch = List<ConsumeResult<byte array, byte array>>()
+                    let ends = HashSet<int>()
 
-                while batch.Count < 40 && ends.Count < 3 do
-                    match consumer.Consume patience with
-                    | null -> failwith "the consumer got nothing"
-                    | result when result.IsPartitionEOF -> ends.Add result.Partition.Value |> ignore
-                    | result -> batch.Add result
+                    while batch.Count < 40 && ends.Count < 3 do
+                        match consumer.Consume patience with
+                        | null -> failwith "the consumer got nothing"
+                        | result when result.IsPartitionEOF -> ends.Add result.Partition.Value |> ignore
+                        | result -> batch.Add result
 
-                transactor.BeginTransaction()
+                    transactor.BeginTransaction()
 
-                for result in batch do
-                    transactor.Produce("output", Message(Key = result.Message.Value, Value = result.Message.Value))
+                    for result in batch do
+                        transactor.Produce("output", Message(Key = result.Message.Value, Value = result.Message.Value))
 
-                let offsets =
-                    batch
-                    |> Seq.groupBy _.TopicPartition
-                    |> Seq.map (fun (place, results) ->
-                        TopicPartitionOffset(place, Offset(1L + (results |> Seq.map _.Offset.Value |> Seq.max))))
+                    let offsets =
+                        batch
+                        |> Seq.groupBy _.TopicPartition
+                        |> Seq.map (fun (place, results) ->
+                            TopicPartitionOffset(place, Offset(1L + (results |> Seq.map _.Offset.Value |> Seq.max))))
 
-                transactor.SendOffsetsToTransaction(offsets, consumer.ConsumerGroupMetadata, patience)
+                    transactor.SendOffsetsToTransaction(offsets, consumer.ConsumerGroupMetadata, patience)
 
-                if round % 3 = 2 then
-                    transactor.Flush patience |> ignore
-                    transactor.AbortTransaction patience
-                else
-                    transactor.CommitTransaction patience
-                    copied <- copied + batch.Count
+                    if round % 3 = 2 then
+                        transactor.Flush patience |> ignore
+                        transactor.AbortTransaction patience
+                    else
+                        transactor.CommitTransaction patience
+                        copied <- copied + batch.Count
 
-                consumer.Close()
+                    consumer.Close()
 
-            let found = [
-                for partition in 0..2 do
-                    yield! values broker.Bootstrap "output" partition IsolationLevel.ReadCommitted
-            ]
+                let found = [
+                    for partition in 0..2 do
+                        yield! values broker.Bootstrap "output" partition IsolationLevel.ReadCommitted
+                ]
 
-            Expect.equal (List.sort (List.map int found)) [ 0..199 ] "each once"
-        })
+                Expect.equal (List.sort (List.map int found)) [ 0..199 ] "each once"
+            })
 
 let tests = testList "transactions of real clients" [ commits; fences; pipeline ]

@@ -30,7 +30,9 @@ let private records =
         forEach "are there for readers of committed ones once they are committed" (fun desk transactor ->
             task {
                 for round in 1..3 do
-                    let! _ = transactor.Produce(desk, "a", [ for partition in 0..5 -> partition, $"{round}" ])
+                    let! _ =
+                        transactor.Produce(desk, "a", [ for partition in 0..5 -> partition, $"{round}" ])
+
                     let! _ = transactor.Produce(desk, "a", [ 0, $"{round} more" ])
                     let! before = readCommitted desk "a" 0
                     Expect.equal before.Length ((round - 1) * 2) "not before"
@@ -166,7 +168,10 @@ let private verified =
 let private cost (desk: Desk) (transactor: Transactor) partitions =
     task {
         let before = entries desk
-        let! _ = transactor.Produce(desk, "a", [ for partition in 0 .. partitions - 1 -> partition, "x" ])
+
+        let! _ =
+            transactor.Produce(desk, "a", [ for partition in 0 .. partitions - 1 -> partition, "x" ])
+
         do! transactor.End(desk, true)
         return entries desk - before
     }
@@ -176,16 +181,20 @@ let private costs =
         for isV2, expected in [ false, 3L; true, 2L ] do
             let generation = if isV2 then "v2" else "v1"
 
-            brokersTest $"a transaction {generation} over 50 partitions in one shard costs what one over one does" 1 1 (fun desks ->
-                task {
-                    let desk = only desks
-                    let! _ = desk.Create("a", 50, [])
-                    let transactor = Transactor("tx", isV2)
-                    do! transactor.Initialize desk
-                    let! one = cost desk transactor 1
-                    let! fifty = cost desk transactor 50
-                    Expect.equal (one, fifty) (expected, expected) "entries"
-                })
+            brokersTest
+                $"a transaction {generation} over 50 partitions in one shard costs what one over one does"
+                1
+                1
+                (fun desks ->
+                    task {
+                        let desk = only desks
+                        let! _ = desk.Create("a", 50, [])
+                        let transactor = Transactor("tx", isV2)
+                        do! transactor.Initialize desk
+                        let! one = cost desk transactor 1
+                        let! fifty = cost desk transactor 50
+                        Expect.equal (one, fifty) (expected, expected) "entries"
+                    })
 
         brokersTest "an idle cluster writes nothing, whatever transactional ids there are" 1 3 (fun desks ->
             task {
@@ -207,34 +216,51 @@ let private costs =
 
 let private reading =
     testList "markers" [
-        brokersTest "of many partitions in one entry are read with the offsets of each, here and elsewhere" 2 1 (fun desks ->
-            task {
-                let! _ = desks[0].Create("a", 20, [])
-                let transactor = Transactor("tx", true)
-                do! transactor.Initialize desks[0]
+        brokersTest
+            "of many partitions in one entry are read with the offsets of each, here and elsewhere"
+            2
+            1
+            (fun desks ->
+                task {
+                    let! _ = desks[0].Create("a", 20, [])
+                    let transactor = Transactor("tx", true)
+                    do! transactor.Initialize desks[0]
 
-                for round in 1..3 do
-                    let! _ =
-                        transactor.Produce(
-                            desks[0],
-                            "a",
-                            [ for partition in 0..19 do if partition % round = 0 then partition, $"{round}" ]
-                        )
+                    for round in 1..3 do
+                        let! _ =
+                            transactor.Produce(
+                                desks[0],
+                                "a",
+                                [
+                                    for partition in 0..19 do
+                                        if partition % round = 0 then
+                                            partition, $"{round}"
+                                ]
+                            )
 
-                    do! transactor.End(desks[0], round <> 2)
+                        do! transactor.End(desks[0], round <> 2)
 
-                for desk in desks do
-                    for partition in 0..19 do
-                        let rounds = [ for round in 1..3 do if partition % round = 0 then round ]
-                        let! data = fetchFrom desk 1y "a" partition 0L
-                        let offsets = baseOffsets data
-                        Expect.equal offsets [ for offset in 0 .. rounds.Length * 2 - 1 -> int64 offset ] "offsets"
+                    for desk in desks do
+                        for partition in 0..19 do
+                            let rounds = [
+                                for round in 1..3 do
+                                    if partition % round = 0 then
+                                        round
+                            ]
 
-                        Expect.equal
-                            (List.map snd (recordsOf data))
-                            [ for round in rounds do if round <> 2 then $"{round}" ]
-                            "records"
-            })
+                            let! data = fetchFrom desk 1y "a" partition 0L
+                            let offsets = baseOffsets data
+                            Expect.equal offsets [ for offset in 0 .. rounds.Length * 2 - 1 -> int64 offset ] "offsets"
+
+                            Expect.equal
+                                (List.map snd (recordsOf data))
+                                [
+                                    for round in rounds do
+                                        if round <> 2 then
+                                            $"{round}"
+                                ]
+                                "records"
+                })
 
         brokersTest "and plain batches of the same entry are read alike" 1 1 (fun desks ->
             task {

@@ -18,55 +18,60 @@ let private fenced =
     testList "a producer whose transactional id was taken" [
         for isV2 in [ false; true ] do
             for shards in [ 1; 5 ] do
-                brokersTest $"""is fenced on every path, {if isV2 then "v2" else "v1"}, {shards} shard(s)""" 2 shards (fun desks ->
-                    task {
-                        let! _ = desks[0].Create("a", 6, [])
-                        let first = Transactor("tx", isV2)
-                        do! first.Initialize desks[0]
-                        let! _ = first.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "no" ])
-                        do! first.CommitOffset(desks[0], "group", "a", 0, 7L)
-                        let second = Transactor("tx", isV2)
-                        // At another broker, which aborts what is open.
-                        do! second.Initialize desks[1]
-                        Expect.equal second.Id first.Id "the same producer id"
-                        Expect.isGreaterThan second.Epoch first.Epoch "a newer epoch"
+                brokersTest
+                    $"""is fenced on every path, {if isV2 then "v2" else "v1"}, {shards} shard(s)"""
+                    2
+                    shards
+                    (fun desks ->
+                        task {
+                            let! _ = desks[0].Create("a", 6, [])
+                            let first = Transactor("tx", isV2)
+                            do! first.Initialize desks[0]
+                            let! _ = first.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "no" ])
+                            do! first.CommitOffset(desks[0], "group", "a", 0, 7L)
+                            let second = Transactor("tx", isV2)
+                            // At another broker, which aborts what is open.
+                            do! second.Initialize desks[1]
+                            Expect.equal second.Id first.Id "the same producer id"
+                            Expect.isGreaterThan second.Epoch first.Epoch "a newer epoch"
 
-                        for desk in desks do
-                            let! answers = first.Send(desk, "a", [ 0, "no"; 1, "no" ])
+                            for desk in desks do
+                                let! answers = first.Send(desk, "a", [ 0, "no"; 1, "no" ])
 
-                            Expect.allEqual
-                                [ for answer in answers -> answer.ErrorCode ]
-                                ErrorCode.InvalidProducerEpoch
-                                "Produce"
+                                Expect.allEqual
+                                    [ for answer in answers -> answer.ErrorCode ]
+                                    ErrorCode.InvalidProducerEpoch
+                                    "Produce"
 
-                            let! errors = first.AddPartitions(desk, "a", [ 0 ])
-                            Expect.equal errors [ ErrorCode.ProducerFenced ] "AddPartitionsToTxn"
-                            let! error = first.AddOffsets(desk, "group")
-                            Expect.equal error ErrorCode.ProducerFenced "AddOffsetsToTxn"
-                            let! error = first.SendOffset(desk, "group", "a", 0, 9L)
-                            Expect.equal error ErrorCode.InvalidProducerEpoch "TxnOffsetCommit"
-                            let! ended = first.TryEnd(desk, true)
-                            Expect.equal ended.ErrorCode ErrorCode.ProducerFenced "EndTxn"
-                            let! ended = first.TryEnd(desk, true, 1)
-                            Expect.equal ended.ErrorCode ErrorCode.InvalidProducerEpoch "EndTxn, an old client"
+                                let! errors = first.AddPartitions(desk, "a", [ 0 ])
+                                Expect.equal errors [ ErrorCode.ProducerFenced ] "AddPartitionsToTxn"
+                                let! error = first.AddOffsets(desk, "group")
+                                Expect.equal error ErrorCode.ProducerFenced "AddOffsetsToTxn"
+                                let! error = first.SendOffset(desk, "group", "a", 0, 9L)
+                                Expect.equal error ErrorCode.InvalidProducerEpoch "TxnOffsetCommit"
+                                let! ended = first.TryEnd(desk, true)
+                                Expect.equal ended.ErrorCode ErrorCode.ProducerFenced "EndTxn"
+                                let! ended = first.TryEnd(desk, true, 1)
+                                Expect.equal ended.ErrorCode ErrorCode.InvalidProducerEpoch "EndTxn, an old client"
 
-                        for desk in desks do
-                            for partition in 0..5 do
-                                let! read = readCommitted desk "a" partition
-                                Expect.isEmpty read "nothing of it counts"
+                            for desk in desks do
+                                for partition in 0..5 do
+                                    let! read = readCommitted desk "a" partition
+                                    Expect.isEmpty read "nothing of it counts"
 
-                        let! offset, error = committedOffset desks[0] true "group" "a" 0
-                        Expect.equal (offset, error) (-1L, ErrorCode.None) "nor its offsets"
-                        let! _ = second.Produce(desks[0], "a", [ 0, "yes" ])
-                        do! second.End(desks[0], true)
-                        let! read = readCommitted desks[1] "a" 0
-                        Expect.equal read [ "yes" ] "its successor's do"
-                    })
+                            let! offset, error = committedOffset desks[0] true "group" "a" 0
+                            Expect.equal (offset, error) (-1L, ErrorCode.None) "nor its offsets"
+                            let! _ = second.Produce(desks[0], "a", [ 0, "yes" ])
+                            do! second.End(desks[0], true)
+                            let! read = readCommitted desks[1] "a" 0
+                            Expect.equal read [ "yes" ] "its successor's do"
+                        })
     ]
 
 let private timeProvider (offset: TimeSpan ref) = {
     new TimeProvider() with
-        override _.GetUtcNow() = TimeProvider.System.GetUtcNow() + offset.Value
+        override _.GetUtcNow() =
+            TimeProvider.System.GetUtcNow() + offset.Value
 }
 
 let private timedOut =
@@ -154,11 +159,8 @@ let private decide (desk: Desk) (transactor: Transactor) isCommit =
         }
 
         let! _ =
-            desk.Broker.Cluster.Shards[coordinator.ShardOf "tx"].Replica.SubmitAsync(
-                AskTransaction("tx", EndTransaction ending),
-                batch.Payload,
-                patience
-            )
+            desk.Broker.Cluster.Shards[coordinator.ShardOf "tx"]
+                .Replica.SubmitAsync(AskTransaction("tx", EndTransaction ending), batch.Payload, patience)
 
         Expect.isTrue (Transaction.isPrepared (coordinator.Find "tx")) "half ended"
     }
@@ -182,7 +184,10 @@ let private halfEnded =
                     let! _ = desks[0].Create("a", 6, [])
                     let transactor = Transactor("tx", false)
                     do! transactor.Initialize desks[0]
-                    let! _ = transactor.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "x" ])
+
+                    let! _ =
+                        transactor.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "x" ])
+
                     do! decide desks[0] transactor isCommit
                     return transactor
                 }
@@ -224,7 +229,10 @@ let private elsewhere =
                     let! _ = desks[0].Create("a", 6, [])
                     let transactor = Transactor("tx", false)
                     do! transactor.Initialize desks[0]
-                    let! _ = transactor.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "1" ])
+
+                    let! _ =
+                        transactor.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "1" ])
+
                     do! transactor.End(desks[1], true)
                     let! errors = transactor.AddPartitions(desks[1], "a", [ 0..5 ])
                     Expect.allEqual errors ErrorCode.None "added"
@@ -232,7 +240,9 @@ let private elsewhere =
                     // The first broker believes in the first transaction until it is refused.
                     let rec send tries =
                         task {
-                            let! answers = transactor.Send(desks[0], "a", [ for partition in 0..5 -> partition, "2" ])
+                            let! answers =
+                                transactor.Send(desks[0], "a", [ for partition in 0..5 -> partition, "2" ])
+
                             let errors = List.distinct [ for answer in answers -> answer.ErrorCode ]
 
                             if tries = 0 && errors <> [ ErrorCode.None ] then

@@ -20,7 +20,11 @@ let private listed (desk: Desk) (request: ListTransactionsRequest) =
     task {
         let! response = desk.Ask<_, ListTransactionsResponse>(request, 2)
         Expect.equal response.ErrorCode ErrorCode.None "listed"
-        return List.sort [ for state in response.TransactionStates -> state.TransactionalId, state.TransactionState ]
+
+        return
+            List.sort [
+                for state in response.TransactionStates -> state.TransactionalId, state.TransactionState
+            ]
     }
 
 let private markers (desk: Desk) (producerId: int64) (epoch: int16) isCommit (topic: string) =
@@ -65,7 +69,12 @@ let tests =
                 Expect.equal (state.ProducerId, state.ProducerEpoch) (transactor.Id, transactor.Epoch) "producer"
                 Expect.equal state.TransactionTimeoutMs 60_000 "timeout"
                 Expect.isGreaterThan state.TransactionStartTimeMs 0L "begun"
-                Expect.equal [ for topic in state.Topics -> topic.Topic, List.ofArray topic.Partitions ] [ "a", [ 0; 2 ] ] "where"
+
+                Expect.equal
+                    [ for topic in state.Topics -> topic.Topic, List.ofArray topic.Partitions ]
+                    [ "a", [ 0; 2 ] ]
+                    "where"
+
                 do! transactor.End(desks[0], true)
                 let! state = describe desks[1] "tx"
                 Expect.equal (state.TransactionState, state.TransactionStartTimeMs) ("CompleteCommit", -1L) "ended"
@@ -88,13 +97,25 @@ let tests =
                     Expect.equal found all "all"
 
                 let desk = desks[1]
-                let! found = listed desk (ListTransactionsRequest(StateFilters = [| "Ongoing"; "Dead" |]))
+
+                let! found =
+                    listed desk (ListTransactionsRequest(StateFilters = [| "Ongoing"; "Dead" |]))
+
                 Expect.equal found [ "tx", "Ongoing" ] "by state"
-                let! found = listed desk (ListTransactionsRequest(ProducerIdFilters = [| other.Id |]))
+
+                let! found =
+                    listed desk (ListTransactionsRequest(ProducerIdFilters = [| other.Id |]))
+
                 Expect.equal found [ "other", "Empty" ] "by producer"
-                let! found = listed desk (ListTransactionsRequest(DurationFilter = 3_600_000L, StateFilters = [| "Ongoing" |]))
+
+                let! found =
+                    listed desk (ListTransactionsRequest(DurationFilter = 3_600_000L, StateFilters = [| "Ongoing" |]))
+
                 Expect.isEmpty found "by duration"
-                let! found = listed desk (ListTransactionsRequest(TransactionalIdPattern = "t.|nothing"))
+
+                let! found =
+                    listed desk (ListTransactionsRequest(TransactionalIdPattern = "t.|nothing"))
+
                 Expect.equal found [ "tx", "Ongoing" ] "by pattern"
                 let! found = listed desk (ListTransactionsRequest(TransactionalIdPattern = "t"))
                 Expect.isEmpty found "of the whole id"
@@ -118,14 +139,18 @@ let tests =
                 let producers () =
                     task {
                         let! response =
-                            desks[0].Ask<_, DescribeProducersResponse>(
-                                DescribeProducersRequest(
-                                    Topics = [|
-                                        DescribeProducersRequest.TopicRequest(Name = "a", PartitionIndexes = [| 0 |])
-                                    |]
-                                ),
-                                0
-                            )
+                            desks[0]
+                                .Ask<_, DescribeProducersResponse>(
+                                    DescribeProducersRequest(
+                                        Topics = [|
+                                            DescribeProducersRequest.TopicRequest(
+                                                Name = "a",
+                                                PartitionIndexes = [| 0 |]
+                                            )
+                                        |]
+                                    ),
+                                    0
+                                )
 
                         return [
                             for one in response.Topics[0].Partitions[0].ActiveProducers ->
@@ -166,16 +191,19 @@ let tests =
             task {
                 let! _ = desks[0].Create("b", 3, [])
                 let! _ = transactor.Produce(desks[0], "a", [ 0, "x" ])
-                let! _ = transactor.Produce(desks[0], "b", [ for partition in 0..2 -> partition, "x" ])
 
                 let! _ =
-                    desks[1].Ask<_, DeleteTopicsResponse>(
-                        DeleteTopicsRequest(
-                            Topics = [| DeleteTopicsRequest.DeleteTopicState(Name = "b") |],
-                            TimeoutMs = 10_000
-                        ),
-                        6
-                    )
+                    transactor.Produce(desks[0], "b", [ for partition in 0..2 -> partition, "x" ])
+
+                let! _ =
+                    desks[1]
+                        .Ask<_, DeleteTopicsResponse>(
+                            DeleteTopicsRequest(
+                                Topics = [| DeleteTopicsRequest.DeleteTopicState(Name = "b") |],
+                                TimeoutMs = 10_000
+                            ),
+                            6
+                        )
 
                 do! transactor.End(desks[0], true)
                 let! read = readCommitted desks[1] "a" 0
@@ -259,7 +287,9 @@ let tests =
                         )
 
                     Expect.equal
-                        [ for feature in response.FinalizedFeatures -> feature.Name, feature.MaxVersionLevel ]
+                        [
+                            for feature in response.FinalizedFeatures -> feature.Name, feature.MaxVersionLevel
+                        ]
                         [ "transaction.version", 2s ]
                         "in force"
 

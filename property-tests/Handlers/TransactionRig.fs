@@ -137,7 +137,10 @@ type Transactor(transactionalId: string, isV2: bool) =
             ]
 
             let version = defaultArg version (if isV2 then 12 else 9)
-            let! response = desk.Ask<_, ProduceResponse>(produceRequest transactionalId topic batches, version)
+
+            let! response =
+                desk.Ask<_, ProduceResponse>(produceRequest transactionalId topic batches, version)
+
             let answers = List.ofArray response.Responses[0].PartitionResponses
 
             for answer in answers do
@@ -273,7 +276,10 @@ let recordsOf (data: FetchResponse.PartitionData) =
             let mutable ended = EndTransactionMarker()
 
             if header.IsControl then
-                if EndTransactionMarker.TryRead(&record, &ended) && ended.Type = ControlRecordType.Abort then
+                if
+                    EndTransactionMarker.TryRead(&record, &ended)
+                    && ended.Type = ControlRecordType.Abort
+                then
                     skipped.Remove header.ProducerId |> ignore
             elif not (header.IsTransactional && skipped.Contains header.ProducerId) then
                 kept.Add(record.Offset, Text.Encoding.UTF8.GetString(record.Value.Value.Span))
@@ -342,4 +348,5 @@ let committedOffset (desk: Desk) (isStable: bool) (group: string) (topic: string
 
 /// How many entries all shards have as this broker knows them.
 let entries (desk: Desk) =
-    desk.Broker.Cluster.Shards |> Seq.sumBy (fun shard -> shard.Replica.Current.EntryNumber)
+    desk.Broker.Cluster.Shards
+    |> Seq.sumBy (fun shard -> shard.Replica.Current.EntryNumber)

@@ -93,7 +93,10 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "--group-max-size", "GROUP_MAX_SIZE", "100", { defaults with GroupMaxSize = 100 }
     "--offsets-retention-minutes", "OFFSETS_RETENTION_MINUTES", "60", { defaults with OffsetsRetentionMinutes = 60 }
     "--offset-metadata-max-bytes", "OFFSET_METADATA_MAX_BYTES", "100", { defaults with OffsetMetadataMaxBytes = 100 }
-    "--transaction-max-timeout-ms", "TRANSACTION_MAX_TIMEOUT_MS", "60000", { defaults with TransactionMaxTimeoutMs = 60000 }
+    "--transaction-max-timeout-ms",
+    "TRANSACTION_MAX_TIMEOUT_MS",
+    "60000",
+    { defaults with TransactionMaxTimeoutMs = 60000 }
     "--transactional-id-expiration-ms",
     "TRANSACTIONAL_ID_EXPIRATION_MS",
     "86400000",

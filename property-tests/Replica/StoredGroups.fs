@@ -178,8 +178,7 @@ let private randomGroup (random: Random) : Group = {
     EmptySinceMs = large random
     Transactions =
         (ImmutableDictionary<int64, GroupTransaction>.Empty, several random large)
-        ||> Array.fold (fun transactions producerId ->
-            transactions.SetItem(producerId, groupTransaction random))
+        ||> Array.fold (fun transactions producerId -> transactions.SetItem(producerId, groupTransaction random))
 }
 
 /// Equality of what the dictionaries hold; they themselves are equal by reference only.
