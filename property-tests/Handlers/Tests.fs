@@ -21,4 +21,5 @@ let tests =
         Transacting.tests
         TransactionFencing.tests
         TransactionLooking.tests
+        TransactionStress.tests
     ]
