@@ -48,7 +48,17 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
                 plan = Judge(context, request);
             }
 
-            await plan.EnterTransactionAsync(TimeoutOf(request));
+            if (plan.MustEnterTransaction)
+            {
+                await plan.EnterTransactionAsync(TimeoutOf(request));
+
+                // A broker that was paused may come to this when the client has long gone on with another transaction elsewhere.
+                if (context.Connection.IsClientGone())
+                {
+                    return null;
+                }
+            }
+
             return await AppendAsync(context, request, plan, submitted);
         }
         finally

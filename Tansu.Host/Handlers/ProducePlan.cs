@@ -350,7 +350,8 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
                 position += batch.Records.Length;
             }
 
-            var command = transaction?.Addition is { } addition
+            // All transactional batches are in one part then; others of the request may be elsewhere.
+            var command = transaction?.Addition is { } addition && Batches.Exists(static batch => batch.IsTransactional)
                 ? ShardCommand.NewAppendInTransaction(transaction.TransactionalId, addition, toAppend)
                 : ShardCommand.NewAppendBatches(toAppend);
             return shard.Replica.SubmitAsync(command, new Payload(slices), timeout, chain);
