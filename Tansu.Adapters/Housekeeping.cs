@@ -50,15 +50,17 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     private async Task RunAsync()
     {
-        await PauseAsync(StartDelay < _options.CompactionInterval ? StartDelay : _options.CompactionInterval);
+        var interval = _options.CompactionInterval;
+        var leastPause = LeastPause < interval ? LeastPause : interval;
+        await PauseAsync(StartDelay < interval ? StartDelay : interval);
         while (!_stopping.IsCancellationRequested)
         {
             try
             {
                 _bell.Hush();
                 await DoAsync();
-                await PauseAsync(LeastPause < _options.CompactionInterval ? LeastPause : _options.CompactionInterval);
-                await _bell.WaitAsync(_options.CompactionInterval - LeastPause is var rest && rest > TimeSpan.Zero ? rest : TimeSpan.Zero);
+                await PauseAsync(leastPause);
+                await _bell.WaitAsync(interval - leastPause);
             }
             catch (OperationCanceledException)
             {
@@ -77,11 +79,9 @@ internal sealed class Housekeeping : IAsyncDisposable
         }
     }
 
-    private Task PauseAsync(TimeSpan time) => Task.Delay(time, _options.TimeProvider, _stopping.Token).ContinueWith(
-        static _ => { },
-        CancellationToken.None,
-        TaskContinuationOptions.ExecuteSynchronously,
-        TaskScheduler.Default);
+    private async Task PauseAsync(TimeSpan time) =>
+        await Task.Delay(time, _options.TimeProvider, _stopping.Token).ConfigureAwait(
+            ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <summary>Everything once.</summary>
     public async Task DoAsync()

@@ -74,8 +74,8 @@ type CompactionLimits = {
         LargeChunkBytes = 1048576
         MaxChunkBytes = 2097152
         MergeWidth = 8
-        PagedAtChunks = 64
-        UnpagedChunks = 32
+        PagedAtChunks = 96
+        UnpagedChunks = 48
         PageChunks = 256
     }
 
@@ -213,14 +213,41 @@ module CompactionPlan =
         | _, null -> -1
         | left, right -> String.CompareOrdinal(left, right)
 
+    /// Data objects that hold records of several topics: where one topic's records stay the others' could not be deleted.
+    let private mixed (state: ShardState) =
+        let topicOf = Dictionary<string, TopicId>()
+        let mixed = HashSet<string>()
+
+        for KeyValue(key, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                match chunk.Source with
+                | DataObject name ->
+                    match topicOf.TryGetValue name with
+                    | true, topicId ->
+                        if topicId.Value <> key.TopicId.Value then
+                            mixed.Add name |> ignore
+                    | _ -> topicOf.Add(name, key.TopicId)
+                | InlineEntry _
+                | Segment _ -> ()
+
+        mixed
+
     /// The fresh chunks, in jobs of at most so many bytes (or of one source). A job has all that is fresh in some entries and data objects, the
     /// oldest first, so that each is read once; its ranges are in the order of the partitions.
     let freshJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let bytesOf = Dictionary<ChunkSource, int64>()
+        let mixed = mixed state
+
+        let isFresh (chunk: Chunk) =
+            isFresh limits chunk
+            || (chunk.Source.IsDataObject
+                && match chunk.Source.ObjectName with
+                   | null -> false
+                   | name -> mixed.Contains name)
 
         for KeyValue(_, partition) in state.Partitions do
             for chunk in partition.Chunks do
-                if isFresh limits chunk then
+                if isFresh chunk then
                     let before =
                         match bytesOf.TryGetValue chunk.Source with
                         | true, bytes -> bytes
@@ -255,7 +282,7 @@ module CompactionPlan =
                     run.Clear()
 
             for chunk in partition.Chunks do
-                if isFresh limits chunk then
+                if isFresh chunk then
                     let itsJob = jobOf[chunk.Source]
 
                     if itsJob <> inJob then
@@ -270,9 +297,9 @@ module CompactionPlan =
 
         jobs |> Array.map inOrder
 
-    /// 0 for the smallest chunks; each next class begins at eight times the size, and a large chunk is of the fourth or fifth.
-    let private sizeClass (limits: CompactionLimits) (length: int) =
-        let mutable size = length / max 1 (limits.LargeChunkBytes / 128)
+    /// Each next class begins at eight times the size.
+    let private sizeClass (length: int) =
+        let mutable size = length
         let mutable found = 0
 
         while size > 0 do
@@ -280,6 +307,13 @@ module CompactionPlan =
             found <- found + 1
 
         found
+
+    /// Whether merging makes of the largest one something several times as large: otherwise it would be written again and again.
+    let private isWorthwhile (limits: CompactionLimits) (range: ChunkRange) =
+        range.Chunks.Length >= limits.MergeWidth
+        && range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
+           >= int64 (limits.MergeWidth / 2)
+              * (range.Chunks |> Array.map (fun chunk -> int64 chunk.Length) |> Array.max)
 
     /// Small chunks of like size next to each other that have become enough to be merged.
     let private mergeable
@@ -300,22 +334,18 @@ module CompactionPlan =
         for range in small do
             // The smallest class that has enough of its own or a smaller size next to each other.
             let rec find sizeLimit =
-                if sizeLimit > sizeClass limits (limits.LargeChunkBytes - 1) then
+                if sizeLimit > sizeClass (limits.LargeChunkBytes - 1) then
                     ()
                 else
                     let alike = ResizeArray<ChunkRange>()
 
                     runs
                         key
-                        (fun chunk -> sizeClass limits chunk.Length <= sizeLimit)
+                        (fun chunk -> sizeClass chunk.Length <= sizeLimit)
                         (ImmutableList.CreateRange range.Chunks)
                         alike
 
-                    match
-                        alike
-                        |> Seq.filter (fun found -> found.Chunks.Length >= limits.MergeWidth)
-                        |> Seq.toArray
-                    with
+                    match alike |> Seq.filter (isWorthwhile limits) |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)
                     | enough -> ranges.AddRange enough
 

@@ -15,6 +15,9 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <summary>How long commits under way may take to end once the broker stops.</summary>
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(1);
 
+    /// <summary>Entries that are trimmed stay this long at least: a writer that has been paused must find out that it has been left behind.</summary>
+    private const int LeastTrimGraceMs = 60_000;
+
     /// <summary>Parsed configurations, for as long as the topic they belong to is the current one.</summary>
     private readonly ConditionalWeakTable<Topic, TopicSettings> _settings = [];
 
@@ -69,7 +72,12 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
         void Notice(string text) => log.Warning("{Notice:l}", text);
         var store = await StoreUrl.OpenAsync(
             options.StorageEngine,
-            new StoreOptions { OnNotice = Notice, TimeProvider = timeProvider },
+            new StoreOptions
+            {
+                OnNotice = Notice,
+                TimeProvider = timeProvider,
+                S3TrimGrace = TimeSpan.FromMilliseconds(Math.Max(options.GcGraceMs, LeastTrimGraceMs)),
+            },
             cancellationToken);
         try
         {
@@ -86,6 +94,10 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 GroupInitialRebalanceDelay = TimeSpan.FromMilliseconds(settings.GroupInitialRebalanceDelayMs),
                 CacheBytes = memory.CacheBytes,
                 MaxEntryBytes = memory.EntryBytes,
+                CompactionInterval = TimeSpan.FromMilliseconds(options.CompactionIntervalMs),
+                CompactionMemoryBytes = memory.CompactionBytes,
+                GarbageGrace = TimeSpan.FromMilliseconds(options.GcGraceMs),
+                OnCompacted = text => log.Information("{Compacted:l}", text),
                 TimeProvider = timeProvider,
                 OnNotice = Notice,
             };

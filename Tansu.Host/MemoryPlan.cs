@@ -16,6 +16,9 @@ internal sealed record MemoryPlan
     /// <summary>Records for readers (<c>--cache-bytes</c>).</summary>
     public required long CacheBytes { get; init; }
 
+    /// <summary>Compaction (<c>--compaction-memory</c>).</summary>
+    public required long CompactionBytes { get; init; }
+
     /// <summary>Requests of up to 64 KiB that are under way.</summary>
     public required long SmallRequestBytes { get; init; }
 
@@ -44,6 +47,7 @@ internal sealed record MemoryPlan
         return new MemoryPlan
         {
             CacheBytes = options.CacheBytes >= 0 ? options.CacheBytes : Math.Min(64 * MiB, heapBytes / 8),
+            CompactionBytes = options.CompactionMemoryBytes >= 0 ? options.CompactionMemoryBytes : Math.Min(32 * MiB, heapBytes / 16),
             SmallRequestBytes = Math.Min(128 * MiB, heapBytes / 16),
             BeginningBytes = Math.Min(32 * MiB, heapBytes / 32),
             LargeRequestBytes = largeRequestBytes,

@@ -17,12 +17,17 @@ internal sealed class TopicSettings
         _maxMessageBytes = (int)Number(topic, "max.message.bytes");
         _timestampBeforeMaxMs = Number(topic, "message.timestamp.before.max.ms");
         _timestampAfterMaxMs = Number(topic, "message.timestamp.after.max.ms");
-        _isCompacted = TopicConfig.effective("cleanup.policy", topic.Configs).Contains("compact", StringComparison.Ordinal);
+        var cleanup = CleanupModule.ofConfigs(topic.Configs);
+        _isCompacted = cleanup.Compacts;
+        DeletesRecords = cleanup.Deletes;
         UsesLogAppendTime = TopicConfig.effective("message.timestamp.type", topic.Configs) == "LogAppendTime";
     }
 
     /// <summary>Whether records get the broker's time instead of the producer's.</summary>
     public bool UsesLogAppendTime { get; }
+
+    /// <summary>Whether old records may be deleted (<c>cleanup.policy</c> has <c>delete</c>).</summary>
+    public bool DeletesRecords { get; }
 
     /// <summary>What a batch must keep to, at this moment.</summary>
     public RecordBatchLimits BatchLimits(long nowMs, bool allowsZstd)

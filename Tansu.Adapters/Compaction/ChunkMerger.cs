@@ -4,7 +4,7 @@ using Tansu.Domain;
 namespace Tansu.Adapters.Compaction;
 
 /// <summary>
-/// Writes chunks of many partitions into one segment, those of each partition side by side: batches from entries and data objects, and small chunks
+/// Writes chunks of many partitions into a segment, or one for each large topic, those of each partition side by side: batches from entries and data objects, and small chunks
 /// of segments. Records stay what they are.
 /// </summary>
 internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotice)
@@ -22,8 +22,19 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         var requests = new List<ChunksToReplace>(job.Length);
         var warm = new List<(Chunk Chunk, byte[] Bytes)>();
         var first = 0;
+        var bytesOfTopics = BytesOfTopics(job);
+        TopicId? lastTopic = null;
         foreach (var range in job)
         {
+            // What is large has segments to itself, so that its bytes go when its topic goes, or its time has come.
+            var topic = range.Partition.TopicId;
+            var isOther = lastTopic is { } last && last.Value != topic.Value;
+            if (isOther && (bytesOfTopics[topic] >= scope.Limits.LargeChunkBytes || bytesOfTopics[lastTopic!.Value] >= scope.Limits.LargeChunkBytes))
+            {
+                await scope.PutSegmentAsync(cancellationToken);
+            }
+
+            lastTopic = topic;
             var parts = loaded.AsMemory(first, range.Chunks.Length);
             first += range.Chunks.Length;
             if (!AreIntact(range, parts.Span))
@@ -56,6 +67,21 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         {
             await scope.ReplaceAsync(requests);
         }
+    }
+
+    private static Dictionary<TopicId, long> BytesOfTopics(ChunkRange[] job)
+    {
+        var bytes = new Dictionary<TopicId, long>();
+        foreach (var range in job)
+        {
+            foreach (var chunk in range.Chunks)
+            {
+                var topic = range.Partition.TopicId;
+                bytes[topic] = bytes.GetValueOrDefault(topic) + chunk.Length;
+            }
+        }
+
+        return bytes;
     }
 
     private bool AreIntact(ChunkRange range, ReadOnlySpan<LoadedChunk> parts)

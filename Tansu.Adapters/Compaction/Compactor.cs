@@ -26,6 +26,8 @@ public sealed class Compactor
     private readonly long _broker;
     private DateTimeOffset _claimedAt = DateTimeOffset.MinValue;
 
+    private DateTimeOffset _listedAt = DateTimeOffset.MinValue;
+
     /// <summary>Until when trimming may have to be done once more.</summary>
     private DateTimeOffset _trimUntil;
 
@@ -116,7 +118,7 @@ public sealed class Compactor
         try
         {
             await CompactAsync(scope, cancellationToken);
-            await new GarbageCollector(_log.Name, scope, _options).CollectAsync(cancellationToken);
+            await CollectAsync(scope, cancellationToken);
             await TrimAsync(scope, cancellationToken);
         }
         catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
@@ -131,6 +133,15 @@ public sealed class Compactor
         }
 
         return scope.Counts;
+    }
+
+    private async Task CollectAsync(CompactionScope scope, CancellationToken cancellationToken)
+    {
+        // Strays are few and old: looking for them seldom keeps the listings of a large store cheap.
+        var now = _options.TimeProvider.GetUtcNow();
+        var listsStrays = now - _listedAt >= _options.Grace / 4;
+        await new GarbageCollector(_log.Name, scope, _options).CollectAsync(listsStrays, cancellationToken);
+        _listedAt = listsStrays ? now : _listedAt;
     }
 
     private async Task CompactAsync(CompactionScope scope, CancellationToken cancellationToken)

@@ -11,7 +11,9 @@ namespace Tansu.Adapters.Compaction;
 internal sealed class GarbageCollector(string logName, CompactionScope scope, CompactorOptions options)
 {
     /// <summary>Deletes what is older than the grace period.</summary>
-    public async Task CollectAsync(CancellationToken cancellationToken)
+    /// <param name="listsStrays">Whether to look for objects that no entry ever named, which takes a listing of the store.</param>
+    /// <param name="cancellationToken">Stops between two steps.</param>
+    public async Task CollectAsync(bool listsStrays, CancellationToken cancellationToken)
     {
         var beforeMs = options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds() - (long)options.Grace.TotalMilliseconds;
         var doomed = new List<string>();
@@ -23,21 +25,7 @@ internal sealed class GarbageCollector(string logName, CompactionScope scope, Co
             }
         }
 
-        var strays = new List<string>();
-        await foreach (var found in scope.Blobs.ListAsync(DataObjectName.Prefix(logName), cancellationToken))
-        {
-            // In the order of their times.
-            if (!IsOld(found.Name, beforeMs))
-            {
-                break;
-            }
-
-            if (IsStray(found.Name))
-            {
-                strays.Add(found.Name);
-            }
-        }
-
+        var strays = listsStrays ? await ListStraysAsync(beforeMs, cancellationToken) : [];
         if (doomed.Count + strays.Count == 0)
         {
             return;
@@ -53,6 +41,26 @@ internal sealed class GarbageCollector(string logName, CompactionScope scope, Co
         {
             await scope.SubmitAsync(ShardCommand.NewForgetGarbage([.. doomed]));
         }
+    }
+
+    private async ValueTask<List<string>> ListStraysAsync(long beforeMs, CancellationToken cancellationToken)
+    {
+        var strays = new List<string>();
+        await foreach (var found in scope.Blobs.ListAsync(DataObjectName.Prefix(logName), cancellationToken))
+        {
+            // In the order of their times.
+            if (!IsOld(found.Name, beforeMs))
+            {
+                break;
+            }
+
+            if (IsStray(found.Name))
+            {
+                strays.Add(found.Name);
+            }
+        }
+
+        return strays;
     }
 
     private bool IsOld(string name, long beforeMs) => DataObjectName.TryGetTime(logName, name, out var namedAtMs) && namedAtMs < beforeMs;

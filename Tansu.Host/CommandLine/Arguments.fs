@@ -25,6 +25,9 @@ type internal BrokerArgument =
     | Node_Lease_Ms of milliseconds: string
     | Memory_Limit of bytes: string
     | Cache_Bytes of bytes: string
+    | Compaction_Interval of milliseconds: string
+    | Compaction_Memory of bytes: string
+    | Gc_Grace of milliseconds: string
     | Max_Request_Bytes of bytes: string
     | Connection_Idle_Ms of milliseconds: string
     | Auto_Create_Topics of ``true|false``: string
@@ -50,6 +53,9 @@ type internal BrokerArgument =
         | Node_Lease_Ms _ -> Setting.nodeLeaseMs
         | Memory_Limit _ -> Setting.memoryLimit
         | Cache_Bytes _ -> Setting.cacheBytes
+        | Compaction_Interval _ -> Setting.compactionInterval
+        | Compaction_Memory _ -> Setting.compactionMemory
+        | Gc_Grace _ -> Setting.gcGrace
         | Max_Request_Bytes _ -> Setting.maxRequestBytes
         | Connection_Idle_Ms _ -> Setting.connectionIdleMs
         | Auto_Create_Topics _ -> Setting.autoCreateTopics
@@ -75,6 +81,9 @@ type internal BrokerArgument =
         | Node_Lease_Ms value
         | Memory_Limit value
         | Cache_Bytes value
+        | Compaction_Interval value
+        | Compaction_Memory value
+        | Gc_Grace value
         | Max_Request_Bytes value
         | Connection_Idle_Ms value
         | Auto_Create_Topics value

@@ -46,6 +46,12 @@ type BrokerOptions = {
     MemoryLimitBytes: int64
     /// How many bytes of records are kept for readers; negative for a share of the memory.
     CacheBytes: int64
+    /// How often retention is applied and new records are moved into segments.
+    CompactionIntervalMs: int
+    /// How many bytes compaction may use; negative for a share of the memory.
+    CompactionMemoryBytes: int64
+    /// How long objects stay after the last reference to them has gone.
+    GcGraceMs: int
     /// The largest request accepted; negative for a share of the memory.
     MaxRequestBytes: int
     /// A connection on which nothing happened for this long is closed.

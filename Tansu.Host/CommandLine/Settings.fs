@@ -91,6 +91,27 @@ module Setting =
             "64MiB, less with less than 640MiB of memory"
             "How much record data is kept in memory for readers."
 
+    let compactionInterval =
+        setting
+            "--compaction-interval"
+            "COMPACTION_INTERVAL"
+            "300000"
+            "How often, in milliseconds, retention is applied and new records are moved into segments; sooner when much is written."
+
+    let compactionMemory =
+        setting
+            "--compaction-memory"
+            "COMPACTION_MEMORY"
+            "32MiB, less with less than 640MiB of memory"
+            "How much memory compaction may use; with less it reads compacted topics more often."
+
+    let gcGrace =
+        setting
+            "--gc-grace"
+            "GC_GRACE"
+            "3600000"
+            "How long, in milliseconds, objects stay in the store after the last reference to them has gone."
+
     let maxRequestBytes =
         setting
             "--max-request-bytes"
@@ -171,6 +192,9 @@ module Setting =
         nodeLeaseMs
         memoryLimit
         cacheBytes
+        compactionInterval
+        compactionMemory
+        gcGrace
         maxRequestBytes
         connectionIdleMs
         autoCreateTopics

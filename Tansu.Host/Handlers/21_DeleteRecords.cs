@@ -52,6 +52,13 @@ internal sealed class DeleteRecordsHandler(Broker broker) : Handler<DeleteRecord
                 continue;
             }
 
+            if (!broker.ConfigsOf(topic).DeletesRecords)
+            {
+                // As Kafka: what is only compacted must not lose the last record of a key.
+                partitions[index].ErrorCode = ErrorCode.PolicyViolation;
+                continue;
+            }
+
             var shard = broker.Cluster.ShardOf(topic, partition.PartitionIndex);
             if (!perShard.TryGetValue(shard, out var part))
             {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Tansu.Adapters;
+using Tansu.Adapters.Compaction;
 using Tansu.Host.Network;
 using Tansu.Host.Requests;
 
@@ -35,6 +36,7 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
             WriteRequests(text, opened.Apis);
             WriteLogs(text, opened.Broker.Cluster);
             WriteStore(text, opened.Broker.StoreRequests);
+            WriteCompaction(text, opened.Broker.Cluster);
         }
 
         text.Counter("tansu_request_errors_total", "Requests that ended their connection: malformed, of an API or version that is not served, or failed.")
@@ -74,6 +76,31 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
                 .Sample("kind", "list", counts.List)
                 .Sample("kind", "delete", counts.Delete);
         }
+    }
+
+    private static void WriteCompaction(PrometheusText text, Cluster cluster)
+    {
+        var done = default(CompactionCounts);
+        long objects = 0;
+        long garbage = 0;
+        foreach (var shard in cluster.Shards)
+        {
+            done += shard.Compactor.Counts;
+            objects += shard.Replica.Current.State.Objects.Count;
+            garbage += shard.Replica.Current.State.Garbage.Count;
+        }
+
+        text.Counter("tansu_compaction_passes_total", "Compaction passes of this broker that found something to do.").Sample(done.Passes);
+        text.Counter("tansu_compaction_read_requests_total", "Requests for records that compaction sent to the store.").Sample(done.Reads);
+        text.Counter("tansu_compaction_read_bytes_total", "Bytes that compaction read from the store.").Sample(done.ReadBytes);
+        text.Counter("tansu_compaction_objects_written_total", "Segments and index pages that compaction wrote.").Sample(done.ObjectsWritten);
+        text.Counter("tansu_compaction_written_bytes_total", "Bytes in them.").Sample(done.WrittenBytes);
+        text.Counter("tansu_compaction_chunks_replaced_total", "Chunks whose records were written elsewhere.").Sample(done.ChunksReplaced);
+        text.Counter("tansu_compaction_records_removed_total", "Records that compaction by key has removed.").Sample(done.RecordsRemoved);
+        text.Counter("tansu_retention_partitions_cut_total", "Partitions cut back by retention.ms or retention.bytes, each time.").Sample(done.PartitionsCut);
+        text.Counter("tansu_objects_deleted_total", "Objects deleted after nothing referred to them any more.").Sample(done.ObjectsDeleted);
+        text.Gauge("tansu_objects", "Data objects, segments and index pages in use.").Sample(objects);
+        text.Gauge("tansu_objects_garbage", "Objects that nothing refers to, waiting to be deleted.").Sample(garbage);
     }
 
     private void WriteProcess(PrometheusText text)

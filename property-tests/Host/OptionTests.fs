@@ -37,6 +37,9 @@ let private defaults = {
     NodeLeaseMs = 30000
     MemoryLimitBytes = 0L
     CacheBytes = -1L
+    CompactionIntervalMs = 300000
+    CompactionMemoryBytes = -1L
+    GcGraceMs = 3600000
     MaxRequestBytes = -1
     ConnectionIdleMs = 600000
     AutoCreateTopics = true
@@ -68,6 +71,9 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "--node-lease-ms", "NODE_LEASE_MS", "5000", { defaults with NodeLeaseMs = 5000 }
     "--memory-limit", "MEMORY_LIMIT", "256MiB", { defaults with MemoryLimitBytes = 268435456L }
     "--cache-bytes", "CACHE_BYTES", "1GiB", { defaults with CacheBytes = 1073741824L }
+    "--compaction-interval", "COMPACTION_INTERVAL", "1000", { defaults with CompactionIntervalMs = 1000 }
+    "--compaction-memory", "COMPACTION_MEMORY", "8MiB", { defaults with CompactionMemoryBytes = 8388608L }
+    "--gc-grace", "GC_GRACE", "60000", { defaults with GcGraceMs = 60000 }
     "--max-request-bytes", "MAX_REQUEST_BYTES", "1048576", { defaults with MaxRequestBytes = 1048576 }
     "--connection-idle-ms", "CONNECTION_IDLE_MS", "5000", { defaults with ConnectionIdleMs = 5000 }
     "--group-initial-rebalance-delay-ms",
@@ -132,6 +138,9 @@ let private badValues = [
     "--commit-interval", "COMMIT_INTERVAL", [ "-1"; "60001"; "1s" ], "from 0 to 60000"
     "--node-lease-ms", "NODE_LEASE_MS", [ "999"; "3600001"; "30s" ], "from 1000 to"
     "--cache-bytes", "CACHE_BYTES", [ "-1"; "1TB"; "MiB"; "9223372036854775807GiB" ], "number of bytes"
+    "--compaction-interval", "COMPACTION_INTERVAL", [ "99"; "86400001"; "5m" ], "from 100 to"
+    "--compaction-memory", "COMPACTION_MEMORY", [ "1"; "1TB" ], "number of bytes"
+    "--gc-grace", "GC_GRACE", [ "-1"; "1h" ], "from 0 to"
     "--max-request-bytes", "MAX_REQUEST_BYTES", [ "0"; "2GiB" ], "number of bytes"
     "--connection-idle-ms", "CONNECTION_IDLE_MS", [ "999" ], "from 1000"
     "--auto-create-topics", "AUTO_CREATE_TOPICS", [ "yes"; "1" ], "true or false"

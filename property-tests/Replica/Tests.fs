@@ -13,6 +13,7 @@ let tests =
         Reading.tests
         NodeRegistries.tests
         GroupWaking.tests
+        Compacting.tests
         Costs.tests
         StoredGroups.tests
     ]
