@@ -355,7 +355,27 @@ module CompactionPlan =
     let private lengthOf (range: ChunkRange) =
         range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
 
-    /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
+    /// Parts of at most so many bytes, of ranges that would not fit into memory; those that are worth to be merged.
+    let private partsOf (limits: CompactionLimits) (budgetBytes: int64) (range: ChunkRange) = [
+        if lengthOf range <= budgetBytes then
+            range
+        else
+            let part = ResizeArray<Chunk>()
+            let mutable bytes = 0L
+
+            for chunk in range.Chunks do
+                if bytes + int64 chunk.Length > budgetBytes && part.Count > 0 then
+                    { range with Chunks = part.ToArray() }
+                    part.Clear()
+                    bytes <- 0L
+
+                part.Add chunk
+                bytes <- bytes + int64 chunk.Length
+
+            { range with Chunks = part.ToArray() }
+    ]
+
+    /// Small chunks in segments that have become enough to be merged, in jobs of at most so many bytes. Neighbours are in one job, since they are
     /// neighbours in the segments as well.
     let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let ranges = ResizeArray<ChunkRange>()
@@ -367,7 +387,12 @@ module CompactionPlan =
         let job = ResizeArray<ChunkRange>()
         let mutable bytes = 0L
 
-        for range in inOrder ranges do
+        let parts =
+            inOrder ranges
+            |> Seq.collect (partsOf limits budgetBytes)
+            |> Seq.filter (isWorthwhile limits)
+
+        for range in parts do
             let length = lengthOf range
 
             if job.Count > 0 && bytes + length > budgetBytes then

@@ -283,6 +283,16 @@ let private plans =
             Expect.isEmpty (jobs 2) "too few"
             Expect.equal (jobs 3).Length 1 "enough"
 
+        testCase "a range that does not fit into memory is merged in parts"
+        <| fun () ->
+            let jobs =
+                CompactionPlan.mergeJobs small 450L (inState (aged [ for _ in 1..10 -> 1L ]))
+
+            Expect.equal
+                (jobs |> Array.map (Array.map (fun range -> range.Chunks.Length)))
+                [| [| 4 |]; [| 4 |] |]
+                "four chunks of 100 bytes in each, and the rest is not worth it yet"
+
         testCase "the oldest chunks come into a page, the newest stay"
         <| fun () ->
             let toPage count =
