@@ -49,6 +49,8 @@ type Cleaning = {
     EndOffset: int64
     /// The partition's last record: it always stays, so that consumers reach the end.
     LastOffset: int64
+    /// The transactions that were aborted before the end: their records go.
+    Aborted: AbortedTransaction[]
 }
 
 /// The sizes by which a compactor goes. `Default` fits stores that count requests; tests take smaller ones.
@@ -352,11 +354,12 @@ module CompactionPlan =
             if range.Chunks.Length >= limits.MergeWidth then
                 find 0
 
-    let private lengthOf (range: ChunkRange) =
+    /// The bytes of a range's chunks.
+    let lengthOf (range: ChunkRange) =
         range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
 
-    /// Parts of at most so many bytes, of ranges that would not fit into memory; those that are worth to be merged.
-    let private partsOf (limits: CompactionLimits) (budgetBytes: int64) (range: ChunkRange) = [
+    /// Parts of at most so many bytes, of a range that would not fit into memory.
+    let private partsOf (budgetBytes: int64) (range: ChunkRange) : ChunkRange list = [
         if lengthOf range <= budgetBytes then
             range
         else
@@ -375,24 +378,12 @@ module CompactionPlan =
             { range with Chunks = part.ToArray() }
     ]
 
-    /// Small chunks in segments that have become enough to be merged, in jobs of at most so many bytes. Neighbours are in one job, since they are
-    /// neighbours in the segments as well.
-    let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
-        let ranges = ResizeArray<ChunkRange>()
-
-        for KeyValue(key, partition) in state.Partitions do
-            mergeable limits key partition ranges
-
+    let private inJobs budgetBytes (ranges: ResizeArray<ChunkRange>) =
         let jobs = ResizeArray<ChunkRange[]>()
         let job = ResizeArray<ChunkRange>()
         let mutable bytes = 0L
 
-        let parts =
-            inOrder ranges
-            |> Seq.collect (partsOf limits budgetBytes)
-            |> Seq.filter (isWorthwhile limits)
-
-        for range in parts do
+        for range in inOrder ranges do
             let length = lengthOf range
 
             if job.Count > 0 && bytes + length > budgetBytes then
@@ -408,11 +399,70 @@ module CompactionPlan =
 
         jobs.ToArray()
 
+    /// Small chunks in segments that have become enough to be merged, in jobs of at most so many bytes. Neighbours are in one job, since they are
+    /// neighbours in the segments as well.
+    let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+        let ranges = ResizeArray<ChunkRange>()
+
+        for KeyValue(key, partition) in state.Partitions do
+            mergeable limits key partition ranges
+
+        ranges
+        |> Seq.collect (partsOf budgetBytes)
+        |> Seq.filter (isWorthwhile limits)
+        |> ResizeArray
+        |> inJobs budgetBytes
+
+    /// The chunks in objects of which less than half is still needed, in jobs of at most so many bytes: written anew they let the objects go, as which they
+    /// would stay for as long as one chunk in them does. Objects in which chunks are that pages list are left alone.
+    let sparseJobs
+        (budgetBytes: int64)
+        (sizes: IReadOnlyDictionary<string, int64>)
+        (state: ShardState)
+        : ChunkRange[][] =
+        let needed = Dictionary<string, struct (int * int64)>()
+
+        for KeyValue(_, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                match chunk.Source.ObjectName with
+                | null -> ()
+                | name ->
+                    let struct (count, bytes) =
+                        match needed.TryGetValue name with
+                        | true, before -> before
+                        | _ -> struct (0, 0L)
+
+                    needed[name] <- struct (count + 1, bytes + int64 chunk.Length)
+
+        let isSparse (name: string) =
+            match needed.TryGetValue name, state.Objects.TryGetValue name, sizes.TryGetValue name with
+            | (true, struct (count, bytes)), (true, references), (true, size) -> count = references && bytes < size / 2L
+            | _ -> false
+
+        let sparse = HashSet<string>(Seq.filter isSparse needed.Keys)
+        let ranges = ResizeArray<ChunkRange>()
+
+        if sparse.Count > 0 then
+            for KeyValue(key, partition) in state.Partitions do
+                runs
+                    key
+                    (fun chunk ->
+                        match chunk.Source.ObjectName with
+                        | null -> false
+                        | name -> sparse.Contains name)
+                    partition.Chunks
+                    ranges
+
+        ranges |> Seq.collect (partsOf budgetBytes) |> ResizeArray |> inJobs budgetBytes
+
     /// What compaction by key has to do in a partition now; none if less than `min.cleanable.dirty.ratio` of it is new, or there is nothing
     /// that `min.compaction.lag.ms` lets it touch.
     let cleaning (cleanup: Cleanup) (nowMs: int64) (key: TopicPartition) (partition: Partition) : Cleaning voption =
+        let stableOffset = Partition.lastStableOffset partition
+
         let isSettled (chunk: Chunk) =
             not chunk.Source.IsInlineEntry
+            && chunk.BaseOffset < stableOffset
             && (cleanup.MinCompactionLagMs = 0L
                 || chunk.MaxTimestampMs <= nowMs - cleanup.MinCompactionLagMs)
 
@@ -437,9 +487,12 @@ module CompactionPlan =
         for chunk in chunks do
             count chunk.LastOffset chunk.MaxTimestampMs (int64 chunk.Length)
 
+        let endOffset = min endOffset stableOffset
+
         let isDue =
             cleanup.Compacts
             && dirty > 0L
+            && endOffset > dirtyFrom
             && (float dirty / float all > cleanup.MinCleanableDirtyRatio
                 || oldestDirtyMs < nowMs - cleanup.MaxCompactionLagMs)
 
@@ -451,6 +504,10 @@ module CompactionPlan =
                 DirtyFromOffset = dirtyFrom
                 EndOffset = endOffset
                 LastOffset = partition.HighWatermark - 1L
+                Aborted =
+                    partition.AbortedTransactions
+                    |> Seq.filter (fun aborted -> aborted.FirstOffset < endOffset)
+                    |> Seq.toArray
             }
         else
             ValueNone

@@ -28,6 +28,7 @@ let private commands: Map<string, string list -> int> =
         "capture-frames", EndToEnd.Capture.run
         "simulate", Simulation.Tests.simulate
         "consume-in-group", EndToEnd.GroupMembers.consume
+        "soak", EndToEnd.Soak.soak
     ]
 
 [<NoComparison; NoEquality>]

@@ -44,7 +44,7 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
 
             var made = Write(range, parts.Span);
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0),
+                new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0, 0),
                 [],
                 range.Chunks));
             if (AreCached(parts.Span))

@@ -79,13 +79,16 @@ public sealed class Compactor
         long bytes = 0;
         for (var index = 0; index < events.Count; index++)
         {
-            if (events[index] is ShardEvent.BatchAppended { batch: var batch })
+            var (length, dataObject) = events[index] switch
             {
-                bytes += batch.Length;
-                if (batch.DataObject is null)
-                {
-                    Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
-                }
+                ShardEvent.BatchAppended { batch: var batch } => (batch.Length, batch.DataObject),
+                ShardEvent.MarkerAppended { marker: var marker } => (marker.Length, marker.DataObject),
+                _ => (0, null),
+            };
+            bytes += length;
+            if (length > 0 && dataObject is null)
+            {
+                Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
             }
         }
 
@@ -140,7 +143,9 @@ public sealed class Compactor
         // Strays are few and old: looking for them seldom keeps the listings of a large store cheap.
         var now = _options.TimeProvider.GetUtcNow();
         var listsStrays = now - _listedAt >= _options.Grace / 4;
-        await new GarbageCollector(_log.Name, scope, _options).CollectAsync(listsStrays, cancellationToken);
+        var collector = new GarbageCollector(_log.Name, scope, _options);
+        await collector.CollectAsync(listsStrays, cancellationToken);
+        await EmptyAsync(scope, collector.NeededBytes, cancellationToken);
         _listedAt = listsStrays ? now : _listedAt;
     }
 
@@ -251,6 +256,21 @@ public sealed class Compactor
             {
                 return;
             }
+        }
+    }
+
+    /// <summary>Writes anew what is still needed of objects that are mostly not, so that they become garbage.</summary>
+    private async Task EmptyAsync(CompactionScope scope, Dictionary<string, long> sizes, CancellationToken cancellationToken)
+    {
+        var merger = new ChunkMerger(scope, _options.OnNotice);
+        foreach (var job in CompactionPlan.sparseJobs(_options.MemoryBytes / 2, sizes, scope.State))
+        {
+            if (!await ClaimAsync(scope))
+            {
+                return;
+            }
+
+            await merger.MergeAsync(job, cancellationToken);
         }
     }
 

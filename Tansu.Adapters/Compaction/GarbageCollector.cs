@@ -10,6 +10,9 @@ namespace Tansu.Adapters.Compaction;
 /// </summary>
 internal sealed class GarbageCollector(string logName, CompactionScope scope, CompactorOptions options)
 {
+    /// <summary>The lengths of the objects older than the grace period that are needed, if they were listed.</summary>
+    public Dictionary<string, long> NeededBytes { get; } = new(StringComparer.Ordinal);
+
     /// <summary>Deletes what is older than the grace period.</summary>
     /// <param name="listsStrays">Whether to look for objects that no entry ever named, which takes a listing of the store.</param>
     /// <param name="cancellationToken">Stops between two steps.</param>
@@ -57,6 +60,10 @@ internal sealed class GarbageCollector(string logName, CompactionScope scope, Co
             if (IsStray(found.Name))
             {
                 strays.Add(found.Name);
+            }
+            else
+            {
+                NeededBytes[found.Name] = found.Length;
             }
         }
 

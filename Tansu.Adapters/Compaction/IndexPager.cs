@@ -67,7 +67,7 @@ internal sealed class IndexPager(CompactionScope scope)
             }
 
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(key, pages[0].BaseOffset, pages[^1].LastOffset, [.. pages], [], References.Of(range.Chunks).ToArray(), 0),
+                new ChunksReplaced(key, pages[0].BaseOffset, pages[^1].LastOffset, [.. pages], [], References.Of(range.Chunks).ToArray(), 0, 0),
                 old,
                 range.Chunks));
         }

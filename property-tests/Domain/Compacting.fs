@@ -34,6 +34,7 @@ let replacing first last (chunks: Chunk list) : ChunksReplaced = {
     Chunks = List.toArray chunks
     PagedReferences = [||]
     CleanedToOffset = 0L
+    MarkersRemovedBelow = 0L
 }
 
 let private chunksOf (state: ShardState) =

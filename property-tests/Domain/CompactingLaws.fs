@@ -133,6 +133,7 @@ let private proposal (history: History) key (partition: Partition) : ChunksToRep
         Chunks = List.toArray chunks
         PagedReferences = references
         CleanedToOffset = if random.Next 4 = 0 then last + 1L else 0L
+        MarkersRemovedBelow = 0L
     }
 
     let range (chunks: Chunk list) =

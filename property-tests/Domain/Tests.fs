@@ -18,4 +18,6 @@ let tests =
         GroupSyncs.tests
         GroupCommits.tests
         GroupLaws.tests
+        Transactions.tests
+        TransactionLaws.tests
     ]

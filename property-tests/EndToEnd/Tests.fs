@@ -17,5 +17,7 @@ let tests =
             GroupHelloWorld.tests
             GroupFeatures.tests
             GroupMixing.tests
+            Transactions.tests
+            Soak.tests
         ]
     )

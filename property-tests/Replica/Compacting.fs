@@ -293,6 +293,7 @@ let private careful =
                         Chunks = [| { chunk with Source = Segment "data/shard-0/0000000004999-x-1" } |]
                         PagedReferences = [||]
                         CleanedToOffset = 0L
+                        MarkersRemovedBelow = 0L
                     }
                     OldPages = [||]
                     OldChunks = [| chunk |]

@@ -155,6 +155,7 @@ let private shardEvents: ShardEvent list = [
         ProducerId = 11L
         ProducerEpoch = 2s
         BaseSequence = 4
+        Transaction = 0L
     }
     ShardEvent.BatchAppended {
         Partition = partition 3
@@ -167,6 +168,7 @@ let private shardEvents: ShardEvent list = [
         ProducerId = -1L
         ProducerEpoch = -1s
         BaseSequence = -1
+        Transaction = 0L
     }
     LogStartOffsetAdvanced(partition 3, 6L)
     ProducersExpired(partition 3, [| 11L |])
@@ -189,6 +191,7 @@ let private shardEvents: ShardEvent list = [
         |]
         PagedReferences = [| struct ("data/shard-0/s1", 1) |]
         CleanedToOffset = 7L
+        MarkersRemovedBelow = 6L
     }
     LogStartOffsetAdvanced(partition 3, 8L)
     PageFreed { Page = stalePage; References = [| struct ("data/shard-0/s1", 1) |] }

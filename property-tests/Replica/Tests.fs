@@ -16,4 +16,5 @@ let tests =
         Compacting.tests
         Costs.tests
         StoredGroups.tests
+        StoredTransactions.tests
     ]

@@ -64,6 +64,7 @@ let private produce
                              batch.Sequence
                          else
                              Absent.Sequence)
+                    Transaction = 0L
                 }
             |]
 

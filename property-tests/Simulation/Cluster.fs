@@ -233,7 +233,11 @@ type Broker(number: int, cluster: World) =
             )
 
         let decider =
-            ShardDecider { ProducerIdExpirationMs = 86_400_000L; Groups = GroupSettings.Default }
+            ShardDecider {
+                ProducerIdExpirationMs = 86_400_000L
+                Groups = GroupSettings.Default
+                Transactions = TransactionSettings.Default
+            }
             |> Controls.decider settings.Control
 
         let start () =
