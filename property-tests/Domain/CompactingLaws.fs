@@ -430,6 +430,61 @@ let private stored (event: ShardEvent) =
 
 let tests =
     testList "laws of compacting" [
+        testCase "the histories have everything in them"
+        <| fun () ->
+            let seen = HashSet<string>()
+
+            for seed in 1..100 do
+                let history = History seed
+                let stale = ResizeArray()
+
+                for _ in 1..80 do
+                    let decision, before = step history stale
+
+                    match decision.Reply with
+                    | ReplacementsJudged [| false |] -> seen.Add "refused" |> ignore
+                    | _ -> ()
+
+                    for event in decision.Events do
+                        match event with
+                        | ChunksReplaced replaced ->
+                            let struct (pages, chunks) =
+                                Shard.partition replaced.Partition before
+                                |> Partition.inRange replaced.FirstOffset replaced.LastOffset
+
+                            match pages.Count, chunks.Count, replaced.Pages.Length, replaced.Chunks.Length with
+                            | 0, 0, 0, 0 -> seen.Add "marked clean"
+                            | 0, _, 1, 0 -> seen.Add "paged"
+                            | 1, 0, 1, 0 -> seen.Add "page cleaned"
+                            | 1, 0, 0, 0 -> seen.Add "page gone"
+                            | 1, _, 1, 0 -> seen.Add "page with more"
+                            | 0, before, 0, after when after < before -> seen.Add "merged"
+                            | _ -> seen.Add "moved"
+                            |> ignore
+                        | PageFreed _ -> seen.Add "page freed" |> ignore
+                        | GarbageForgotten _ -> seen.Add "garbage forgotten" |> ignore
+                        | TopicRemoved _ -> seen.Add "topic removed" |> ignore
+                        | LogStartOffsetAdvanced _ -> seen.Add "records deleted" |> ignore
+                        | _ -> ()
+
+            Expect.equal
+                (Set.ofSeq seen)
+                (Set [
+                    "refused"
+                    "marked clean"
+                    "paged"
+                    "page cleaned"
+                    "page gone"
+                    "page with more"
+                    "merged"
+                    "moved"
+                    "page freed"
+                    "garbage forgotten"
+                    "topic removed"
+                    "records deleted"
+                ])
+                "kinds of steps"
+
         Check.property "objects are counted right, nothing goes back, and every offset is found" (fun (seed: int) ->
             let history = History seed
             let stale = ResizeArray()
