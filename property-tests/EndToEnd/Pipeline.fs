@@ -244,7 +244,9 @@ let private finish bootstrap (load: Load) (anomalies: Anomalies) =
         let mutable isOpen = true
 
         while isOpen && clock.Elapsed < patience do
-            isOpen <- ends bootstrap IsolationLevel.ReadCommitted <> ends bootstrap IsolationLevel.ReadUncommitted
+            isOpen <-
+                ends bootstrap IsolationLevel.ReadCommitted
+                <> ends bootstrap IsolationLevel.ReadUncommitted
 
             if isOpen then
                 do! Task.Delay 200
@@ -261,7 +263,10 @@ let private finish bootstrap (load: Load) (anomalies: Anomalies) =
         let mutable all = 0
         readAll bootstrap IsolationLevel.ReadUncommitted (fun _ -> all <- all + 1)
         use consumer = consumerOf bootstrap IsolationLevel.ReadCommitted
-        let places = [ for partition in 0 .. partitions - 1 -> TopicPartition(input, Partition partition) ]
+
+        let places = [
+            for partition in 0 .. partitions - 1 -> TopicPartition(input, Partition partition)
+        ]
 
         for next in consumer.Committed(places, patience) do
             if next.Offset.Value <> int64 (shareOf load next.Partition.Value) then
@@ -274,7 +279,10 @@ let private finish bootstrap (load: Load) (anomalies: Anomalies) =
 let private run (place: Place) (load: Load) (random: Random) =
     task {
         use scratch = new Scratch()
-        use brokers = new Brokers(brokerCount, scratch.Path, place.storageEngine, place.environment, [])
+
+        use brokers =
+            new Brokers(brokerCount, scratch.Path, place.storageEngine, place.environment, [])
+
         let bootstrap = brokers.Bootstrap
         let anomalies = Anomalies()
         do! create bootstrap
@@ -356,7 +364,9 @@ let private run (place: Place) (load: Load) (random: Random) =
 
         stop.Cancel()
         do! watching
-        let count (which: Disturbance -> bool) = load.disturbances |> List.filter which |> List.length
+
+        let count (which: Disturbance -> bool) =
+            load.disturbances |> List.filter which |> List.length
 
         say
             $"{place.name}: {load.records} records copied in {took.TotalSeconds:F0} s, {float load.records / took.TotalSeconds:F0} a second, in {workers.Committed} transactions; {abortedRecords} records in aborted ones; {count _.IsKillBroker} brokers killed, {count _.IsKillWorker + count _.IsReplaceWorker} workers killed, {count _.IsSuspendWorker} suspended; {anomalies.All.Length} anomalies"

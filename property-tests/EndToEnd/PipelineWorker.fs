@@ -28,6 +28,34 @@ let private Committed = "committed"
 [<Literal>]
 let private Aborted = "aborted"
 
+/// A transaction that has not come to its end by then never will: it has been aborted.
+let private deadline = TimeSpan.FromMilliseconds(float transactionMs * 1.5)
+
+/// librdkafka 2.16 never returns from SendOffsetsToTransaction, whatever its timeout, if the group's coordinator dies and goes from the metadata
+/// meanwhile (issues 5456 and 5511 of confluentinc/librdkafka). Only a new process helps.
+type private Watchdog() =
+    let mutable since = -1L
+
+    let look () =
+        while true do
+            Thread.Sleep 500
+            let begun = Volatile.Read &since
+
+            if begun >= 0L && Stopwatch.GetElapsedTime begun > deadline then
+                Console.Error.WriteLine "a transaction does not end: the worker gives up"
+                Process.GetCurrentProcess().Kill()
+
+    do Thread(look, IsBackground = true).Start()
+
+    /// Ends the process if this takes too long.
+    member _.Watch(work: unit -> unit) =
+        Volatile.Write(&since, Stopwatch.GetTimestamp())
+
+        try
+            work ()
+        finally
+            Volatile.Write(&since, -1L)
+
 /// Calls again what a client says may be called again.
 let rec private retried (call: unit -> unit) =
     try
@@ -37,8 +65,16 @@ let rec private retried (call: unit -> unit) =
 
 /// One incarnation of a worker.
 type private Copier
-    (bootstrap: string, transactionalId: string, instance: string, maxBatch: int, random: Random, stop: CancellationToken) =
+    (
+        bootstrap: string,
+        transactionalId: string,
+        instance: string,
+        maxBatch: int,
+        random: Random,
+        stop: CancellationToken
+    ) =
     let gathered = List<ConsumeResult<byte array, byte array>>()
+    let watchdog = Watchdog()
 
     let log (text: string) =
         Console.Error.WriteLine $"{DateTime.UtcNow:``HH:mm:ss.fff``} {text}"
@@ -152,7 +188,7 @@ type private Copier
 
             if records > 0 && not stop.IsCancellationRequested then
                 try
-                    transact ()
+                    watchdog.Watch transact
                     say Committed records
                 with :? KafkaTxnRequiresAbortException as error ->
                     log $"aborts: {error.Message}"
@@ -200,7 +236,8 @@ let copy (arguments: string list) =
         with :? KafkaException as error ->
             Console.Error.WriteLine $"ends: {error.Message}"
             1
-    | _ -> failwith "copy-exactly-once <brokers> <transactional id> <group instance id or -> <records in a batch> <seed>"
+    | _ ->
+        failwith "copy-exactly-once <brokers> <transactional id> <group instance id or -> <records in a batch> <seed>"
 
 /// A worker that runs.
 type Worker(bootstrap: string, transactionalId: string, instance: string option, maxBatch: int, seed: int) =
@@ -269,8 +306,7 @@ type Worker(bootstrap: string, transactionalId: string, instance: string option,
     member _.HasFailed = not wasKilled && running.HasExited
 
     /// The last that it said.
-    member _.Log =
-        $"{transactionalId} ({running.Id}):\n  " + String.Join("\n  ", said)
+    member _.Log = $"{transactionalId} ({running.Id}):\n  " + String.Join("\n  ", said)
 
     /// SIGKILL: its transaction stays open.
     member _.Kill() =

@@ -118,7 +118,9 @@ let private keysOf round = [
 
 let private transactAll bootstrap topic =
     let config =
-        Clients.configure (ProducerConfig(TransactionalId = "tx", LingerMs = 1.0, TransactionTimeoutMs = 60_000)) bootstrap
+        Clients.configure
+            (ProducerConfig(TransactionalId = "tx", LingerMs = 1.0, TransactionTimeoutMs = 60_000))
+            bootstrap
 
     use transactor = Clients.producer config
     transactor.InitTransactions patience
@@ -144,7 +146,9 @@ let private compacted =
         (fun () ->
             task {
                 use scratch = new Scratch()
-                use broker = startWith scratch [ "--compaction-interval"; "200"; "--gc-grace"; "1000" ]
+
+                use broker =
+                    startWith scratch [ "--compaction-interval"; "200"; "--gc-grace"; "1000" ]
 
                 do!
                     create broker.Bootstrap "a" 2 [

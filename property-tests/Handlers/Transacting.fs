@@ -197,28 +197,30 @@ let private costs =
                         Expect.equal (one, fifty) (expected, expected) "entries"
                     })
 
-            testCaseTask $"a transaction {generation} over 50 partitions in one shard is {expected} PUTs on S3, as one over one" (fun () ->
-                task {
-                    let! store = S3Server.openWith (S3Server.at (S3Server.freshPlace ()))
-                    let! desk = Desk.Open(store = store)
-                    let! _ = desk.Create("a", 50, [])
-                    let transactor = Transactor("tx", isV2)
-                    do! transactor.Initialize desk
+            testCaseTask
+                $"a transaction {generation} over 50 partitions in one shard is {expected} PUTs on S3, as one over one"
+                (fun () ->
+                    task {
+                        let! store = S3Server.openWith (S3Server.at (S3Server.freshPlace ()))
+                        let! desk = Desk.Open(store = store)
+                        let! _ = desk.Create("a", 50, [])
+                        let transactor = Transactor("tx", isV2)
+                        do! transactor.Initialize desk
 
-                    let puts partitions =
-                        task {
-                            let before = store.Requests.Snapshot()
-                            let! _ = cost desk transactor partitions
-                            let cost = store.Requests.Snapshot().Minus before
-                            Expect.equal cost.Delete 0L "nothing is deleted"
-                            return cost.Put
-                        }
+                        let puts partitions =
+                            task {
+                                let before = store.Requests.Snapshot()
+                                let! _ = cost desk transactor partitions
+                                let cost = store.Requests.Snapshot().Minus before
+                                Expect.equal cost.Delete 0L "nothing is deleted"
+                                return cost.Put
+                            }
 
-                    let! one = puts 1
-                    let! fifty = puts 50
-                    Expect.equal (one, fifty) (expected, expected) "PUTs"
-                    do! close desk
-                })
+                        let! one = puts 1
+                        let! fifty = puts 50
+                        Expect.equal (one, fifty) (expected, expected) "PUTs"
+                        do! close desk
+                    })
 
         brokersTest "an idle cluster writes nothing, whatever transactional ids there are" 1 3 (fun desks ->
             task {
