@@ -38,7 +38,7 @@ type private Load = {
     records: int
     /// A worker's transaction has at most so many.
     maxBatch: int
-    /// They happen one by one, whenever another share of the records has been copied.
+    /// They happen one by one, whenever another share of the records has been copied. The last may not happen if copying is faster.
     disturbances: Disturbance list
 }
 
@@ -220,6 +220,7 @@ type private Workers(bootstrap: string, load: Load, random: Random) =
         for number in 0 .. workerCount - 1 do
             if running[number].HasFailed then
                 failures <- failures + 1
+                say running[number].LastWords
                 replace number ""
 
     member _.Stop() =
@@ -305,7 +306,7 @@ let private run (place: Place) (load: Load) (random: Random) =
         let disturb () =
             match left with
             | next :: rest when
-                suspended.IsNone
+                not (suspended.IsSome && next.IsSuspendWorker)
                 && int64 comparison.Count * int64 (load.disturbances.Length + 1)
                    >= int64 load.records * int64 (happened () + 1)
                 ->
@@ -329,7 +330,7 @@ let private run (place: Place) (load: Load) (random: Random) =
 
         let progress () =
             say
-                $"{place.name} {clock.Elapsed.TotalSeconds:F0} s: {comparison.Count} records copied, {workers.Committed} transactions committed, {workers.Aborted} aborted, {happened ()} disturbances, {workers.Failures} workers gave up; {anomalies.All.Length} anomalies"
+                $"{place.name} {clock.Elapsed.TotalSeconds:F0} s: {comparison.Count} records copied, {workers.Committed} transactions committed, {workers.Aborted} aborted, {happened ()} disturbances, {workers.Failures} workers started again; {anomalies.All.Length} anomalies"
 
         let isStuck () = clock.Elapsed - movedAt > stuckAfter
 
@@ -365,8 +366,10 @@ let private run (place: Place) (load: Load) (random: Random) =
         stop.Cancel()
         do! watching
 
+        let happened = List.take (happened ()) load.disturbances
+
         let count (which: Disturbance -> bool) =
-            load.disturbances |> List.filter which |> List.length
+            happened |> List.filter which |> List.length
 
         say
             $"{place.name}: {load.records} records copied in {took.TotalSeconds:F0} s, {float load.records / took.TotalSeconds:F0} a second, in {workers.Committed} transactions; {abortedRecords} records in aborted ones; {count _.IsKillBroker} brokers killed, {count _.IsKillWorker + count _.IsReplaceWorker} workers killed, {count _.IsSuspendWorker} suspended; {anomalies.All.Length} anomalies"

@@ -305,7 +305,11 @@ type Worker(bootstrap: string, transactionalId: string, instance: string option,
     /// Whether it has ended by itself.
     member _.HasFailed = not wasKilled && running.HasExited
 
-    /// The last that it said.
+    /// Who it is, and the last line that it said.
+    member _.LastWords =
+        $"{transactionalId} has ended: {Seq.tryLast said |> Option.defaultValue String.Empty}"
+
+    /// The last lines that it said.
     member _.Log = $"{transactionalId} ({running.Id}):\n  " + String.Join("\n  ", said)
 
     /// SIGKILL: its transaction stays open.
