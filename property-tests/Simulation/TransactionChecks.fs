@@ -116,7 +116,16 @@ type TransactionChecks(violation: string -> unit) =
             | _ -> ()
         | TransactionalIdExpired -> violation $"entry {number} forgets {transactionalId}"
 
-    let belongs number what producerId (epoch: int16) (transactionNumber: int64) isIn (hasEnded: LoggedTransaction -> bool) =
+    let belongs
+        number
+        what
+        producerId
+        (epoch: int16)
+        (transactionNumber: int64)
+        isRepetition
+        isIn
+        (hasEnded: LoggedTransaction -> bool)
+        =
         find $"entry {number}: {what}" producerId transactionNumber (fun transaction ->
             if transaction.Epoch <> epoch then
                 violation
@@ -128,7 +137,7 @@ type TransactionChecks(violation: string -> unit) =
             if hasEnded transaction then
                 violation $"entry {number}: {what} comes after the end of its transaction of {transaction.TransactionalId}"
 
-            if transaction.Decision = ValueSome true then
+            if transaction.Decision = ValueSome true && not isRepetition then
                 violation $"torn transaction: entry {number}: {what} comes after the decision to commit")
 
     let ends number what producerId transactionNumber isCommit (note: LoggedTransaction -> bool) =
@@ -159,19 +168,34 @@ type TransactionChecks(violation: string -> unit) =
                 batch.ProducerId
                 batch.ProducerEpoch
                 batch.Transaction
+                false
                 (fun transaction -> transaction.Partitions.Contains batch.Partition)
                 (fun transaction -> transaction.MarkedPartitions.Contains batch.Partition)
         | MarkerAppended marker ->
             ends number (name marker.Partition) marker.ProducerId marker.Number marker.IsCommit (fun transaction ->
                 transaction.Partitions.Contains marker.Partition
                 && transaction.MarkedPartitions.Add marker.Partition)
-        | GroupChanged(groupId, PendingOffsetsCommitted(producerId, epoch, transactionNumber, _)) ->
+        | GroupChanged(groupId, PendingOffsetsCommitted(producerId, epoch, transactionNumber, offsets)) ->
+            let pending =
+                Shard.group groupId before
+                |> ValueOption.defaultValue Group.initial
+                |> Group.transactionOf producerId
+
+            // Said again, it changes nothing.
+            let isRepetition =
+                offsets
+                |> Array.forall (fun offset ->
+                    match pending.Offsets.TryGetValue offset.Partition with
+                    | true, known -> known.Offset = offset.Offset
+                    | _ -> false)
+
             belongs
                 number
                 $"an offset of {groupId}"
                 producerId
                 epoch
                 transactionNumber
+                isRepetition
                 (fun transaction -> transaction.Groups.Contains groupId)
                 (fun transaction -> transaction.EndedGroups.Contains groupId)
         | GroupChanged(groupId, PendingOffsetsEnded(producerId, _, transactionNumber, isCommit)) ->

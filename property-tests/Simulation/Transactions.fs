@@ -34,7 +34,7 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
     let number = 1000 * idNumber + takeover
     let bumpsEpoch = random.Next 2 = 0
     /// What it reads is not simulated: it is a partition's offset that it moves.
-    let input = cluster.Partition(random.Next settings.Partitions)
+    let input = cluster.Partition(idNumber % settings.Partitions)
     let mutable holder = {
         TransactionalId = transactionalId
         ProducerId = Absent.ProducerId
@@ -230,11 +230,17 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
                 | Fenced -> raise (StopException "fenced by AddOffsetsToTxn")
                 | _ -> isWell <- false
 
-            if isWell then
+            let mutable moves = if random.Next 3 = 0 then 2 else 1
+
+            while isWell && moves > 0 do
+                moves <- moves - 1
+                let reached = transaction.Until
+
                 match!
                     ask "TxnOffsetCommit" 12 (fun connection broker ->
-                        commitOffset cluster connection asking groupId input transaction.Until broker)
+                        commitOffset cluster connection asking groupId input reached broker)
                 with
+                | Said() when moves > 0 -> transaction.Until <- reached + 1L
                 | Said() -> ()
                 | Fenced -> raise (StopException "fenced by TxnOffsetCommit")
                 | _ -> isWell <- false
