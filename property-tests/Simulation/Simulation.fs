@@ -175,6 +175,15 @@ let private emphasised settings =
             LongestThought = TimeSpan.FromMilliseconds 300.0
             LongestCompactionRest = TimeSpan.FromSeconds 3.0
       }
+    | LateOffsets
+    | AnyTransactionEnds -> {
+        settings with
+            Brokers = 3
+            TransactionalIds = 3
+            TransactionsPerProducer = 8
+            BrokerPatience = TimeSpan.FromSeconds 10.0
+            Faults = { settings.Faults with IsSlow = 0.1; LandsLate = 0.05 }
+      }
     | TombstonesAtOnce -> {
         settings with
             Cleanups =

@@ -243,21 +243,29 @@ let produce (cluster: Cluster) (connection: Connection) (holder: Holder) (batche
         | Unexpected refusal -> return all (Unexpected refusal)
     }
 
-let private toCommit (key: TopicPartition) offset (holder: Holder) number : TransactionalCommit = {
+let private toCommit (key: TopicPartition) offset (holder: Holder) known number : TransactionalCommit = {
     MemberId = ""
     InstanceId = null
     Generation = -1
     ProducerId = holder.ProducerId
     ProducerEpoch = holder.Epoch
     Number = number
+    Known = known
     Offsets = [| { Partition = key; Offset = offset; LeaderEpoch = -1; Metadata = "" } |]
 }
 
 /// Which transaction offsets belong to, and the command that adds them.
 let private enterGroup (cluster: Cluster) (holder: Holder) groupId key offset (broker: Broker) =
     task {
+        let known =
+            Shard.group groupId (broker.ShardOfName groupId).Replica.Current.State
+            |> ValueOption.defaultValue Group.initial
+            |> Group.transactionOf holder.ProducerId
+            |> _.Offsets
+
+        let toCommit = toCommit key offset holder known
         let ask number =
-            AskGroup(groupId, CommitInTransaction(toCommit key offset holder number))
+            AskGroup(groupId, CommitInTransaction(toCommit number))
 
         let shard = broker.Transactions.ShardOf groupId
 
@@ -271,7 +279,7 @@ let private enterGroup (cluster: Cluster) (holder: Holder) groupId key offset (b
             }
 
             return
-                Said(CommitInGroupAndTransaction(holder.TransactionalId, addition, groupId, toCommit key offset holder 0L))
+                Said(CommitInGroupAndTransaction(holder.TransactionalId, addition, groupId, toCommit 0L))
         elif holder.BumpsEpoch then
             match! add cluster holder [] [ groupId ] broker with
             | Said number -> return Said(ask number)
@@ -293,8 +301,7 @@ let private enterGroup (cluster: Cluster) (holder: Holder) groupId key offset (b
             | Unexpected refusal -> return Unexpected refusal
     }
 
-/// TxnOffsetCommit.
-let commitOffset (cluster: Cluster) (connection: Connection) (holder: Holder) groupId key offset (broker: Broker) =
+let private tryCommit (cluster: Cluster) (connection: Connection) (holder: Holder) groupId key offset (broker: Broker) =
     task {
         match! enterGroup cluster holder groupId key offset broker with
         | Said _ when connection.IsClientGone -> return Again
@@ -303,7 +310,8 @@ let commitOffset (cluster: Cluster) (connection: Connection) (holder: Holder) gr
                 (broker.ShardOfName groupId)
                     .Replica.SubmitAsync(command, Payload.None, cluster.Settings.BrokerPatience)
             with
-            | GroupAnswered(OffsetsJudged _) -> return Said()
+            | GroupAnswered(OffsetsJudged _) -> return Said true
+            | GroupAnswered(GroupRefused CommitOvertaken) -> return Said false
             | GroupAnswered(GroupRefused TransactionEnded) ->
                 do! broker.Transactions.CatchUpAsync(holder.TransactionalId, cluster.Settings.BrokerPatience)
 
@@ -320,6 +328,27 @@ let commitOffset (cluster: Cluster) (connection: Connection) (holder: Holder) gr
         | Abortable -> return Abortable
         | Fenced -> return Fenced
         | Unexpected refusal -> return Unexpected refusal
+    }
+
+/// TxnOffsetCommit.
+let commitOffset cluster (connection: Connection) holder (groupId: string) key offset (broker: Broker) =
+    task {
+        let mutable answer = ValueNone
+        let mutable attempts = 0
+
+        while answer.IsNone do
+            attempts <- attempts + 1
+
+            match! tryCommit cluster connection holder groupId key offset broker with
+            | Said true -> answer <- ValueSome(Said())
+            | Said false when attempts = 3 -> answer <- ValueSome Again
+            | Said false -> do! (broker.ShardOfName groupId).Groups.CatchUpAsync cluster.Settings.BrokerPatience
+            | Again -> answer <- ValueSome Again
+            | Abortable -> answer <- ValueSome Abortable
+            | Fenced -> answer <- ValueSome Fenced
+            | Unexpected refusal -> answer <- ValueSome(Unexpected refusal)
+
+        return answer.Value
     }
 
 /// A control: the markers of other shards before the decision.

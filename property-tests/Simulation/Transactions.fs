@@ -299,7 +299,7 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
 
             match random.Next 12 with
             | 0 -> raise (StopException "it gives up")
-            | 1 when isLast -> raise (StopException "it gives up in the end")
+            | choice when isLast && choice < 5 -> raise (StopException "it gives up in the end")
             | choice ->
                 do! finish transaction (isWell && choice > 2)
 
