@@ -182,7 +182,8 @@ let private emphasised settings =
             TransactionalIds = 3
             TransactionsPerProducer = 8
             BrokerPatience = TimeSpan.FromSeconds 10.0
-            Faults = { settings.Faults with IsSlow = 0.1; LandsLate = 0.05 }
+            MeanPeace = TimeSpan.FromSeconds 2.0
+            LongestPause = TimeSpan.FromSeconds 5.0
       }
     | TombstonesAtOnce -> {
         settings with
