@@ -358,6 +358,26 @@ module CompactionPlan =
     let lengthOf (range: ChunkRange) =
         range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
 
+    /// Parts of at most so many bytes, of a range that would not fit into memory.
+    let private partsOf (budgetBytes: int64) (range: ChunkRange) : ChunkRange list = [
+        if lengthOf range <= budgetBytes then
+            range
+        else
+            let part = ResizeArray<Chunk>()
+            let mutable bytes = 0L
+
+            for chunk in range.Chunks do
+                if bytes + int64 chunk.Length > budgetBytes && part.Count > 0 then
+                    { range with Chunks = part.ToArray() }
+                    part.Clear()
+                    bytes <- 0L
+
+                part.Add chunk
+                bytes <- bytes + int64 chunk.Length
+
+            { range with Chunks = part.ToArray() }
+    ]
+
     let private inJobs budgetBytes (ranges: ResizeArray<ChunkRange>) =
         let jobs = ResizeArray<ChunkRange[]>()
         let job = ResizeArray<ChunkRange>()
@@ -379,7 +399,7 @@ module CompactionPlan =
 
         jobs.ToArray()
 
-    /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
+    /// Small chunks in segments that have become enough to be merged, in jobs of at most so many bytes. Neighbours are in one job, since they are
     /// neighbours in the segments as well.
     let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let ranges = ResizeArray<ChunkRange>()
@@ -387,11 +407,19 @@ module CompactionPlan =
         for KeyValue(key, partition) in state.Partitions do
             mergeable limits key partition ranges
 
-        inJobs budgetBytes ranges
+        ranges
+        |> Seq.collect (partsOf budgetBytes)
+        |> Seq.filter (isWorthwhile limits)
+        |> ResizeArray
+        |> inJobs budgetBytes
 
     /// The chunks in objects of which less than half is still needed, in jobs of at most so many bytes: written anew they let the objects go, as which they
     /// would stay for as long as one chunk in them does. Objects in which chunks are that pages list are left alone.
-    let sparseJobs (budgetBytes: int64) (sizes: IReadOnlyDictionary<string, int64>) (state: ShardState) : ChunkRange[][] =
+    let sparseJobs
+        (budgetBytes: int64)
+        (sizes: IReadOnlyDictionary<string, int64>)
+        (state: ShardState)
+        : ChunkRange[][] =
         let needed = Dictionary<string, struct (int * int64)>()
 
         for KeyValue(_, partition) in state.Partitions do
@@ -425,7 +453,7 @@ module CompactionPlan =
                     partition.Chunks
                     ranges
 
-        inJobs budgetBytes ranges
+        ranges |> Seq.collect (partsOf budgetBytes) |> ResizeArray |> inJobs budgetBytes
 
     /// What compaction by key has to do in a partition now; none if less than `min.cleanable.dirty.ratio` of it is new, or there is nothing
     /// that `min.compaction.lag.ms` lets it touch.

@@ -438,11 +438,19 @@ module Partition =
 
             max offset partition.LogStartOffset
 
-    /// Whether the end of a transaction is known here already.
+    /// Whether the end of a transaction is known here already, or would come in the middle of a later one.
     let hasEnded (producerId: int64) (number: int64) (partition: Partition) =
-        match partition.Producers.TryGetValue producerId with
-        | true, producer -> producer.EndedTransaction >= number
-        | _ -> false
+        let isKnown =
+            match partition.Producers.TryGetValue producerId with
+            | true, producer -> producer.EndedTransaction >= number
+            | _ -> false
+
+        let isPast =
+            match partition.OpenTransactions.TryGetValue producerId with
+            | true, later -> later.Number > number
+            | _ -> false
+
+        isKnown || isPast
 
     let private markProducer
         (timeMs: int64)

@@ -623,7 +623,12 @@ module Shard =
         for groupId in markers.Groups do
             let known = group groupId state |> ValueOption.defaultValue Group.initial
 
-            if (Group.transactionOf markers.ProducerId known).Ended < markers.Number then
+            let transaction = Group.transactionOf markers.ProducerId known
+
+            if
+                transaction.Ended < markers.Number
+                && (transaction.Offsets.IsEmpty || transaction.Number <= markers.Number)
+            then
                 GroupChanged(
                     groupId,
                     PendingOffsetsEnded(

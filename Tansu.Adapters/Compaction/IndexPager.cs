@@ -57,11 +57,17 @@ internal sealed class IndexPager(CompactionScope scope)
             }
 
             listed.AddRange(range.Chunks);
-            var (page, content) = Make(name, position, listed);
-            bytes.Add(content);
-            position += content.Length;
+            var pages = new List<IndexPage>();
+            foreach (var part in listed.Chunk(scope.Limits.PageChunks))
+            {
+                var (page, content) = Make(name, position, part);
+                pages.Add(page);
+                bytes.Add(content);
+                position += content.Length;
+            }
+
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(key, page.BaseOffset, page.LastOffset, [page], [], References.Of(range.Chunks).ToArray(), 0, 0),
+                new ChunksReplaced(key, pages[0].BaseOffset, pages[^1].LastOffset, [.. pages], [], References.Of(range.Chunks).ToArray(), 0, 0),
                 old,
                 range.Chunks));
         }

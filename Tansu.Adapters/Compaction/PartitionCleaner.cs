@@ -25,7 +25,7 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
             FirstDirtyOffset = cleaning.DirtyFromOffset,
             EndOffset = cleaning.EndOffset,
             AlwaysKeepOffset = cleaning.LastOffset,
-            IsAborted = new AbortedRecords(cleaning.Aborted).Contains,
+            IsAborted = new AbortedRanges(cleaning.Aborted).Contains,
         };
         var endOffset = await IndexAsync(cleaning, rule, cancellationToken);
 

@@ -10,6 +10,8 @@ let tests =
         Topics.tests
         Nodes.tests
         Laws.tests
+        Compacting.tests
+        CompactingLaws.tests
         GroupJoins.tests
         GroupStatics.tests
         GroupRebalances.tests

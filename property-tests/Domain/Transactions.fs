@@ -338,6 +338,23 @@ let private partitions =
 
                 Expect.equal (shards.Partition 0).AbortedTransactions.Count left $"before {before}"
 
+        testCase "a marker that comes so late that its producer has been forgotten does not end the next transaction"
+        <| fun () ->
+            let shards = opened 2 [ 1 ]
+            shards.Append(shards.Batch(7L, 0s, 0, 1L, 1)) |> expectAppended "first" 0L
+            shards.End(7L, 0s, false, false) |> ignore
+
+            let late = WriteMarkers(Transaction.markers 1 (marker 0s) shards.Transaction)
+
+            shards.Finish()
+            shards.NowMs <- shards.NowMs + shardSettings.ProducerIdExpirationMs
+            shards.Submit(1, ForgetExpired) |> ignore
+            shards.Add(7L, 0s, [ 1 ], [ "group" ]) |> ignore
+            shards.Append(shards.Batch(7L, 0s, 1, 2L, 1)) |> expectAppended "second" 2L
+            shards.Commit(7L, 0s, 2L, 5L) |> ignore
+            Expect.isEmpty (shards.Submit(1, late)).Events "nothing"
+            Expect.equal (Partition.lastStableOffset (shards.Partition 1)) 2L "still undecided"
+
         testCase "of a deleted topic is no longer part of the transaction, which ends all the same"
         <| fun () ->
             let shards = opened 2 [ 0; 1 ]

@@ -250,7 +250,8 @@ type Listing(objects: IObjects, prefix: string) =
 
             {
                 new IAsyncEnumerator<BlobInfo> with
-                    member _.Current = BlobInfo(listed[index].Name, 0L, DateTimeOffset.UnixEpoch)
+                    member _.Current =
+                        BlobInfo(listed[index].Name, listed[index].Length, DateTimeOffset.UnixEpoch)
 
                     member _.MoveNextAsync() =
                         task {

@@ -18,7 +18,7 @@ type PutOutcome =
 
 /// An object in a listing, with its age by the store's clock.
 [<Struct>]
-type Listed = { Name: string; Age: TimeSpan }
+type Listed = { Name: string; Length: int64; Age: TimeSpan }
 
 /// What an object store offers: no more than S3 with conditional writes. Every member raises `StoreUnavailableException`.
 type IObjects =
@@ -96,9 +96,9 @@ type ObjectSpace() =
         | _ -> null
 
     member _.List(nowTicks: int64, prefix: string) = [|
-        for KeyValue(name, struct (_, created)) in objects do
+        for KeyValue(name, struct (content, created)) in objects do
             if name.StartsWith(prefix, StringComparison.Ordinal) then
-                { Name = name; Age = TimeSpan.FromTicks(nowTicks - created) }
+                { Name = name; Length = content.LongLength; Age = TimeSpan.FromTicks(nowTicks - created) }
     |]
 
     member this.Delete(name: string) =

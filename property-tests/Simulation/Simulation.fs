@@ -211,7 +211,8 @@ let private leftOvers (cluster: Cluster) = [
             if payload.Length > 0 && ObjectLayout.number found.Name < Shard.oldestEntry state then
                 found.Name
 
-        if (listed (ObjectLayout.snapshotPrefix log.LogName)).Length > 4 then
+        // Some may have come after the last time that old ones were deleted.
+        if (listed (ObjectLayout.snapshotPrefix log.LogName)).Length > 10 then
             "snapshots"
 ]
 

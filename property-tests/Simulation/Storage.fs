@@ -276,7 +276,7 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
                     let areOld =
                         rules.RetentionMs >= 0L
                         && Seq.forall
-                            (fun index -> isOld known[int index])
+                            (fun index -> not ((presentIn key).Contains index) || isOld known[int index])
                             (seq { max partition.LogStartOffset chunk.BaseOffset .. min (offset - 1L) chunk.LastOffset })
 
                     // Cleaning may have made the rest smaller since it was looked at.
