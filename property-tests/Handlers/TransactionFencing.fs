@@ -136,10 +136,15 @@ let private timedOut =
 
                 // Nobody looks at the coordinator's log any more.
                 let partition =
-                    Seq.find (fun partition -> one.Broker.Cluster.ShardOf(topic, partition).Index <> coordinator) [ 0..4 ]
+                    Seq.find (fun partition -> one.Broker.Cluster.ShardOf(topic, partition).Index <> coordinator) [
+                        0..4
+                    ]
 
                 let bytes = transactionalBatch response.ProducerId response.ProducerEpoch 0 "no"
-                let! answer = one.Ask<_, ProduceResponse>(produceRequest "tx" "a" [ partition, bytes ], 12)
+
+                let! answer =
+                    one.Ask<_, ProduceResponse>(produceRequest "tx" "a" [ partition, bytes ], 12)
+
                 Expect.equal answer.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "produced"
                 do! close one
                 let request = fetch "a" [ wanted partition 1L 1000 ]
