@@ -132,6 +132,36 @@ let private timedOut =
                     do! close other
                 })
 
+        testCaseTask "is ended by a broker that knows no more of it than its records" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openDesk space 9092 5
+                let! other = openDesk space 9093 5
+                let! _ = one.Create("a", 5, [])
+                let! response = initialize one "tx" 3000
+                let coordinator = one.Broker.Cluster.Transactions.ShardOf "tx"
+                let topic = one.Broker.FindTopic(false, Guid.Empty, "a")
+
+                // Nobody looks at the coordinator's log any more.
+                let partition =
+                    Seq.find (fun partition -> one.Broker.Cluster.ShardOf(topic, partition).Index <> coordinator) [
+                        0..4
+                    ]
+
+                let bytes = transactionalBatch response.ProducerId response.ProducerEpoch 0 "no"
+
+                let! answer =
+                    one.Ask<_, ProduceResponse>(produceRequest "tx" "a" [ partition, bytes ], 12)
+
+                Expect.equal answer.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "produced"
+                do! close one
+                let request = fetch "a" [ wanted partition 1L 1000 ]
+                request.MaxWaitMs <- 30_000
+                let! polled = other.Ask<_, FetchResponse>(request, 12)
+                Expect.equal (baseOffsets polled.Responses[0].Partitions[0]) [ 1L ] "the marker"
+                do! close other
+            })
+
         testCaseTask "is found by itself within seconds" (fun () ->
             task {
                 let! desk = Desk.Open()

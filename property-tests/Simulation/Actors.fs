@@ -69,12 +69,13 @@ let private produce
             |]
 
         match!
-            (broker.ShardOf batch.Partition).Replica.SubmitAsync(
-                command,
-                Payload [| ReadOnlyMemory bytes |],
-                cluster.Settings.BrokerPatience,
-                connection.Chain
-            )
+            (broker.ShardOf batch.Partition)
+                .Replica.SubmitAsync(
+                    command,
+                    Payload [| ReadOnlyMemory bytes |],
+                    cluster.Settings.BrokerPatience,
+                    connection.Chain
+                )
         with
         | BatchesJudged [| Appended(offset, logStart) |] ->
             cluster.Judge.OnAnswered(broker.Name, batch, offset)
@@ -241,7 +242,14 @@ let private readable isCommitted (aborted: AbortedTransaction[]) (found: struct 
     ]
 
 /// A poll, at the broker. What its state refers to may have been collected, if that is old: then it catches up, as a fetch does.
-let private poll (cluster: Cluster) (reader: string) isCommitted (key: TopicPartition) (offset: int64) (broker: Broker) : Task<Polled> =
+let private poll
+    (cluster: Cluster)
+    (reader: string)
+    isCommitted
+    (key: TopicPartition)
+    (offset: int64)
+    (broker: Broker)
+    : Task<Polled> =
     task {
         let shard = broker.ShardOf key
 
@@ -276,11 +284,7 @@ let private poll (cluster: Cluster) (reader: string) isCommitted (key: TopicPart
                     let found, next = Batches.readAll (bytes.Joined().ToArray())
 
                     // Compaction may have left nothing that is decided, and then a client waits for more.
-                    let next =
-                        if bytes.Length = 0 && isCommitted then
-                            endOffset
-                        else
-                            next
+                    let next = if bytes.Length = 0 && isCommitted then endOffset else next
 
                     if next > endOffset then
                         cluster.Judge.Violation
@@ -340,9 +344,7 @@ let reader (cluster: Cluster) (number: int) isCommitted (isLast: unit -> bool) =
                 try
                     let connection = Connection(cluster, client, broker)
 
-                    match!
-                        connection.Call(clientPatience cluster, poll cluster client.Name isCommitted key offset)
-                    with
+                    match! connection.Call(clientPatience cluster, poll cluster client.Name isCommitted key offset) with
                     | Records(found, next) ->
                         if next <= offset then
                             cluster.Judge.Violation $"{client.Name} gets nothing at offset {offset} below the end"

@@ -32,7 +32,7 @@ type Findings(now: unit -> TimeSpan, isTold: bool) =
     member _.Remember(value: int64) =
         hash <- (hash ^^^ uint64 value) * 1099511628211UL
 
-    member this.RememberTime() = this.Remember (now()).Ticks
+    member this.RememberTime() = this.Remember (now ()).Ticks
 
 /// Folds the entries of one log as they are created, which gives the truth that brokers are measured by.
 [<Sealed>]
@@ -300,7 +300,10 @@ type Judge
         |> Array.map (fun logName -> LogJudge(logName, findings, transactions, tryGetObject, cleanupOf))
 
     let logOf (key: TopicPartition) = logs[key.Partition % logs.Length]
-    let logOfName (key: string) = logs[Placement.shardOfKey logs.Length key]
+
+    let logOfName (key: string) =
+        logs[Placement.shardOfKey logs.Length key]
+
     let storageOf key = (logOf key).Storage
     let recordsOf key = (storageOf key).RecordsOf key
     let partitions () = logs |> Seq.collect _.Partitions
@@ -582,7 +585,8 @@ type Judge
                 | _ -> ()
 
                 last[key] <- struct (batch.Id, offset)
-            | ValueNone when batch.Tries > 0 && not batch.IsTransactional -> violation $"batch {batch.Id} was never acknowledged"
+            | ValueNone when batch.Tries > 0 && not batch.IsTransactional ->
+                violation $"batch {batch.Id} was never acknowledged"
             | ValueNone -> ()
 
             if stored > 1 && (batch.IsIdempotent || batch.Tries <= 1) then
@@ -635,7 +639,9 @@ type Judge
                 | _ -> covered[transaction.GroupId] <- List [ struct (transaction.From, transaction.Until) ]
 
         // What was read is what committed transactions have copied, exactly once.
-        for group in clientTransactions |> Seq.groupBy (fun transaction -> struct (transaction.GroupId, transaction.Key)) do
+        for group in
+            clientTransactions
+            |> Seq.groupBy (fun transaction -> struct (transaction.GroupId, transaction.Key)) do
             let struct (groupId, key), _ = group
 
             let spans =

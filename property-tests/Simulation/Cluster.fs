@@ -188,10 +188,12 @@ type Broker(number: int, cluster: World) =
     member _.Incarnation = incarnation
 
     /// The shard of a partition.
-    member this.ShardOf(key: TopicPartition) = this.Shards[key.Partition % settings.Shards]
+    member this.ShardOf(key: TopicPartition) =
+        this.Shards[key.Partition % settings.Shards]
 
     /// The shard of a group or a transactional id.
-    member this.ShardOfName(key: string) = this.Shards[Placement.shardOfKey settings.Shards key]
+    member this.ShardOfName(key: string) =
+        this.Shards[Placement.shardOfKey settings.Shards key]
 
     member private this.Watch(replica: ShardReplica, itsProcess: Process) =
         task {
@@ -223,7 +225,9 @@ type Broker(number: int, cluster: World) =
     member private this.OpenShard(index: int, itsProcess: Process, objects: IObjects) : Task<BrokerShard> =
         let random = scheduler.Random
         let judge = cluster.Judge.Logs[index]
-        let note text = cluster.Judge.Note $"{this.Name}: {text}"
+
+        let note text =
+            cluster.Judge.Note $"{this.Name}: {text}"
 
         let log =
             ObjectLog(judge.LogName, objects, itsProcess.Time, Controls.safeguard settings.Control)

@@ -268,10 +268,7 @@ module Controls =
 
                     AskGroup(
                         groupId,
-                        CommitInTransaction {
-                            commit with
-                                Number = isOpenOrNew known.Ended opened commit.Number
-                        }
+                        CommitInTransaction { commit with Number = isOpenOrNew known.Ended opened commit.Number }
                     )
                 | other -> other)
         | LateOffsets ->

@@ -239,7 +239,9 @@ let private expectTidy (cluster: Cluster) (main: Process) =
 
 /// How long a transaction that its client has left may stay open after the trouble: until it times out, and until somebody has noticed.
 let private endingTime (settings: Settings) =
-    settings.TransactionTimeout + settings.BrokerPatience * 2.0 + TimeSpan.FromSeconds 45.0
+    settings.TransactionTimeout
+    + settings.BrokerPatience * 2.0
+    + TimeSpan.FromSeconds 45.0
 
 /// With no client's help everything is decided and complete.
 let private expectEnded (cluster: Cluster) (main: Process) =

@@ -164,13 +164,21 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
         for index in known.Count - 1 .. -1 .. int logStart do
             let record = known[index]
 
-            if isValue key index && isSettled.Add record.Key && not (here.Contains(int64 index)) then
+            if
+                isValue key index
+                && isSettled.Add record.Key
+                && not (here.Contains(int64 index))
+            then
                 if not record.IsTombstone then
                     violation
                         $"lost record: after entry {number} the newest of key {record.Key} in {name key}, offset {index}, is gone"
                 else
                     for offset in here do
-                        if offset >= logStart && known[int offset].Key = record.Key && isValue key (int offset) then
+                        if
+                            offset >= logStart
+                            && known[int offset].Key = record.Key
+                            && isValue key (int offset)
+                        then
                             violation
                                 $"a deleted key comes back: after entry {number} offset {offset} of {name key} has a value of key {record.Key}, and the tombstone at {index} is gone"
 

@@ -112,7 +112,8 @@ type TransactionChecks(violation: string -> unit) =
                     not (transaction.Partitions.SetEquals transaction.MarkedPartitions)
                     || not (transaction.Groups.SetEquals transaction.EndedGroups)
                 then
-                    violation $"entry {number} completes a transaction of {transactionalId} that has not ended everywhere"
+                    violation
+                        $"entry {number} completes a transaction of {transactionalId} that has not ended everywhere"
             | _ -> ()
         | TransactionalIdExpired -> violation $"entry {number} forgets {transactionalId}"
 
@@ -135,7 +136,8 @@ type TransactionChecks(violation: string -> unit) =
                 violation $"entry {number}: {what} is not in the transaction of {transaction.TransactionalId}"
 
             if hasEnded transaction then
-                violation $"entry {number}: {what} comes after the end of its transaction of {transaction.TransactionalId}"
+                violation
+                    $"entry {number}: {what} comes after the end of its transaction of {transaction.TransactionalId}"
 
             if transaction.Decision = ValueSome true && not isRepetition then
                 violation $"torn transaction: entry {number}: {what} comes after the decision to commit")
@@ -147,7 +149,8 @@ type TransactionChecks(violation: string -> unit) =
                     $"torn transaction: entry {number} ends the transaction of {transaction.TransactionalId} in {what} as if it was decided, and it is not"
 
             if not (note transaction) then
-                violation $"entry {number} ends the transaction of {transaction.TransactionalId} in {what} again, or where it is not")
+                violation
+                    $"entry {number} ends the transaction of {transaction.TransactionalId} in {what} again, or where it is not")
 
     /// How many were decided to commit, and to abort.
     member _.Decided = struct (committed, aborted)

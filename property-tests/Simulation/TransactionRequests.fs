@@ -103,14 +103,24 @@ let addGroup cluster holder groupId broker =
     add cluster holder [] [ groupId ] broker
 
 /// The batches of one shard, on their way.
-let private submit (cluster: Cluster) (connection: Connection) (holder: Holder) number addition batches (broker: Broker) =
+let private submit
+    (cluster: Cluster)
+    (connection: Connection)
+    (holder: Holder)
+    number
+    addition
+    batches
+    (broker: Broker)
+    =
     let random = cluster.Scheduler.Random
     let mutable position = 0
     let payload = ResizeArray<ReadOnlyMemory<byte>>()
 
     let toAppend = [|
         for batch: SentBatch in batches do
-            let bytes = Batches.build batch holder.ProducerId holder.Epoch (if random.Next 3 = 0 then 120 else 8)
+            let bytes =
+                Batches.build batch holder.ProducerId holder.Epoch (if random.Next 3 = 0 then 120 else 8)
+
             payload.Add(ReadOnlyMemory bytes)
 
             {
@@ -142,7 +152,8 @@ let private explainEnded (cluster: Cluster) (holder: Holder) number (partition: 
         do! broker.Transactions.CatchUpAsync(holder.TransactionalId, cluster.Settings.BrokerPatience)
 
         match ongoing broker holder with
-        | ValueSome transaction when transaction.Number > number && transaction.Partitions.ContainsKey partition -> return Again
+        | ValueSome transaction when transaction.Number > number && transaction.Partitions.ContainsKey partition ->
+            return Again
         | _ -> return Abortable
     }
 
@@ -179,7 +190,9 @@ let private enter (cluster: Cluster) (holder: Holder) (partitions: TopicPartitio
             let addition = {
                 ProducerId = holder.ProducerId
                 ProducerEpoch = holder.Epoch
-                Partitions = [| for key in partitions -> struct (key, key.Partition % cluster.Settings.Shards) |]
+                Partitions = [|
+                    for key in partitions -> struct (key, key.Partition % cluster.Settings.Shards)
+                |]
                 Groups = [||]
                 BumpsEpoch = true
             }
@@ -209,7 +222,9 @@ let private enter (cluster: Cluster) (holder: Holder) (partitions: TopicPartitio
 let produce (cluster: Cluster) (connection: Connection) (holder: Holder) (batches: SentBatch list) (broker: Broker) =
     task {
         let partitions = batches |> List.map _.Partition |> List.distinct
-        let all answer = batches |> List.map (fun batch -> batch, answer)
+
+        let all answer =
+            batches |> List.map (fun batch -> batch, answer)
 
         match! enter cluster holder partitions broker with
         | Said _ when connection.IsClientGone -> return all Again
@@ -264,6 +279,7 @@ let private enterGroup (cluster: Cluster) (holder: Holder) groupId key offset (b
             |> _.Offsets
 
         let toCommit = toCommit key offset holder known
+
         let ask number =
             AskGroup(groupId, CommitInTransaction(toCommit number))
 
@@ -278,8 +294,7 @@ let private enterGroup (cluster: Cluster) (holder: Holder) groupId key offset (b
                 BumpsEpoch = true
             }
 
-            return
-                Said(CommitInGroupAndTransaction(holder.TransactionalId, addition, groupId, toCommit 0L))
+            return Said(CommitInGroupAndTransaction(holder.TransactionalId, addition, groupId, toCommit 0L))
         elif holder.BumpsEpoch then
             match! add cluster holder [] [ groupId ] broker with
             | Said number -> return Said(ask number)
@@ -307,8 +322,7 @@ let private tryCommit (cluster: Cluster) (connection: Connection) (holder: Holde
         | Said _ when connection.IsClientGone -> return Again
         | Said command ->
             match!
-                (broker.ShardOfName groupId)
-                    .Replica.SubmitAsync(command, Payload.None, cluster.Settings.BrokerPatience)
+                (broker.ShardOfName groupId).Replica.SubmitAsync(command, Payload.None, cluster.Settings.BrokerPatience)
             with
             | GroupAnswered(OffsetsJudged _) -> return Said true
             | GroupAnswered(GroupRefused CommitOvertaken) -> return Said false

@@ -35,6 +35,7 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
     let bumpsEpoch = random.Next 2 = 0
     /// What it reads is not simulated: it is a partition's offset that it moves.
     let input = cluster.Partition(idNumber % settings.Partitions)
+
     let mutable holder = {
         TransactionalId = transactionalId
         ProducerId = Absent.ProducerId
@@ -56,7 +57,8 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
 
     /// Some give up long before the broker does.
     let patience =
-        TimeSpan.FromMilliseconds 300.0 + settings.BrokerPatience * 1.5 * random.NextDouble()
+        TimeSpan.FromMilliseconds 300.0
+        + settings.BrokerPatience * 1.5 * random.NextDouble()
 
     let once (request: Connection -> Broker -> Task<'Reply>) : Task<'Reply voption> =
         task {
@@ -92,8 +94,7 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
             match answer with
             | Fenced -> judge.Note $"{name}: {what}: fenced"
             | Abortable -> judge.Note $"{name}: {what}: to be aborted"
-            | Unexpected refusal ->
-                judge.Violation $"wrongly refused: {what} of {name}: {refusal.GetType().Name}"
+            | Unexpected refusal -> judge.Violation $"wrongly refused: {what} of {name}: {refusal.GetType().Name}"
             | Said _
             | Again -> ()
 
@@ -203,7 +204,9 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
                 let partitions = batches |> List.map _.Partition
 
                 if not bumpsEpoch then
-                    match! ask "AddPartitionsToTxn" 12 (fun _ broker -> addPartitions cluster asking partitions broker) with
+                    match!
+                        ask "AddPartitionsToTxn" 12 (fun _ broker -> addPartitions cluster asking partitions broker)
+                    with
                     | Said _ -> ()
                     | Fenced -> raise (StopException "fenced by AddPartitionsToTxn")
                     | _ -> isWell <- false
@@ -289,11 +292,7 @@ type private Producer(cluster: Cluster, idNumber: int, takeover: int) =
             if random.Next 8 = 0 then
                 judge.Note $"{name}: is away"
 
-                scheduler.Pause(
-                    client,
-                    settings.TransactionTimeout * 2.0 * random.NextDouble(),
-                    random.Next 2 = 0
-                )
+                scheduler.Pause(client, settings.TransactionTimeout * 2.0 * random.NextDouble(), random.Next 2 = 0)
 
                 do! rest (TimeSpan.FromMilliseconds 1.0)
 
