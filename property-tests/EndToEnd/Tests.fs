@@ -18,6 +18,8 @@ let tests =
             GroupFeatures.tests
             GroupMixing.tests
             Transactions.tests
+            TransactionReaders.tests
+            Pipeline.tests
             Soak.tests
         ]
     )

@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Handlers.TransactionFencing
 
 open System
+open System.Collections.Concurrent
 open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
@@ -81,6 +82,7 @@ let private timedOut =
                 task {
                     let space = MemorySpace()
                     let offset = ref TimeSpan.Zero
+                    let notices = ConcurrentQueue<string>()
 
                     let opened port =
                         Desk.Open(
@@ -90,6 +92,7 @@ let private timedOut =
                                     AdvertisedHost = "localhost",
                                     AdvertisedPort = port,
                                     ShardCount = shards,
+                                    OnNotice = Action<string> notices.Enqueue,
                                     TimeProvider = timeProvider offset
                                 ),
                             time = timeProvider offset
@@ -113,6 +116,11 @@ let private timedOut =
                         (other.Broker.Cluster.Transactions.Find "tx").State
                         TransactionState.CompleteAbort
                         "aborted"
+
+                    Expect.exists
+                        notices
+                        (fun notice -> notice.Contains "tx was open for longer than its timeout of 60000 ms")
+                        "the operator is told"
 
                     for partition in 0..5 do
                         let! read = readCommitted other "a" partition

@@ -17,4 +17,5 @@ let tests =
         Costs.tests
         StoredGroups.tests
         StoredTransactions.tests
+        CompactingTransactions.tests
     ]
