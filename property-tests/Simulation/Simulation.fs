@@ -158,13 +158,42 @@ let private emphasised settings =
             LongestPause = TimeSpan.FromSeconds 5.0
       }
     | ChunksAnyhow
-    | OldSegments
-    | RefusalsIgnored -> {
+    | OldSegments -> {
         settings with
             Brokers = 3
             ClaimLease = TimeSpan.Zero
             ObjectGrace = TimeSpan.Zero
             LongestCompactionRest = TimeSpan.FromSeconds 1.0
+      }
+    | RefusalsIgnored -> {
+        settings with
+            Brokers = 3
+            Partitions = 1
+            IdempotentProducers = 3
+            BatchesPerProducer = 25
+            LongestThought = TimeSpan.FromSeconds 2.0
+            ClaimLease = TimeSpan.Zero
+            ObjectGrace = TimeSpan.FromSeconds 5.0
+            LongestCompactionRest = TimeSpan.FromSeconds 2.0
+            // Room for all keys, and a proposal for nearly every chunk.
+            CompactionMemoryBytes = 400L
+            CompactionLimits = {
+                settings.CompactionLimits with
+                    LargeChunkBytes = 1000
+                    MaxChunkBytes = 2000
+                    MergeWidth = 2
+            }
+            Faults = { settings.Faults with IsSlow = 0.1 }
+            Cleanups =
+                settings.Cleanups
+                |> Array.map (fun _ ->
+                    ValueSome {
+                        Cleanup.ofConfigs Map.empty with
+                            Deletes = false
+                            Compacts = true
+                            DeleteRetentionMs = 0L
+                            MinCleanableDirtyRatio = 0.0
+                    })
       }
     | CarelessCollector -> {
         settings with
