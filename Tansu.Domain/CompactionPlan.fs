@@ -350,7 +350,11 @@ module CompactionPlan =
 
     /// The chunks in objects of which less than half is still needed, in jobs of at most so many bytes: written anew they let the objects go, as which they
     /// would stay for as long as one chunk in them does. Objects in which chunks are that pages list are left alone.
-    let sparseJobs (budgetBytes: int64) (sizes: IReadOnlyDictionary<string, int64>) (state: ShardState) : ChunkRange[][] =
+    let sparseJobs
+        (budgetBytes: int64)
+        (sizes: IReadOnlyDictionary<string, int64>)
+        (state: ShardState)
+        : ChunkRange[][] =
         let needed = Dictionary<string, struct (int * int64)>()
 
         for KeyValue(_, partition) in state.Partitions do

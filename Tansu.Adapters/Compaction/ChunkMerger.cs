@@ -5,8 +5,8 @@ namespace Tansu.Adapters.Compaction;
 
 /// <summary>
 /// Writes chunks of many partitions into one segment, those of each partition side by side: batches from entries and data objects, and small chunks
-/// of segments. Records stay what they are. What is large goes into segments of its own, so that it can go as its partition's retention wants, whatever
-/// becomes of others.
+/// of segments. Records stay what they are. What is large shares its segment only with the same topic's, so that deleting the topic, and mostly its
+/// retention too, lets the whole segment go.
 /// </summary>
 internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotice)
 {
@@ -25,6 +25,7 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         foreach (var isLarge in new[] { true, false })
         {
             var first = 0;
+            var topicId = Guid.Empty;
             foreach (var range in job)
             {
                 var parts = loaded.AsMemory(first, range.Chunks.Length);
@@ -34,15 +35,18 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
                     continue;
                 }
 
-                requests.Add(Write(range, parts.Span, warm));
-                if (isLarge)
+                if (isLarge && range.Partition.TopicId.Value != topicId)
                 {
+                    topicId = range.Partition.TopicId.Value;
                     await scope.PutSegmentAsync(cancellationToken);
                 }
+
+                requests.Add(Write(range, parts.Span, warm));
             }
+
+            await scope.PutSegmentAsync(cancellationToken);
         }
 
-        await scope.PutSegmentAsync(cancellationToken);
         foreach (var (chunk, bytes) in warm)
         {
             scope.Reader.Keep(chunk, bytes);

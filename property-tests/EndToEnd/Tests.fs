@@ -17,6 +17,7 @@ let tests =
             GroupHelloWorld.tests
             GroupFeatures.tests
             GroupMixing.tests
+            Compacting.tests
             Soak.tests
         ]
     )

@@ -14,5 +14,6 @@ let tests =
         NodeRegistries.tests
         GroupWaking.tests
         Costs.tests
+        CompactionCosts.tests
         StoredGroups.tests
     ]
