@@ -302,11 +302,16 @@ module CompactionPlan =
                         (ImmutableList.CreateRange range.Chunks)
                         alike
 
-                    match
-                        alike
-                        |> Seq.filter (fun found -> found.Chunks.Length >= MergeWidth)
-                        |> Seq.toArray
-                    with
+                    // Smaller ones go along, and do not count: a large chunk would be written anew for a handful of small ones. Unless there are too many, as
+                    // when small and large ones take turns.
+                    let isEnough (found: ChunkRange) =
+                        let ofThatSize =
+                            found.Chunks
+                            |> Array.sumBy (fun chunk -> if sizeClass chunk.Length = sizeLimit then 1 else 0)
+
+                        ofThatSize >= MergeWidth || found.Chunks.Length >= 3 * MergeWidth
+
+                    match alike |> Seq.filter isEnough |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)
                     | enough -> ranges.AddRange enough
 
