@@ -110,7 +110,7 @@ internal sealed class Housekeeping : IAsyncDisposable
 
         var begun = _options.TimeProvider.GetTimestamp();
         var done = await shard.Compactor.PassAsync(_stopping.Token);
-        if (done.Passes + done.ObjectsDeleted > 0)
+        if (done.Passes + done.ObjectsWritten + done.ObjectsDeleted > 0)
         {
             var elapsed = _options.TimeProvider.GetElapsedTime(begun);
             _options.OnCompacted?.Invoke(

@@ -3,9 +3,11 @@ using Tansu.Benchmarks;
 // Every benchmark is named here. Each measures its floor in the same run and prints ratios.
 var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
 {
+    ["compaction"] = CompactionBenchmark.RunAsync,
     ["produce"] = ProduceBenchmark.RunAsync,
     ["footprint"] = FootprintBenchmark.RunAsync,
     ["group-join"] = GroupJoinBenchmark.RunAsync,
+    ["snapshot-size"] = SnapshotSizeBenchmark.RunAsync,
     ["slow-store"] = SlowStoreBenchmark.RunAsync,
 };
 

@@ -8,7 +8,7 @@ namespace Tansu.Benchmarks;
 /// <summary>A real S3 server (Ceph, as in the tests) to which a proxy makes every request take longer; the environment then leads there.</summary>
 internal sealed class SlowS3 : IDisposable
 {
-    /// <summary>What the proxy adds to every request, in milliseconds.</summary>
+    /// <summary>What the proxy adds to every request, unless told otherwise, in milliseconds.</summary>
     public const int DelayMs = 30;
 
     private readonly string _directory;
@@ -20,12 +20,13 @@ internal sealed class SlowS3 : IDisposable
         _proxy = proxy;
     }
 
-    public static SlowS3 Start()
+    /// <param name="delayMs">What every request takes longer.</param>
+    public static SlowS3 Start(int delayMs = DelayMs)
     {
         var directory = Path.Combine(Path.GetTempPath(), "tansu-slow-" + Guid.NewGuid().ToString("N"));
         var port = FreePort();
         Script("start", directory, $"{port}", $"{FreePort()}", $"{Environment.ProcessId}");
-        var proxy = new DelayingProxy(port, TimeSpan.FromMilliseconds(DelayMs));
+        var proxy = new DelayingProxy(port, TimeSpan.FromMilliseconds(delayMs));
         Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", "testaccess");
         Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", "testsecretkey");
         Environment.SetEnvironmentVariable("AWS_ENDPOINT_URL", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{proxy.Port}"));

@@ -20,6 +20,7 @@ let tests =
             Transactions.tests
             TransactionReaders.tests
             Pipeline.tests
+            Compacting.tests
             Soak.tests
         ]
     )

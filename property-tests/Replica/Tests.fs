@@ -15,6 +15,7 @@ let tests =
         GroupWaking.tests
         Compacting.tests
         Costs.tests
+        CompactionCosts.tests
         StoredGroups.tests
         StoredTransactions.tests
         CompactingTransactions.tests

@@ -185,10 +185,10 @@ let openFileWith (change: StoreOptions -> StoreOptions) (directory: string) =
 let openFile directory = openFileWith id directory
 
 /// A store whose directory goes with it.
-let temporaryFileStore () =
+let temporaryFileStoreWith (options: StoreOptions) =
     task {
         let directory = new TemporaryDirectory(true)
-        let! store = FileStore.OpenAsync(directory.Path, StoreOptions.Default, none)
+        let! store = FileStore.OpenAsync(directory.Path, options, none)
 
         return {
             new IStore with
@@ -210,3 +210,7 @@ let temporaryFileStore () =
                     )
         }
     }
+
+/// A store with the defaults whose directory goes with it.
+let temporaryFileStore () =
+    temporaryFileStoreWith StoreOptions.Default
