@@ -5,6 +5,7 @@ using Tansu.Adapters.Nodes;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
 using Tansu.Adapters.Replica;
+using Tansu.Adapters.Transactions;
 using Tansu.Codec;
 using Tansu.Codec.Storage;
 using Tansu.Domain;
@@ -50,6 +51,16 @@ public sealed class Cluster : IAsyncDisposable
         _registry = registry;
         ProducerIds = new ProducerIdSource(catalog, options);
         _housekeeping = new Housekeeping(this, options);
+        Transactions = new TransactionCoordinator(
+            Array.ConvertAll(shards, static shard => shard.Replica),
+            ProducerIds.NextAsync,
+            new TransactionCoordinatorOptions
+            {
+                IsLeaderOf = shard => Nodes.LeaderOf(shard).Id == self.Id,
+                StoreTimeout = options.StoreTimeout,
+                TimeProvider = options.TimeProvider,
+                OnNotice = options.OnNotice,
+            });
         _nodeLease = store.Limits.IsShared ? new NodeLease(this, registry, options) : null;
         _signals = (store as ILogSignal)?.Subscribe(Poke);
     }
@@ -75,6 +86,9 @@ public sealed class Cluster : IAsyncDisposable
 
     /// <summary>Fresh producer ids.</summary>
     public ProducerIdSource ProducerIds { get; }
+
+    /// <summary>Transactions.</summary>
+    public TransactionCoordinator Transactions { get; }
 
     /// <summary>The newest published catalog.</summary>
     public CatalogState Catalog => _catalog.Current.State;
@@ -192,6 +206,7 @@ public sealed class Cluster : IAsyncDisposable
     {
         _signals?.Dispose();
         await _housekeeping.StopAsync();
+        Transactions.Stop();
         foreach (var shard in _shards)
         {
             shard.Groups.Stop();
@@ -217,6 +232,7 @@ public sealed class Cluster : IAsyncDisposable
             await shard.Groups.DisposeAsync();
         }
 
+        await Transactions.DisposeAsync();
         await _catalog.DisposeAsync();
     }
 
@@ -355,7 +371,7 @@ public sealed class Cluster : IAsyncDisposable
         var replica = await ShardReplica.OpenAsync(
             log,
             store.Blobs,
-            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs, options.Groups)),
+            new ShardDecider(new ShardSettings(options.ProducerIdExpirationMs, options.Groups, options.Transactions)),
             new ShardCodec(),
             observer,
             replicaOptions,

@@ -38,6 +38,9 @@ public sealed record ClusterOptions
     /// <summary>The limits of consumer groups.</summary>
     public GroupSettings Groups { get; init; } = GroupSettings.Default;
 
+    /// <summary>The limits of transactions.</summary>
+    public TransactionSettings Transactions { get; init; } = TransactionSettings.Default;
+
     /// <summary>
     /// How long the first rebalance of an empty group waits for more members after each that joins
     /// (<c>group.initial.rebalance.delay.ms</c>).

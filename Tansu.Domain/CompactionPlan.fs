@@ -49,7 +49,37 @@ type Cleaning = {
     EndOffset: int64
     /// The partition's last record: it always stays, so that consumers reach the end.
     LastOffset: int64
+    /// The transactions that were aborted before the end: their records go.
+    Aborted: AbortedTransaction[]
 }
+
+/// The sizes by which a compactor goes. `Default` fits stores that count requests; tests take smaller ones.
+type CompactionLimits = {
+    /// A chunk of this size or more is worth a request of its own, and is not merged with others, in bytes.
+    LargeChunkBytes: int
+    /// The most bytes of a chunk that a compactor makes, unless a single batch is larger: what is read with one request, and a reader holds in memory
+    /// for however little of it. At least twice `LargeChunkBytes`, so that merging small chunks always makes them fewer.
+    MaxChunkBytes: int
+    /// Chunks are merged once there are so many of like size next to each other, so that each byte is written again only when its chunk
+    /// has become several times as large.
+    MergeWidth: int
+    /// A partition with more chunks than this in the state (fresh ones do not count) …
+    PagedAtChunks: int
+    /// … keeps so many there. More than the smaller chunks that can be waiting for others to be merged with.
+    UnpagedChunks: int
+    /// The most chunks that one index page lists.
+    PageChunks: int
+} with
+
+    /// What brokers use.
+    static member Default = {
+        LargeChunkBytes = 1048576
+        MaxChunkBytes = 2097152
+        MergeWidth = 8
+        PagedAtChunks = 96
+        UnpagedChunks = 48
+        PageChunks = 256
+    }
 
 /// Reads a topic's configuration.
 [<RequireQualifiedAccess>]
@@ -77,37 +107,11 @@ module Cleanup =
 /// What a compactor has to do. Everything here looks at one state and proposes; whether it may be done is decided when it is.
 [<RequireQualifiedAccess>]
 module CompactionPlan =
-    /// A chunk of this size or more is worth a request of its own, and is not merged with others, in bytes.
-    [<Literal>]
-    let LargeChunkBytes = 1048576
-
-    /// The most bytes of a chunk that a compactor makes, unless a single batch is larger: what is read with one request, and a reader holds in memory
-    /// for however little of it.
-    [<Literal>]
-    let MaxChunkBytes = 2097152
-
-    /// Chunks are merged once there are so many of like size next to each other, so that each byte is written again only when its chunk
-    /// has become eight times as large.
-    [<Literal>]
-    let MergeWidth = 8
-
-    /// A partition with more chunks than this in the state (fresh ones do not count) …
-    [<Literal>]
-    let PagedAtChunks = 64
-
-    /// … keeps so many there. More than the smaller chunks that can be waiting for others to be merged with.
-    [<Literal>]
-    let UnpagedChunks = 32
-
-    /// The most chunks that one index page lists.
-    [<Literal>]
-    let PageChunks = 256
-
     /// Whether a chunk is where a producer's broker has put it, among those of other partitions, and too small to stay there.
-    let isFresh (chunk: Chunk) =
+    let isFresh (limits: CompactionLimits) (chunk: Chunk) =
         match chunk.Source with
         | InlineEntry _ -> true
-        | DataObject _ -> chunk.Length < LargeChunkBytes
+        | DataObject _ -> chunk.Length < limits.LargeChunkBytes
         | Segment _ -> false
 
     /// Where the log starts once `retention.ms` and `retention.bytes` have been applied; never below where it starts now. Whole pages and chunks go.
@@ -211,10 +215,37 @@ module CompactionPlan =
         | _, null -> -1
         | left, right -> String.CompareOrdinal(left, right)
 
+    /// Data objects that hold records of several topics: where one topic's records stay the others' could not be deleted.
+    let private mixed (state: ShardState) =
+        let topicOf = Dictionary<string, TopicId>()
+        let mixed = HashSet<string>()
+
+        for KeyValue(key, partition) in state.Partitions do
+            for chunk in partition.Chunks do
+                match chunk.Source with
+                | DataObject name ->
+                    match topicOf.TryGetValue name with
+                    | true, topicId ->
+                        if topicId.Value <> key.TopicId.Value then
+                            mixed.Add name |> ignore
+                    | _ -> topicOf.Add(name, key.TopicId)
+                | InlineEntry _
+                | Segment _ -> ()
+
+        mixed
+
     /// The fresh chunks, in jobs of at most so many bytes (or of one source). A job has all that is fresh in some entries and data objects, the
     /// oldest first, so that each is read once; its ranges are in the order of the partitions.
-    let freshJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+    let freshJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let bytesOf = Dictionary<ChunkSource, int64>()
+        let mixed = mixed state
+
+        let isFresh (chunk: Chunk) =
+            isFresh limits chunk
+            || (chunk.Source.IsDataObject
+                && match chunk.Source.ObjectName with
+                   | null -> false
+                   | name -> mixed.Contains name)
 
         for KeyValue(_, partition) in state.Partitions do
             for chunk in partition.Chunks do
@@ -268,9 +299,9 @@ module CompactionPlan =
 
         jobs |> Array.map inOrder
 
-    /// 0 for the smallest chunks; each next class begins at eight times the size.
+    /// Each next class begins at eight times the size.
     let private sizeClass (length: int) =
-        let mutable size = length >>> 13
+        let mutable size = length
         let mutable found = 0
 
         while size > 0 do
@@ -279,19 +310,33 @@ module CompactionPlan =
 
         found
 
-    let private largestClass = sizeClass (LargeChunkBytes - 1)
+    /// Whether merging makes of the largest one something several times as large: otherwise it would be written again and again.
+    let private isWorthwhile (limits: CompactionLimits) (range: ChunkRange) =
+        range.Chunks.Length >= limits.MergeWidth
+        && range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
+           >= int64 (limits.MergeWidth / 2)
+              * (range.Chunks |> Array.map (fun chunk -> int64 chunk.Length) |> Array.max)
 
     /// Small chunks of like size next to each other that have become enough to be merged.
-    let private mergeable (key: TopicPartition) (partition: Partition) (ranges: ResizeArray<ChunkRange>) =
+    let private mergeable
+        (limits: CompactionLimits)
+        (key: TopicPartition)
+        (partition: Partition)
+        (ranges: ResizeArray<ChunkRange>)
+        =
         let small = ResizeArray<ChunkRange>()
 
-        if partition.Chunks.Count >= MergeWidth then
-            runs key (fun chunk -> not (isFresh chunk) && chunk.Length < LargeChunkBytes) partition.Chunks small
+        if partition.Chunks.Count >= limits.MergeWidth then
+            runs
+                key
+                (fun chunk -> not (isFresh limits chunk) && chunk.Length < limits.LargeChunkBytes)
+                partition.Chunks
+                small
 
         for range in small do
             // The smallest class that has enough of its own or a smaller size next to each other.
             let rec find sizeLimit =
-                if sizeLimit > largestClass then
+                if sizeLimit > sizeClass (limits.LargeChunkBytes - 1) then
                     ()
                 else
                     let alike = ResizeArray<ChunkRange>()
@@ -302,25 +347,36 @@ module CompactionPlan =
                         (ImmutableList.CreateRange range.Chunks)
                         alike
 
-                    // Smaller ones go along, and do not count: a large chunk would be written anew for a handful of small ones. Unless there are too many, as
-                    // when small and large ones take turns.
-                    let isEnough (found: ChunkRange) =
-                        let ofThatSize =
-                            found.Chunks
-                            |> Array.sumBy (fun chunk -> if sizeClass chunk.Length = sizeLimit then 1 else 0)
-
-                        ofThatSize >= MergeWidth || found.Chunks.Length >= 3 * MergeWidth
-
-                    match alike |> Seq.filter isEnough |> Seq.toArray with
+                    match alike |> Seq.filter (isWorthwhile limits) |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)
                     | enough -> ranges.AddRange enough
 
-            if range.Chunks.Length >= MergeWidth then
+            if range.Chunks.Length >= limits.MergeWidth then
                 find 0
 
     /// The bytes of a range's chunks.
     let lengthOf (range: ChunkRange) =
         range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
+
+    /// Parts of at most so many bytes, of a range that would not fit into memory.
+    let private partsOf (budgetBytes: int64) (range: ChunkRange) : ChunkRange list = [
+        if lengthOf range <= budgetBytes then
+            range
+        else
+            let part = ResizeArray<Chunk>()
+            let mutable bytes = 0L
+
+            for chunk in range.Chunks do
+                if bytes + int64 chunk.Length > budgetBytes && part.Count > 0 then
+                    { range with Chunks = part.ToArray() }
+                    part.Clear()
+                    bytes <- 0L
+
+                part.Add chunk
+                bytes <- bytes + int64 chunk.Length
+
+            { range with Chunks = part.ToArray() }
+    ]
 
     let private inJobs budgetBytes (ranges: ResizeArray<ChunkRange>) =
         let jobs = ResizeArray<ChunkRange[]>()
@@ -343,15 +399,19 @@ module CompactionPlan =
 
         jobs.ToArray()
 
-    /// Small chunks in segments that have become enough to be merged, in jobs of about so many bytes. Neighbours are in one job, since they are
+    /// Small chunks in segments that have become enough to be merged, in jobs of at most so many bytes. Neighbours are in one job, since they are
     /// neighbours in the segments as well.
-    let mergeJobs (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
+    let mergeJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
         let ranges = ResizeArray<ChunkRange>()
 
         for KeyValue(key, partition) in state.Partitions do
-            mergeable key partition ranges
+            mergeable limits key partition ranges
 
-        inJobs budgetBytes ranges
+        ranges
+        |> Seq.collect (partsOf budgetBytes)
+        |> Seq.filter (isWorthwhile limits)
+        |> ResizeArray
+        |> inJobs budgetBytes
 
     /// The chunks in objects of which less than half is still needed, in jobs of at most so many bytes: written anew they let the objects go, as which they
     /// would stay for as long as one chunk in them does. Objects in which chunks are that pages list are left alone.
@@ -393,13 +453,16 @@ module CompactionPlan =
                     partition.Chunks
                     ranges
 
-        inJobs budgetBytes ranges
+        ranges |> Seq.collect (partsOf budgetBytes) |> ResizeArray |> inJobs budgetBytes
 
     /// What compaction by key has to do in a partition now; none if less than `min.cleanable.dirty.ratio` of it is new, or there is nothing
     /// that `min.compaction.lag.ms` lets it touch.
     let cleaning (cleanup: Cleanup) (nowMs: int64) (key: TopicPartition) (partition: Partition) : Cleaning voption =
+        let stableOffset = Partition.lastStableOffset partition
+
         let isSettled (chunk: Chunk) =
             not chunk.Source.IsInlineEntry
+            && chunk.BaseOffset < stableOffset
             && (cleanup.MinCompactionLagMs = 0L
                 || chunk.MaxTimestampMs <= nowMs - cleanup.MinCompactionLagMs)
 
@@ -424,9 +487,12 @@ module CompactionPlan =
         for chunk in chunks do
             count chunk.LastOffset chunk.MaxTimestampMs (int64 chunk.Length)
 
+        let endOffset = min endOffset stableOffset
+
         let isDue =
             cleanup.Compacts
             && dirty > 0L
+            && endOffset > dirtyFrom
             && (float dirty / float all > cleanup.MinCleanableDirtyRatio
                 || oldestDirtyMs < nowMs - cleanup.MaxCompactionLagMs)
 
@@ -438,6 +504,10 @@ module CompactionPlan =
                 DirtyFromOffset = dirtyFrom
                 EndOffset = endOffset
                 LastOffset = partition.HighWatermark - 1L
+                Aborted =
+                    partition.AbortedTransactions
+                    |> Seq.filter (fun aborted -> aborted.FirstOffset < endOffset)
+                    |> Seq.toArray
             }
         else
             ValueNone
@@ -454,13 +524,16 @@ module CompactionPlan =
     |]
 
     /// The chunks at the front of a partition that are to be listed by an index page; none if the state can keep them.
-    let toPage (key: TopicPartition) (partition: Partition) : ChunkRange voption =
+    let toPage (limits: CompactionLimits) (key: TopicPartition) (partition: Partition) : ChunkRange voption =
         let settled =
             partition.Chunks
-            |> Seq.takeWhile (fun chunk -> not (isFresh chunk))
+            |> Seq.takeWhile (fun chunk -> not (isFresh limits chunk))
             |> Seq.length
 
-        if settled > PagedAtChunks then
-            ValueSome { Partition = key; Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - UnpagedChunks)) }
+        if settled > limits.PagedAtChunks then
+            ValueSome {
+                Partition = key
+                Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - limits.UnpagedChunks))
+            }
         else
             ValueNone

@@ -64,6 +64,20 @@ type CommittedOffset = {
     CommitTimeMs: int64
 }
 
+/// What a group remembers of a transactional producer.
+type GroupTransaction = {
+    /// The newest epoch seen.
+    Epoch: int16
+    /// The number of its last transaction that has ended here; 0 for none. See `Transaction.Number`.
+    Ended: int64
+    /// The number of the transaction that the offsets belong to.
+    Number: int64
+    /// Offsets that count once their transaction has committed.
+    Offsets: ImmutableDictionary<TopicPartition, CommittedOffset>
+    /// When it last changed, in milliseconds since 1970.
+    LastTimeMs: int64
+}
+
 /// One consumer group (of the classic type: KIP-848's groups will be another).
 type Group = {
     /// `consumer`, `connect`, …; null for a group that nobody has ever joined.
@@ -86,6 +100,8 @@ type Group = {
     Offsets: ImmutableDictionary<TopicPartition, CommittedOffset>
     /// When the last member left, in milliseconds since 1970.
     EmptySinceMs: int64
+    /// By producer id: transactional producers that have committed offsets lately.
+    Transactions: ImmutableDictionary<int64, GroupTransaction>
 }
 
 /// The rules' settings: the same on every broker of a cluster.
@@ -192,6 +208,24 @@ type GroupCommit = {
     Offsets: OffsetToCommit[]
 }
 
+/// TxnOffsetCommit.
+type TransactionalCommit = {
+    /// Empty from a client that does not say which member it is.
+    MemberId: string
+    /// Null for a dynamic member.
+    InstanceId: string | null
+    /// -1 from a client that does not say.
+    Generation: int
+    /// In whose transaction.
+    ProducerId: int64
+    /// Its epoch.
+    ProducerEpoch: int16
+    /// Which of its transactions.
+    Number: int64
+    /// What to remember if it commits.
+    Offsets: OffsetToCommit[]
+}
+
 /// What a group can be asked. What only looks (Heartbeat, OffsetFetch, DescribeGroups) is not a command.
 type GroupCommand =
     /// JoinGroup.
@@ -209,6 +243,8 @@ type GroupCommand =
     | ExpireMembers of members: struct (string * int64)[]
     /// OffsetCommit.
     | CommitOffsets of commit: GroupCommit
+    /// TxnOffsetCommit.
+    | CommitInTransaction of commit: TransactionalCommit
     /// OffsetDelete.
     | DeleteOffsets of partitions: struct (TopicPartition * string)[]
     /// DeleteGroups.
@@ -234,6 +270,12 @@ type GroupEvent =
     | OffsetsDeleted of partitions: TopicPartition[]
     /// The group is no more.
     | GroupDeleted
+    /// Offsets that count once the producer's transaction has committed.
+    | PendingOffsetsCommitted of producerId: int64 * producerEpoch: int16 * number: int64 * offsets: OffsetToCommit[]
+    /// The producer's transaction has ended: its offsets count, or are dropped.
+    | PendingOffsetsEnded of producerId: int64 * producerEpoch: int16 * number: int64 * isCommit: bool
+    /// Producers that have not committed anything for long were forgotten.
+    | GroupProducersForgotten of producerIds: int64[]
 
 /// What a member learns of its generation.
 type JoinedGroup = {
@@ -273,7 +315,7 @@ type GroupReply =
     | SyncTaken
     /// To Leave, in the order of what was asked.
     | MembersLeft of refusals: Refusal voption[]
-    /// To CommitOffsets: those that were not refused are committed.
+    /// To CommitOffsets and CommitInTransaction: those that were not refused are committed.
     | OffsetsJudged of refusals: Refusal voption[]
     /// To DeleteOffsets.
     | OffsetsDeletion of outcomes: OffsetDeletion[]

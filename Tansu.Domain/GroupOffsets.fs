@@ -26,30 +26,81 @@ module GroupOffsets =
                 ValueSome CommitOvertaken
             | ValueNone -> ValueNone
 
+    /// Judges what is to be remembered, partition by partition.
+    let private judge (settings: GroupSettings) (isDeleted: TopicId -> bool) (offsets: OffsetToCommit[]) =
+        let refusals =
+            offsets
+            |> Array.map (fun offset ->
+                if offset.Metadata.Length > settings.MaxMetadataLength then
+                    ValueSome OffsetMetadataTooLarge
+                elif isDeleted offset.Partition.TopicId then
+                    ValueSome UnknownTopicId
+                else
+                    ValueNone)
+
+        let accepted =
+            Array.zip offsets refusals
+            |> Array.choose (fun (offset, refusal) -> if refusal.IsNone then Some offset else None)
+
+        struct (refusals, accepted)
+
     /// Judges an OffsetCommit; `isDeleted` says which topics are gone.
     let commit (settings: GroupSettings) (isDeleted: TopicId -> bool) (commit: GroupCommit) (group: Group) =
         match commitProblem commit group with
         | ValueSome refusal -> GroupChange.refused (GroupRefused refusal)
         | ValueNone ->
-            let refusals =
-                commit.Offsets
-                |> Array.map (fun offset ->
-                    if offset.Metadata.Length > settings.MaxMetadataLength then
-                        ValueSome OffsetMetadataTooLarge
-                    elif isDeleted offset.Partition.TopicId then
-                        ValueSome UnknownTopicId
-                    else
-                        ValueNone)
-
-            let accepted =
-                Array.zip commit.Offsets refusals
-                |> Array.choose (fun (offset, refusal) -> if refusal.IsNone then Some offset else None)
+            let struct (refusals, accepted) = judge settings isDeleted commit.Offsets
 
             if accepted.Length = 0 then
                 GroupChange.refused (OffsetsJudged refusals)
             else
                 GroupChange.unchanged group
                 |> GroupChange.add (OffsetsCommitted(commit.MemberId, commit.Broker, accepted))
+                |> GroupChange.decided (OffsetsJudged refusals)
+
+    /// Why this client may not commit in a transaction, if so. Unlike other commits it need not name a member, and may come while the
+    /// leader assigns.
+    let private transactionalProblem (commit: TransactionalCommit) (group: Group) =
+        let claimsMembership =
+            commit.Generation >= 0
+            || commit.MemberId <> ""
+            || not (isNull commit.InstanceId)
+
+        let known = Group.transactionOf commit.ProducerId group
+
+        let memberProblem =
+            if not claimsMembership || (commit.Generation < 0 && group.Phase.IsEmpty) then
+                ValueNone
+            else
+                match Group.problem commit.MemberId commit.InstanceId group with
+                | ValueSome refusal -> ValueSome refusal
+                | ValueNone when commit.Generation <> group.Generation -> ValueSome IllegalGeneration
+                | ValueNone -> ValueNone
+
+        if commit.ProducerEpoch < known.Epoch then
+            ValueSome InvalidProducerEpoch
+        elif
+            commit.Number <= known.Ended
+            || (not known.Offsets.IsEmpty && commit.Number <> known.Number)
+        then
+            ValueSome TransactionEnded
+        else
+            memberProblem
+
+    /// Judges a TxnOffsetCommit; `isDeleted` says which topics are gone.
+    let commitInTransaction settings isDeleted (commit: TransactionalCommit) (group: Group) =
+        match transactionalProblem commit group with
+        | ValueSome refusal -> GroupChange.refused (GroupRefused refusal)
+        | ValueNone ->
+            let struct (refusals, accepted) = judge settings isDeleted commit.Offsets
+
+            if accepted.Length = 0 then
+                GroupChange.refused (OffsetsJudged refusals)
+            else
+                GroupChange.unchanged group
+                |> GroupChange.add (
+                    PendingOffsetsCommitted(commit.ProducerId, commit.ProducerEpoch, commit.Number, accepted)
+                )
                 |> GroupChange.decided (OffsetsJudged refusals)
 
     /// The topics that members read; none if that cannot be told.
@@ -98,10 +149,10 @@ module GroupOffsets =
                 |> GroupChange.add (OffsetsDeleted gone)
                 |> GroupChange.decided (OffsetsDeletion outcomes)
 
-    /// What has expired (`offsets.retention.minutes`): counted from when the group emptied, or from the commit in a group that nobody ever
-    /// joined. A group that has nothing left is deleted.
-    let expired (settings: GroupSettings) (nowMs: int64) (group: Group) : GroupEvent[] =
-        if not group.Members.IsEmpty then
+    /// Which offsets have expired (`offsets.retention.minutes`): counted from when the group emptied, or from the commit in a group that nobody ever
+    /// joined. A group that has nothing left is deleted; one that a transaction is about to change stays.
+    let private expiredOffsets (settings: GroupSettings) (nowMs: int64) hasProducers (group: Group) : GroupEvent[] =
+        if not group.Members.IsEmpty || Group.hasPendingOffsets group then
             [||]
         else
             let isExpired (offset: CommittedOffset) =
@@ -119,6 +170,29 @@ module GroupOffsets =
                         partition
             |]
 
-            if gone.Length = group.Offsets.Count then [| GroupDeleted |]
-            elif gone.Length > 0 then [| OffsetsDeleted gone |]
-            else [||]
+            if gone.Length = group.Offsets.Count && not hasProducers then
+                [| GroupDeleted |]
+            elif gone.Length > 0 then
+                [| OffsetsDeleted gone |]
+            else
+                [||]
+
+    /// What has expired: transactional producers that have been idle for as long as partitions remember one, and offsets.
+    let expired (settings: GroupSettings) (producerExpirationMs: int64) (nowMs: int64) (group: Group) : GroupEvent[] =
+        let forgotten = [|
+            for KeyValue(producerId, transaction) in group.Transactions do
+                if
+                    transaction.Offsets.IsEmpty
+                    && nowMs - transaction.LastTimeMs >= producerExpirationMs
+                then
+                    producerId
+        |]
+
+        let hasProducers = forgotten.Length < group.Transactions.Count
+
+        [|
+            if forgotten.Length > 0 then
+                GroupProducersForgotten forgotten
+
+            yield! expiredOffsets settings nowMs hasProducers group
+        |]

@@ -353,6 +353,9 @@ module GroupRules =
         | ExpireMembers members -> expireMembers members known
         | CommitOffsets commit when group.IsNone && commit.Generation >= 0 ->
             GroupChange.refused (GroupRefused GroupIdNotFound)
+        | CommitInTransaction commit when group.IsNone && commit.Generation >= 0 ->
+            GroupChange.refused (GroupRefused IllegalGeneration)
+        | CommitInTransaction commit -> GroupOffsets.commitInTransaction settings isDeleted commit known
         | CommitOffsets commit -> GroupOffsets.commit settings isDeleted commit known
         | DeleteOffsets _
         | DeleteGroup when group.IsNone -> GroupChange.refused (GroupRefused GroupIdNotFound)

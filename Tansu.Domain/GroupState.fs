@@ -17,6 +17,7 @@ module Group =
         Members = Map.empty
         Offsets = ImmutableDictionary<TopicPartition, CommittedOffset>.Empty
         EmptySinceMs = 0L
+        Transactions = ImmutableDictionary<int64, GroupTransaction>.Empty
     }
 
     /// Whether members are to join.
@@ -31,6 +32,28 @@ module Group =
     let rebalanceTimeoutMs (group: Group) =
         group.Members
         |> Map.fold (fun longest _ groupMember -> max longest groupMember.RebalanceTimeoutMs) 0
+
+    /// What is known of a transactional producer.
+    let transactionOf (producerId: int64) (group: Group) : GroupTransaction =
+        match group.Transactions.TryGetValue producerId with
+        | true, transaction -> transaction
+        | _ -> {
+            Epoch = Absent.ProducerEpoch
+            Ended = 0L
+            Number = 0L
+            Offsets = ImmutableDictionary<TopicPartition, CommittedOffset>.Empty
+            LastTimeMs = 0L
+          }
+
+    /// Whether a transaction that is not decided yet has an offset for the partition (KIP-447).
+    let isUnstable (partition: TopicPartition) (group: Group) =
+        group.Transactions.Values
+        |> Seq.exists (fun transaction -> transaction.Offsets.ContainsKey partition)
+
+    /// Whether a transaction that is not decided yet has any offset of the group.
+    let hasPendingOffsets (group: Group) =
+        group.Transactions.Values
+        |> Seq.exists (fun transaction -> not transaction.Offsets.IsEmpty)
 
     // Applying events.
 
@@ -138,6 +161,79 @@ module Group =
                 PhaseEntry = context.EntryNumber
         }
 
+    let private pend
+        (context: EntryContext)
+        (producerId: int64)
+        (producerEpoch: int16)
+        (number: int64)
+        (offsets: OffsetToCommit[])
+        (group: Group)
+        : Group =
+        let known = transactionOf producerId group
+        let builder = known.Offsets.ToBuilder()
+
+        for offset in offsets do
+            builder[offset.Partition] <- {
+                Offset = offset.Offset
+                LeaderEpoch = offset.LeaderEpoch
+                Metadata = offset.Metadata
+                CommitTimeMs = context.TimeMs
+            }
+
+        {
+            group with
+                Transactions =
+                    group.Transactions.SetItem(
+                        producerId,
+                        {
+                            known with
+                                Epoch = producerEpoch
+                                Number = number
+                                Offsets = builder.ToImmutable()
+                                LastTimeMs = context.TimeMs
+                        }
+                    )
+        }
+
+    /// Of two commits of a partition the later one counts, whichever of their transactions ends first.
+    let private settle
+        (context: EntryContext)
+        (producerId: int64)
+        (producerEpoch: int16)
+        (number: int64)
+        (isCommit: bool)
+        (group: Group)
+        : Group =
+        let known = transactionOf producerId group
+
+        let isNewer partition (pending: CommittedOffset) =
+            match group.Offsets.TryGetValue partition with
+            | true, committed -> committed.CommitTimeMs <= pending.CommitTimeMs
+            | _ -> true
+
+        let counting =
+            if isCommit then
+                known.Offsets
+                |> Seq.filter (fun (KeyValue(partition, pending)) -> isNewer partition pending)
+            else
+                Seq.empty
+
+        {
+            group with
+                Offsets = group.Offsets.SetItems counting
+                Transactions =
+                    group.Transactions.SetItem(
+                        producerId,
+                        {
+                            known with
+                                Epoch = max producerEpoch known.Epoch
+                                Ended = number
+                                Offsets = known.Offsets.Clear()
+                                LastTimeMs = context.TimeMs
+                        }
+                    )
+        }
+
     /// Applies one event; `GroupDeleted` is the shard's to apply.
     let evolve (group: Group) (event: GroupEvent) (context: EntryContext) : Group =
         match event with
@@ -188,19 +284,41 @@ module Group =
             }
         | OffsetsDeleted partitions -> { group with Offsets = group.Offsets.RemoveRange partitions }
         | GroupDeleted -> initial
+        | PendingOffsetsCommitted(producerId, producerEpoch, number, offsets) ->
+            pend context producerId producerEpoch number offsets group
+        | PendingOffsetsEnded(producerId, producerEpoch, number, isCommit) ->
+            settle context producerId producerEpoch number isCommit group
+        | GroupProducersForgotten producerIds -> {
+            group with
+                Transactions = group.Transactions.RemoveRange producerIds
+          }
 
     /// Forgets the offsets of a deleted topic.
     let forgetTopic (topicId: TopicId) (group: Group) : Group =
-        let gone = [|
-            for KeyValue(partition, _) in group.Offsets do
+        let ofTopic (offsets: ImmutableDictionary<TopicPartition, CommittedOffset>) = [|
+            for KeyValue(partition, _) in offsets do
                 if partition.TopicId.Value = topicId.Value then
                     partition
         |]
 
-        if gone.Length = 0 then
-            group
-        else
-            { group with Offsets = group.Offsets.RemoveRange gone }
+        let changed = [|
+            for KeyValue(producerId, transaction) in group.Transactions do
+                match ofTopic transaction.Offsets with
+                | [||] -> ()
+                | gone ->
+                    System.Collections.Generic.KeyValuePair(
+                        producerId,
+                        { transaction with Offsets = transaction.Offsets.RemoveRange gone }
+                    )
+        |]
+
+        match ofTopic group.Offsets with
+        | [||] when changed.Length = 0 -> group
+        | gone -> {
+            group with
+                Offsets = group.Offsets.RemoveRange gone
+                Transactions = group.Transactions.SetItems changed
+          }
 
     // Looking.
 

@@ -79,6 +79,8 @@ type Producer = {
     Batches: ProducerBatch list
     /// Time of the entry that last wrote for it, in milliseconds since 1970.
     LastTimeMs: int64
+    /// The number of its last transaction that has ended here; 0 for none. See `Transaction.Number`.
+    EndedTransaction: int64
 }
 
 /// One partition's log. A partition nothing was ever written to has no entry in the shard's state.
@@ -95,6 +97,10 @@ type Partition = {
     CleanedToOffset: int64
     /// By producer id.
     Producers: ImmutableDictionary<int64, Producer>
+    /// By producer id: whose records nobody may yet read who wants only committed ones.
+    OpenTransactions: ImmutableDictionary<int64, OpenTransaction>
+    /// In the order of their markers.
+    AbortedTransactions: ImmutableList<AbortedTransaction>
 }
 
 /// A record batch that a producer sends.
@@ -116,6 +122,8 @@ type BatchToAppend = {
     ProducerEpoch: int16
     /// Sequence of its first record; -1 when it is not idempotent.
     BaseSequence: int
+    /// Which of its producer's transactions it belongs to; 0 for none, `Transaction.ThisOne` for the one that the command adds to.
+    Transaction: int64
 }
 
 /// A batch that was accepted.
@@ -141,6 +149,8 @@ type BatchAppended = {
     ProducerEpoch: int16
     /// Sequence of its first record; -1 when it is not idempotent.
     BaseSequence: int
+    /// Which of its producer's transactions it belongs to; 0 for none.
+    Transaction: int64
 }
 
 /// A compactor has written records anew: what lay in an offset range lies elsewhere now, and some of it may be gone.
@@ -161,6 +171,8 @@ type ChunksReplaced = {
     PagedReferences: struct (string * int)[]
     /// Up to where (exclusive) the partition is now compacted by key; 0 if that does not change.
     CleanedToOffset: int64
+    /// Transaction markers of the range below this offset are gone, with the records that they aborted; 0 for none.
+    MarkersRemovedBelow: int64
 }
 
 /// What became of a batch.
@@ -207,6 +219,8 @@ module Partition =
         Chunks = ImmutableList<Chunk>.Empty
         CleanedToOffset = 0L
         Producers = ImmutableDictionary<int64, Producer>.Empty
+        OpenTransactions = ImmutableDictionary<int64, OpenTransaction>.Empty
+        AbortedTransactions = ImmutableList<AbortedTransaction>.Empty
     }
 
     /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when
@@ -233,12 +247,30 @@ module Partition =
             else
                 next
 
-    let private isExpired (nowMs: int64) (expirationMs: int64) (producer: Producer) =
+    /// Nobody is forgotten in the middle of a transaction.
+    let private isExpired (nowMs: int64) (expirationMs: int64) (partition: Partition) producerId (producer: Producer) =
         nowMs - producer.LastTimeMs >= expirationMs
+        && not (partition.OpenTransactions.ContainsKey producerId)
 
     let private findProducer nowMs expirationMs producerId partition =
         match partition.Producers.TryGetValue producerId with
-        | true, producer when not (isExpired nowMs expirationMs producer) -> ValueSome producer
+        | true, producer when not (isExpired nowMs expirationMs partition producerId producer) -> ValueSome producer
+        | _ -> ValueNone
+
+    /// Why a batch does not belong to the transaction that its producer has open here, if so: nothing that comes late may hang a
+    /// transaction that has ended, or pass for a part of the next one.
+    let private transactionProblem (batch: BatchToAppend) (partition: Partition) =
+        let ended =
+            match partition.Producers.TryGetValue batch.ProducerId with
+            | true, producer -> producer.EndedTransaction
+            | _ -> 0L
+
+        match partition.OpenTransactions.TryGetValue batch.ProducerId with
+        | true, openTransaction when batch.Transaction = openTransaction.Number -> ValueNone
+        | true, openTransaction when batch.Transaction > 0L && batch.Transaction < openTransaction.Number ->
+            ValueSome TransactionEnded
+        | true, _ -> ValueSome InvalidTransactionState
+        | _ when batch.Transaction > 0L && batch.Transaction <= ended -> ValueSome TransactionEnded
         | _ -> ValueNone
 
     /// A repeated batch has the exact sequence range of a remembered one. Linear in at most five.
@@ -271,11 +303,16 @@ module Partition =
         if batch.ProducerId = Absent.ProducerId then
             accept ()
         else
+            let transactionProblem = transactionProblem batch partition
+
             match findProducer nowMs expirationMs batch.ProducerId partition with
+            | ValueNone when transactionProblem.IsSome -> refuse transactionProblem.Value
             | ValueNone -> accept ()
             | ValueSome producer when batch.ProducerEpoch < producer.Epoch -> refuse InvalidProducerEpoch
             | ValueSome producer when batch.ProducerEpoch > producer.Epoch ->
-                if batch.BaseSequence = 0 then
+                if transactionProblem.IsSome then
+                    refuse transactionProblem.Value
+                elif batch.BaseSequence = 0 then
                     accept ()
                 else
                     refuse OutOfOrderSequence
@@ -284,6 +321,7 @@ module Partition =
 
                 match findDuplicate batch.BaseSequence last producer.Batches with
                 | ValueSome baseOffset -> struct (Appended(baseOffset, partition.LogStartOffset), false)
+                | ValueNone when transactionProblem.IsSome -> refuse transactionProblem.Value
                 | ValueNone when Sequence.follows (lastSequence producer.Batches) batch.BaseSequence -> accept ()
                 | ValueNone -> refuse OutOfOrderSequence
 
@@ -336,6 +374,11 @@ module Partition =
                 BaseOffset = appended.BaseOffset
             }
 
+            let endedTransaction =
+                match producers.TryGetValue appended.ProducerId with
+                | true, producer -> producer.EndedTransaction
+                | _ -> 0L
+
             let earlier =
                 match producers.TryGetValue appended.ProducerId with
                 // A batch that does not follow was accepted because the producer's state had expired: start afresh.
@@ -354,7 +397,24 @@ module Partition =
 
             producers.SetItem(
                 appended.ProducerId,
-                { Epoch = appended.ProducerEpoch; Batches = kept @ [ batch ]; LastTimeMs = timeMs }
+                {
+                    Epoch = appended.ProducerEpoch
+                    Batches = kept @ [ batch ]
+                    LastTimeMs = timeMs
+                    EndedTransaction = endedTransaction
+                }
+            )
+
+    let private openTransaction (appended: BatchAppended) (partition: Partition) =
+        if
+            appended.Transaction = 0L
+            || partition.OpenTransactions.ContainsKey appended.ProducerId
+        then
+            partition.OpenTransactions
+        else
+            partition.OpenTransactions.Add(
+                appended.ProducerId,
+                { FirstOffset = appended.BaseOffset; Number = appended.Transaction }
             )
 
     /// Applies an accepted batch.
@@ -363,7 +423,111 @@ module Partition =
             HighWatermark = appended.BaseOffset + int64 appended.LastOffsetDelta + 1L
             Chunks = addChunk context.EntryNumber appended partition.Chunks
             Producers = remember context.TimeMs appended partition.Producers
+            OpenTransactions = openTransaction appended partition
     }
+
+    /// Every record below it is decided: the end for readers who want only committed ones.
+    let lastStableOffset (partition: Partition) =
+        if partition.OpenTransactions.IsEmpty then
+            partition.HighWatermark
+        else
+            let mutable offset = partition.HighWatermark
+
+            for KeyValue(_, openTransaction) in partition.OpenTransactions do
+                offset <- min offset openTransaction.FirstOffset
+
+            max offset partition.LogStartOffset
+
+    /// Whether the end of a transaction is known here already, or would come in the middle of a later one.
+    let hasEnded (producerId: int64) (number: int64) (partition: Partition) =
+        let isKnown =
+            match partition.Producers.TryGetValue producerId with
+            | true, producer -> producer.EndedTransaction >= number
+            | _ -> false
+
+        let isPast =
+            match partition.OpenTransactions.TryGetValue producerId with
+            | true, later -> later.Number > number
+            | _ -> false
+
+        isKnown || isPast
+
+    let private markProducer
+        (timeMs: int64)
+        (marker: TransactionMarker)
+        (producers: ImmutableDictionary<int64, Producer>)
+        =
+        let marked =
+            match producers.TryGetValue marker.ProducerId with
+            | true, producer when producer.Epoch >= marker.ProducerEpoch -> producer
+            | _ -> { Epoch = marker.ProducerEpoch; Batches = []; LastTimeMs = timeMs; EndedTransaction = 0L }
+
+        producers.SetItem(marker.ProducerId, { marked with LastTimeMs = timeMs; EndedTransaction = marker.Number })
+
+    /// Applies the end of a transaction. The marker is a chunk by itself, as its bytes are shared with other partitions.
+    let mark (context: EntryContext) (marker: TransactionMarker) (partition: Partition) =
+        let marked = {
+            partition with
+                HighWatermark = marker.Offset + 1L
+                Chunks =
+                    partition.Chunks.Add {
+                        BaseOffset = marker.Offset
+                        LastOffset = marker.Offset
+                        Source =
+                            match marker.DataObject with
+                            | null -> InlineEntry context.EntryNumber
+                            | name -> DataObject name
+                        Position = marker.Position
+                        Length = marker.Length
+                        MaxTimestampMs = marker.TimestampMs
+                    }
+                Producers = markProducer context.TimeMs marker partition.Producers
+                OpenTransactions = partition.OpenTransactions.Remove marker.ProducerId
+        }
+
+        match partition.OpenTransactions.TryGetValue marker.ProducerId with
+        | true, ended when not marker.IsCommit -> {
+            marked with
+                AbortedTransactions =
+                    partition.AbortedTransactions.Add {
+                        ProducerId = marker.ProducerId
+                        FirstOffset = ended.FirstOffset
+                        LastOffset = marker.Offset
+                        LastStableOffset = lastStableOffset marked
+                    }
+          }
+        | _ -> marked
+
+    /// The aborted transactions that have records from `fromOffset` on and below `endOffset`.
+    let abortedBetween (fromOffset: int64) (endOffset: int64) (partition: Partition) : AbortedTransaction[] =
+        let all = partition.AbortedTransactions
+
+        // By the markers' offsets, which rise.
+        let rec firstFrom low high =
+            if low >= high then
+                low
+            else
+                let middle = low + (high - low) / 2
+
+                if all[middle].LastOffset < fromOffset then
+                    firstFrom (middle + 1) high
+                else
+                    firstFrom low middle
+
+        let found = ResizeArray<AbortedTransaction>()
+
+        let rec gather index =
+            if index < all.Count then
+                let aborted = all[index]
+
+                if aborted.FirstOffset < endOffset then
+                    found.Add aborted
+
+                if aborted.LastStableOffset < endOffset then
+                    gather (index + 1)
+
+        gather (firstFrom 0 all.Count)
+        found.ToArray()
 
     /// How many chunks at the front of the list lie wholly before the offset.
     let private chunksBefore (offset: int64) (chunks: ImmutableList<Chunk>) =
@@ -391,6 +555,8 @@ module Partition =
             LogStartOffset = logStartOffset
             Pages = partition.Pages.RemoveRange(0, pagesBefore logStartOffset partition)
             Chunks = partition.Chunks.RemoveRange(0, chunksBefore logStartOffset partition.Chunks)
+            AbortedTransactions =
+                partition.AbortedTransactions.RemoveAll(fun aborted -> aborted.LastOffset < logStartOffset)
     }
 
     /// The bytes of all its records, as stored.
@@ -426,12 +592,21 @@ module Partition =
                 Pages = partition.Pages.RemoveRange(firstPage, pages.Count).InsertRange(firstPage, replaced.Pages)
                 Chunks = partition.Chunks.RemoveRange(first, chunks.Count).InsertRange(first, replaced.Chunks)
                 CleanedToOffset = max replaced.CleanedToOffset partition.CleanedToOffset
+                AbortedTransactions =
+                    // Readers take whatever follows for aborted until they come to the marker: both go at once.
+                    if replaced.MarkersRemovedBelow = 0L then
+                        partition.AbortedTransactions
+                    else
+                        partition.AbortedTransactions.RemoveAll(fun aborted ->
+                            aborted.LastOffset >= replaced.FirstOffset
+                            && aborted.LastOffset <= replaced.LastOffset
+                            && aborted.LastOffset < replaced.MarkersRemovedBelow)
         }
 
     /// The ids of producers that have been idle for `expirationMs`.
     let expiredProducers (nowMs: int64) (expirationMs: int64) (partition: Partition) = [|
         for KeyValue(producerId, producer) in partition.Producers do
-            if isExpired nowMs expirationMs producer then
+            if isExpired nowMs expirationMs partition producerId producer then
                 producerId
     |]
 

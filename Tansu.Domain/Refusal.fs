@@ -52,3 +52,15 @@ type Refusal =
     | CommitOvertaken
     /// The committed metadata is too long.
     | OffsetMetadataTooLarge
+    /// The transactional id has another producer id, or none.
+    | InvalidProducerIdMapping
+    /// Somebody else has taken over the transactional id, or its transaction timed out.
+    | ProducerFenced
+    /// The transaction is not in a state in which this can be done, or the partition is not part of it.
+    | InvalidTransactionState
+    /// The transaction that this belonged to has ended.
+    | TransactionEnded
+    /// Something else is going on with the transaction: the same again will do.
+    | ConcurrentTransactions
+    /// The transaction timeout is not positive, or above the limit.
+    | InvalidTransactionTimeout

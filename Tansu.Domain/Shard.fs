@@ -8,6 +8,8 @@ type ShardSettings = {
     ProducerIdExpirationMs: int64
     /// Of consumer groups.
     Groups: GroupSettings
+    /// Of transactions.
+    Transactions: TransactionSettings
 }
 
 /// Who compacts a shard. It saves other brokers the same work; two at once would do no harm.
@@ -37,6 +39,8 @@ type ShardState = {
     DeadPages: ImmutableList<IndexPage>
     /// The broker that compacts the shard, and when it last said so.
     Compactor: CompactorClaim voption
+    /// By transactional id: those that this shard coordinates.
+    Transactions: ImmutableDictionary<string, Transaction>
 }
 
 /// DeleteRecords for one partition.
@@ -93,6 +97,18 @@ type ShardCommand =
     | AskGroup of groupId: string * command: GroupCommand
     /// These members of these groups have given signs of life lately.
     | MarkMembersSeen of members: struct (string * string[])[]
+    /// Asks a transactional id that this shard coordinates.
+    | AskTransaction of transactionalId: string * command: TransactionCommand
+    /// Adds to a transaction that this shard coordinates, and appends batches of it to partitions of this shard (KIP-890).
+    | AppendInTransaction of transactionalId: string * addition: TransactionAddition * batches: BatchToAppend[]
+    /// Adds a group of this shard to a transaction that this shard coordinates, and commits offsets of it (KIP-890).
+    | CommitInGroupAndTransaction of
+        transactionalId: string *
+        addition: TransactionAddition *
+        groupId: string *
+        commit: TransactionalCommit
+    /// Ends a transaction that another shard coordinates in the partitions and groups of this one.
+    | WriteMarkers of markers: MarkersToWrite
 
 /// What has happened in a shard.
 type ShardEvent =
@@ -118,6 +134,10 @@ type ShardEvent =
     | CompactionClaimed of broker: int64
     /// Something has happened in a group.
     | GroupChanged of groupId: string * event: GroupEvent
+    /// A transaction has ended in a partition.
+    | MarkerAppended of marker: TransactionMarker
+    /// Something has happened to a transactional id.
+    | TransactionChanged of transactionalId: string * event: TransactionEvent
 
 /// What became of one DeleteRecords request.
 [<Struct; NoComparison>]
@@ -139,6 +159,8 @@ type ShardReply =
     | ClaimJudged of isGranted: bool
     /// To ReplaceChunks: whether the chunks were still there.
     | ReplacementsJudged of areMade: bool[]
+    /// To AskTransaction; to AppendInTransaction and CommitInGroupAndTransaction if nothing was added to the transaction.
+    | TransactionAnswered of reply: TransactionReply
     /// To commands that have nothing to report.
     | Done
 
@@ -159,6 +181,7 @@ module Shard =
         Garbage = ImmutableDictionary<string, int64>.Empty
         DeadPages = ImmutableList<IndexPage>.Empty
         Compactor = ValueNone
+        Transactions = ImmutableDictionary<string, Transaction>.Empty
     }
 
     /// The partition's state; empty when nothing was ever written.
@@ -172,6 +195,38 @@ module Shard =
         match state.Groups.TryGetValue groupId with
         | true, group -> ValueSome group
         | _ -> ValueNone
+
+    /// A transactional id, if anything is known of it.
+    let transaction (transactionalId: string) (state: ShardState) =
+        match state.Transactions.TryGetValue transactionalId with
+        | true, transaction -> ValueSome transaction
+        | _ -> ValueNone
+
+    let private updateTransaction transactionalId event context (state: ShardState) =
+        let transaction =
+            transaction transactionalId state
+            |> ValueOption.defaultValue Transaction.initial
+
+        {
+            state with
+                Transactions =
+                    match event with
+                    | TransactionalIdExpired -> state.Transactions.Remove transactionalId
+                    | _ -> state.Transactions.SetItem(transactionalId, Transaction.evolve transaction event context)
+        }
+
+    let private forgetPartitions topicId (transactions: ImmutableDictionary<string, Transaction>) =
+        let changed =
+            transactions
+            |> Seq.choose (fun (KeyValue(transactionalId, transaction)) ->
+                let rest = Transaction.forgetTopic topicId transaction
+
+                if obj.ReferenceEquals(rest, transaction) then
+                    None
+                else
+                    Some(System.Collections.Generic.KeyValuePair(transactionalId, rest)))
+
+        transactions.SetItems changed
 
     let private updateGroup groupId event context (state: ShardState) =
         let group = group groupId state |> ValueOption.defaultValue Group.initial
@@ -244,15 +299,38 @@ module Shard =
         | true, known -> known
         | _ -> name
 
-    let private append context (batch: BatchAppended) (state: ShardState) =
-        match batch.DataObject with
-        | null -> update batch.Partition (Partition.append context batch) state
+    /// A partition gets more, in an object or an entry; `change` is given the object's name.
+    let private grow
+        (context: EntryContext)
+        key
+        (dataObject: string | null)
+        (change: (string | null) -> Partition -> Partition)
+        (state: ShardState)
+        =
+        match dataObject with
+        | null -> update key (change null) state
         | name ->
             let name = shared name state
-            let before = partition batch.Partition state
-            let after = Partition.append context { batch with DataObject = name } before
-            let state = { state with Partitions = state.Partitions.SetItem(batch.Partition, after) }
-            countReference context.TimeMs state name (after.Chunks.Count - before.Chunks.Count)
+            let before = partition key state
+            let after = change name before
+
+            countReference
+                context.TimeMs
+                { state with Partitions = state.Partitions.SetItem(key, after) }
+                name
+                (after.Chunks.Count - before.Chunks.Count)
+
+    let private append context (batch: BatchAppended) state =
+        let change name =
+            Partition.append context { batch with DataObject = name }
+
+        grow context batch.Partition batch.DataObject change state
+
+    let private mark context (marker: TransactionMarker) state =
+        let change name =
+            Partition.mark context { marker with DataObject = name }
+
+        grow context marker.Partition marker.DataObject change state
 
     /// Stops counting what a partition no longer has.
     let private drop (context: EntryContext) (pages: seq<IndexPage>) (chunks: seq<Chunk>) (state: ShardState) =
@@ -280,6 +358,7 @@ module Shard =
                 Partitions = state.Partitions.RemoveRange(removed |> Array.map (fun (KeyValue(key, _)) -> key))
                 RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
                 Groups = forgetOffsets topicId state.Groups
+                Transactions = forgetPartitions topicId state.Transactions
         }
 
         (without, removed)
@@ -347,6 +426,8 @@ module Shard =
                 ObjectsCollectedBeforeMs = max beforeMs state.ObjectsCollectedBeforeMs
           }
         | GroupChanged(groupId, event) -> updateGroup groupId event context state
+        | MarkerAppended marker -> mark context marker state
+        | TransactionChanged(transactionalId, event) -> updateTransaction transactionalId event context state
 
     let private appended (context: DecideContext) baseOffset (batch: BatchToAppend) : BatchAppended = {
         Partition = batch.Partition
@@ -359,6 +440,7 @@ module Shard =
         ProducerId = batch.ProducerId
         ProducerEpoch = batch.ProducerEpoch
         BaseSequence = batch.BaseSequence
+        Transaction = batch.Transaction
     }
 
     let private appendBatches settings (state: ShardState) (context: DecideContext) (batches: BatchToAppend[]) =
@@ -431,8 +513,12 @@ module Shard =
                     RemovedTopicForgotten topicId
 
             for KeyValue(groupId, group) in state.Groups do
-                for event in GroupOffsets.expired settings.Groups context.NowMs group do
+                for event in GroupOffsets.expired settings.Groups settings.ProducerIdExpirationMs context.NowMs group do
                     GroupChanged(groupId, event)
+
+            for KeyValue(transactionalId, transaction) in state.Transactions do
+                if TransactionRules.isExpired settings.Transactions context.NowMs transaction then
+                    TransactionChanged(transactionalId, TransactionalIdExpired)
         |]
 
         { Events = events; Reply = Done }
@@ -502,6 +588,7 @@ module Shard =
         Events =
             pages
             |> Array.filter (fun freed -> state.DeadPages.Contains freed.Page)
+            |> Array.distinctBy _.Page
             |> Array.map PageFreed
         Reply = Done
     }
@@ -510,6 +597,136 @@ module Shard =
         match objectNames |> Array.filter state.Garbage.ContainsKey with
         | [||] -> { Events = [||]; Reply = Done }
         | objectNames -> { Events = [| GarbageForgotten objectNames |]; Reply = Done }
+
+    /// The end of a transaction in this shard, as far as it is not known yet.
+    let private writeMarkers (state: ShardState) (context: DecideContext) (markers: MarkersToWrite) = [|
+        for key in markers.Partitions do
+            let current = partition key state
+
+            if
+                not (state.RemovedTopics.ContainsKey key.TopicId)
+                && not (Partition.hasEnded markers.ProducerId markers.Number current)
+            then
+                MarkerAppended {
+                    Partition = key
+                    Offset = current.HighWatermark
+                    DataObject = context.DataObject
+                    Position = context.PayloadPosition
+                    Length = markers.Marker.Length
+                    TimestampMs = markers.Marker.TimestampMs
+                    ProducerId = markers.ProducerId
+                    ProducerEpoch = markers.Marker.ProducerEpoch
+                    Number = markers.Number
+                    IsCommit = markers.IsCommit
+                }
+
+        for groupId in markers.Groups do
+            let known = group groupId state |> ValueOption.defaultValue Group.initial
+
+            let transaction = Group.transactionOf markers.ProducerId known
+
+            if
+                transaction.Ended < markers.Number
+                && (transaction.Offsets.IsEmpty || transaction.Number <= markers.Number)
+            then
+                GroupChanged(
+                    groupId,
+                    PendingOffsetsEnded(
+                        markers.ProducerId,
+                        markers.Marker.ProducerEpoch,
+                        markers.Number,
+                        markers.IsCommit
+                    )
+                )
+    |]
+
+    /// What the coordinator's own entry holds besides the decision: the markers of its shard and, if there are no other shards, that
+    /// the transaction is complete.
+    let private atOnce (state: ShardState) (context: DecideContext) transactionalId shard marker event =
+        let here = { EntryNumber = 0L; TimeMs = context.NowMs }
+
+        let prepared =
+            Transaction.evolve
+                (transaction transactionalId state
+                 |> ValueOption.defaultValue Transaction.initial)
+                event
+                here
+
+        [|
+            yield! writeMarkers state context (Transaction.markers shard marker prepared)
+
+            if (Transaction.otherShards shard prepared).Length = 0 then
+                TransactionChanged(transactionalId, TransactionCompleted)
+        |]
+
+    let private decideTransaction (settings: ShardSettings) (state: ShardState) (context: DecideContext) id command =
+        TransactionRules.decide
+            settings.Transactions
+            context.NowMs
+            state.RemovedTopics.ContainsKey
+            (transaction id state)
+            command
+
+    let private askTransaction settings (state: ShardState) (context: DecideContext) transactionalId command =
+        let decision = decideTransaction settings state context transactionalId command
+
+        let events = [|
+            for event in decision.Events do
+                TransactionChanged(transactionalId, event)
+
+                match event, command with
+                | TransactionPrepared _, EndTransaction ending ->
+                    yield! atOnce state context transactionalId ending.Shard ending.Marker event
+                | TransactionPrepared _, FenceTransaction fencing ->
+                    yield! atOnce state context transactionalId fencing.Shard fencing.Marker event
+                | _ -> ()
+        |]
+
+        { Events = events; Reply = TransactionAnswered decision.Reply }
+
+    /// Adds to a transaction and, in the same entry, does what needed it.
+    let private inTransaction
+        (settings: ShardSettings)
+        (state: ShardState)
+        (context: DecideContext)
+        (transactionalId: string)
+        (addition: TransactionAddition)
+        (act: ShardState -> int64 -> Decision<ShardEvent, ShardReply>)
+        : Decision<ShardEvent, ShardReply> =
+        let here = { EntryNumber = 0L; TimeMs = context.NowMs }
+
+        let added =
+            decideTransaction settings state context transactionalId (AddToTransaction addition)
+
+        match added.Reply with
+        | InTransaction number ->
+            let events =
+                added.Events
+                |> Array.map (fun event -> TransactionChanged(transactionalId, event))
+
+            let state = Array.fold (fun state event -> evolve state event here) state events
+
+            let decision = act state number
+
+            { Events = Array.append events decision.Events; Reply = decision.Reply }
+        | ProducerReady _
+        | NeedsProducerId
+        | TransactionIsOpen
+        | TransactionIsEnding
+        | TransactionDecided _
+        | AnotherTransaction
+        | TransactionRefused _
+        | TransactionDone -> { Events = [||]; Reply = TransactionAnswered added.Reply }
+
+    let private appendInTransaction settings state context transactionalId addition (batches: BatchToAppend[]) =
+        inTransaction settings state context transactionalId addition (fun state number ->
+            batches
+            |> Array.map (fun batch ->
+                if batch.Transaction = Transaction.ThisOne then
+                    { batch with Transaction = number }
+                else
+                    batch)
+            |> appendBatches settings state context)
 
     /// Judges one command.
     let decide (settings: ShardSettings) (state: ShardState) (command: ShardCommand) (context: DecideContext) =
@@ -527,6 +744,13 @@ module Shard =
         | ForgetGarbage objectNames -> forgetGarbage state objectNames
         | AskGroup(groupId, command) -> askGroup settings state context groupId command
         | MarkMembersSeen members -> markMembersSeen state members
+        | AskTransaction(transactionalId, command) -> askTransaction settings state context transactionalId command
+        | AppendInTransaction(transactionalId, addition, batches) ->
+            appendInTransaction settings state context transactionalId addition batches
+        | CommitInGroupAndTransaction(transactionalId, addition, groupId, commit) ->
+            inTransaction settings state context transactionalId addition (fun state number ->
+                askGroup settings state context groupId (CommitInTransaction { commit with Number = number }))
+        | WriteMarkers markers -> { Events = writeMarkers state context markers; Reply = Done }
 
     /// The oldest entry whose inline payload a partition refers to; `Int64.MaxValue` if there is none. Chunks are in the order
     /// of their entries, so the first inline one of each partition tells.
@@ -546,19 +770,6 @@ module Shard =
             oldest <- min oldest (firstInline partition.Chunks 0)
 
         oldest
-
-    /// The newest entry whose inline payload a partition refers to; 0 if there is none.
-    let newestEntry (state: ShardState) =
-        let mutable newest = 0L
-
-        for KeyValue(_, partition) in state.Partitions do
-            if not partition.Chunks.IsEmpty then
-                match partition.Chunks[partition.Chunks.Count - 1].Source with
-                | InlineEntry entryNumber -> newest <- max newest entryNumber
-                | DataObject _
-                | Segment _ -> ()
-
-        newest
 
 /// The shard's rules as the replica calls them.
 [<Sealed>]

@@ -91,6 +91,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 CommitInterval = options.CommitIntervalMs < 0 ? null : TimeSpan.FromMilliseconds(options.CommitIntervalMs),
                 NodeLease = TimeSpan.FromMilliseconds(options.NodeLeaseMs),
                 Groups = settings.Groups,
+                Transactions = settings.Transactions,
                 GroupInitialRebalanceDelay = TimeSpan.FromMilliseconds(settings.GroupInitialRebalanceDelayMs),
                 CacheBytes = memory.CacheBytes,
                 MaxEntryBytes = memory.EntryBytes,

@@ -51,6 +51,9 @@ internal sealed record BrokerSettings
     /// <summary>The limits of consumer groups.</summary>
     public GroupSettings Groups { get; init; } = GroupSettings.Default;
 
+    /// <summary>The limits of transactions.</summary>
+    public TransactionSettings Transactions { get; init; } = TransactionSettings.Default;
+
     /// <summary>How long the first rebalance of an empty group waits after each member that joins (<c>group.initial.rebalance.delay.ms</c>).</summary>
     public int GroupInitialRebalanceDelayMs { get; init; } = 200;
 
@@ -74,6 +77,7 @@ internal sealed record BrokerSettings
             options.GroupMaxSize,
             options.OffsetMetadataMaxBytes,
             options.OffsetsRetentionMinutes * 60_000L),
+        Transactions = new TransactionSettings(options.TransactionalIdExpirationMs, options.TransactionMaxTimeoutMs),
         GroupInitialRebalanceDelayMs = options.GroupInitialRebalanceDelayMs,
     };
 }

@@ -79,7 +79,7 @@ internal static class SnapshotSizeBenchmark
         return await Replica<ShardState, ShardCommand, ShardEvent, ShardReply>.OpenAsync(
             log,
             store.Blobs,
-            new ShardDecider(new ShardSettings(86_400_000, GroupSettings.Default)),
+            new ShardDecider(new ShardSettings(86_400_000, GroupSettings.Default, TransactionSettings.Default)),
             new ShardCodec(),
             new ShardObserver(reader, new PartitionWaiters()),
             new ReplicaOptions(),

@@ -16,6 +16,7 @@ internal static class Year
     private const int PassesPerHour = 12;
     private const int Hours = 365 * 24;
     private const int RecordBytes = 100;
+    private static readonly CompactionLimits Limits = CompactionLimits.Default;
 
     private static readonly TopicId Topic = TopicId.NewTopicId(new Guid("c0ffee00-0000-0000-0000-000000000002"));
     private static readonly Guid Writer = new("c0ffee00-0000-0000-0000-000000000003");
@@ -49,13 +50,13 @@ internal static class Year
             _timeMs++;
             var baseOffset = number * (bytes / RecordBytes + 1);
             Replace(baseOffset, baseOffset + (bytes / RecordBytes), [], [new Chunk(baseOffset, baseOffset + (bytes / RecordBytes), Segment(), 0, bytes, _timeMs)]);
-            while (CompactionPlan.mergeJobs(SegmentBytes, _state) is { Length: > 0 } jobs)
+            while (CompactionPlan.mergeJobs(Limits, SegmentBytes, _state) is { Length: > 0 } jobs)
             {
                 foreach (var range in jobs.SelectMany(static job => job))
                 {
                     var length = range.Chunks.Sum(static chunk => chunk.Length);
                     var name = Segment();
-                    var parts = (length + CompactionPlan.MaxChunkBytes - 1) / CompactionPlan.MaxChunkBytes;
+                    var parts = (length + Limits.MaxChunkBytes - 1) / Limits.MaxChunkBytes;
                     var made = new List<Chunk>();
                     for (var part = 0; part < parts; part++)
                     {
@@ -68,7 +69,7 @@ internal static class Year
                 }
             }
 
-            if (CompactionPlan.toPage(Key, Partition) is { IsSome: true, Value: var paged })
+            if (CompactionPlan.toPage(Limits, Key, Partition) is { IsSome: true, Value: var paged })
             {
                 MakePage(paged);
             }
@@ -104,7 +105,7 @@ internal static class Year
                     chunk.BaseOffset, chunk.LastOffset, ChunkSource.NewSegment(NameOf(chunk.Source.ObjectName!)), chunk.Position, chunk.Length, chunk.MaxTimestampMs));
                 all.Add(
                     new TopicPartition(Topic, partition),
-                    new Partition(0, Partition.HighWatermark, [.. pages], [.. chunks], 0, Partition.Producers));
+                    new Partition(0, Partition.HighWatermark, [.. pages], [.. chunks], 0, Partition.Producers, Partition.OpenTransactions, Partition.AbortedTransactions));
                 foreach (var chunk in Partition.Pages.SelectMany(page => _listed[page.ObjectName]))
                 {
                     NameOf(chunk.Source.ObjectName!);
@@ -113,7 +114,7 @@ internal static class Year
 
             var empty = Shard.initial;
             return new ShardState(
-                all.ToImmutable(), empty.RemovedTopics, empty.Groups, 0, counts.ToImmutable(), empty.Garbage, empty.DeadPages, empty.Compactor);
+                all.ToImmutable(), empty.RemovedTopics, empty.Groups, 0, counts.ToImmutable(), empty.Garbage, empty.DeadPages, empty.Compactor, empty.Transactions);
         }
 
         private ChunkSource Segment() => ChunkSource.NewSegment($"{++_objects}");
@@ -122,7 +123,7 @@ internal static class Year
         {
             var listed = new List<Chunk>();
             IndexPage[] old = [];
-            if (Partition.Pages.Count > 0 && Partition.Pages[^1] is var last && last.ChunkCount + paged.Chunks.Length <= CompactionPlan.PageChunks)
+            if (Partition.Pages.Count > 0 && Partition.Pages[^1] is var last && last.ChunkCount + paged.Chunks.Length <= Limits.PageChunks)
             {
                 old = [last];
                 listed.AddRange(_listed[last.ObjectName]);
@@ -137,7 +138,7 @@ internal static class Year
 
         private void Replace(long first, long last, IndexPage[] pages, Chunk[] chunks) => _state = Shard.evolve(
             _state,
-            ShardEvent.NewChunksReplaced(new ChunksReplaced(Key, first, last, pages, chunks, [], 0)),
+            ShardEvent.NewChunksReplaced(new ChunksReplaced(Key, first, last, pages, chunks, [], 0, 0)),
             new EntryContext(_timeMs, _timeMs));
     }
 }

@@ -4,9 +4,8 @@ using Tansu.Domain;
 namespace Tansu.Adapters.Compaction;
 
 /// <summary>
-/// Writes chunks of many partitions into one segment, those of each partition side by side: batches from entries and data objects, and small chunks
-/// of segments. Records stay what they are. What is large shares its segment only with the same topic's, so that deleting the topic, and mostly its
-/// retention too, lets the whole segment go.
+/// Writes chunks of many partitions into a segment, or one for each large topic, those of each partition side by side: batches from entries and data objects, and small chunks
+/// of segments. Records stay what they are.
 /// </summary>
 internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotice)
 {
@@ -22,31 +21,43 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         var loaded = await scope.Loader.LoadAsync(chunks, cancellationToken);
         var requests = new List<ChunksToReplace>(job.Length);
         var warm = new List<(Chunk Chunk, byte[] Bytes)>();
-        foreach (var isLarge in new[] { true, false })
+        var first = 0;
+        var bytesOfTopics = BytesOfTopics(job);
+        TopicId? lastTopic = null;
+        foreach (var range in job)
         {
-            var first = 0;
-            var topicId = Guid.Empty;
-            foreach (var range in job)
+            // What is large has segments to itself, so that its bytes go when its topic goes, or its time has come.
+            var topic = range.Partition.TopicId;
+            var isOther = lastTopic is { } last && last.Value != topic.Value;
+            if (isOther && (bytesOfTopics[topic] >= scope.Limits.LargeChunkBytes || bytesOfTopics[lastTopic!.Value] >= scope.Limits.LargeChunkBytes))
             {
-                var parts = loaded.AsMemory(first, range.Chunks.Length);
-                first += range.Chunks.Length;
-                if (IsLarge(parts.Span) != isLarge || !AreIntact(range, parts.Span))
-                {
-                    continue;
-                }
-
-                if (isLarge && range.Partition.TopicId.Value != topicId)
-                {
-                    topicId = range.Partition.TopicId.Value;
-                    await scope.PutSegmentAsync(cancellationToken);
-                }
-
-                requests.Add(Write(range, parts.Span, warm));
+                await scope.PutSegmentAsync(cancellationToken);
             }
 
-            await scope.PutSegmentAsync(cancellationToken);
+            lastTopic = topic;
+            var parts = loaded.AsMemory(first, range.Chunks.Length);
+            first += range.Chunks.Length;
+            if (!AreIntact(range, parts.Span))
+            {
+                continue;
+            }
+
+            var made = Write(range, parts.Span);
+            requests.Add(new ChunksToReplace(
+                new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0, 0),
+                [],
+                range.Chunks));
+            if (AreCached(parts.Span))
+            {
+                // Readers are near: they must find in the cache what they would have found there.
+                foreach (var chunk in made)
+                {
+                    warm.Add((chunk, scope.Writer.CopyOf(chunk)));
+                }
+            }
         }
 
+        await scope.PutSegmentAsync(cancellationToken);
         foreach (var (chunk, bytes) in warm)
         {
             scope.Reader.Keep(chunk, bytes);
@@ -56,6 +67,21 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         {
             await scope.ReplaceAsync(requests);
         }
+    }
+
+    private static Dictionary<TopicId, long> BytesOfTopics(ChunkRange[] job)
+    {
+        var bytes = new Dictionary<TopicId, long>();
+        foreach (var range in job)
+        {
+            foreach (var chunk in range.Chunks)
+            {
+                var topic = range.Partition.TopicId;
+                bytes[topic] = bytes.GetValueOrDefault(topic) + chunk.Length;
+            }
+        }
+
+        return bytes;
     }
 
     private bool AreIntact(ChunkRange range, ReadOnlySpan<LoadedChunk> parts)
@@ -77,9 +103,15 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         }
     }
 
-    private ChunksToReplace Write(ChunkRange range, ReadOnlySpan<LoadedChunk> parts, List<(Chunk Chunk, byte[] Bytes)> warm)
+    private Chunk[] Write(ChunkRange range, ReadOnlySpan<LoadedChunk> parts)
     {
-        scope.Writer.Begin(LengthOf(parts));
+        long bytes = 0;
+        foreach (var part in parts)
+        {
+            bytes += part.Bytes.Length;
+        }
+
+        scope.Writer.Begin(bytes);
         foreach (var part in parts)
         {
             foreach (var batch in new RecordBatches(part.Bytes))
@@ -88,33 +120,7 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
             }
         }
 
-        var made = scope.Writer.End();
-        if (AreCached(parts))
-        {
-            // Readers are near: they must find in the cache what they would have found there.
-            foreach (var chunk in made)
-            {
-                warm.Add((chunk, scope.Writer.CopyOf(chunk)));
-            }
-        }
-
-        return new ChunksToReplace(
-            new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0),
-            [],
-            range.Chunks);
-    }
-
-    private static bool IsLarge(ReadOnlySpan<LoadedChunk> parts) => LengthOf(parts) >= CompactionPlan.LargeChunkBytes;
-
-    private static long LengthOf(ReadOnlySpan<LoadedChunk> parts)
-    {
-        long bytes = 0;
-        foreach (var part in parts)
-        {
-            bytes += part.Bytes.Length;
-        }
-
-        return bytes;
+        return scope.Writer.End();
     }
 
     private static bool AreCached(ReadOnlySpan<LoadedChunk> parts)

@@ -22,7 +22,7 @@ internal sealed class CompactionScope
         Blobs = blobs;
         Names = names;
         Loader = new ChunkLoader(log, blobs, reader, options.ParallelReads);
-        Writer = new SegmentWriter(blobs, names);
+        Writer = new SegmentWriter(blobs, names, options.Limits);
     }
 
     public ShardReplica Replica { get; }
@@ -32,6 +32,8 @@ internal sealed class CompactionScope
     public IBlobStore Blobs { get; }
 
     public SegmentNames Names { get; }
+
+    public CompactionLimits Limits => _options.Limits;
 
     public ChunkLoader Loader { get; }
 

@@ -26,10 +26,12 @@ public sealed class Compactor
     private readonly long _broker;
     private DateTimeOffset _claimedAt = DateTimeOffset.MinValue;
 
+    private DateTimeOffset _listedAt = DateTimeOffset.MinValue;
+
     /// <summary>Until when trimming may have to be done once more.</summary>
     private DateTimeOffset _trimUntil;
 
-    /// <summary>The newest entry that brought records, as far as this broker has seen.</summary>
+    /// <summary>The newest entry that may have brought records. What was there before this broker came may have been left by one that is no more.</summary>
     private long _lastPayloadEntry;
     private long _backlogBytes;
     private long _backlogEntries;
@@ -60,7 +62,7 @@ public sealed class Compactor
         _broker = BitConverter.ToInt64(writer);
         _names = new SegmentNames(log.Name, new Guid(writer), () => replica.Current, options.TimeProvider);
         _trimUntil = options.TimeProvider.GetUtcNow() + TrimPatience;
-        _lastPayloadEntry = Shard.newestEntry(replica.Current.State);
+        _lastPayloadEntry = replica.Current.EntryNumber;
     }
 
     /// <summary>All that was ever done.</summary>
@@ -69,7 +71,7 @@ public sealed class Compactor
     /// <summary>Called when so much has gathered since the last pass that the next one should not wait. Must not block or throw.</summary>
     public Action? OnBacklog { get; set; }
 
-    private TimeSpan TrimPatience => _options.Grace * 3;
+    private TimeSpan TrimPatience => _options.TrimGrace * 3;
 
     /// <summary>An entry is in the log. Called one after the other, in order.</summary>
     public void OnCommitted(long entryNumber, IReadOnlyList<ShardEvent> events)
@@ -77,13 +79,16 @@ public sealed class Compactor
         long bytes = 0;
         for (var index = 0; index < events.Count; index++)
         {
-            if (events[index] is ShardEvent.BatchAppended { batch: var batch })
+            var (length, dataObject) = events[index] switch
             {
-                bytes += batch.Length;
-                if (batch.DataObject is null)
-                {
-                    Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
-                }
+                ShardEvent.BatchAppended { batch: var batch } => (batch.Length, batch.DataObject),
+                ShardEvent.MarkerAppended { marker: var marker } => (marker.Length, marker.DataObject),
+                _ => (0, null),
+            };
+            bytes += length;
+            if (length > 0 && dataObject is null)
+            {
+                Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
             }
         }
 
@@ -100,6 +105,9 @@ public sealed class Compactor
         }
     }
 
+    /// <summary>Entries have been passed over on the way to a snapshot.</summary>
+    public void OnSkipped() => Interlocked.Exchange(ref _lastPayloadEntry, _replica.Current.EntryNumber);
+
     /// <summary>Does everything that is due.</summary>
     /// <returns>What was done.</returns>
     /// <exception cref="StoreUnavailableException">The store does not answer now; the next pass goes on.</exception>
@@ -113,9 +121,7 @@ public sealed class Compactor
         try
         {
             await CompactAsync(scope, cancellationToken);
-            var collector = new GarbageCollector(_log.Name, scope, _options);
-            await collector.CollectAsync(cancellationToken);
-            await EmptyAsync(scope, collector.NeededBytes, cancellationToken);
+            await CollectAsync(scope, cancellationToken);
             await TrimAsync(scope, cancellationToken);
         }
         catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
@@ -130,6 +136,17 @@ public sealed class Compactor
         }
 
         return scope.Counts;
+    }
+
+    private async Task CollectAsync(CompactionScope scope, CancellationToken cancellationToken)
+    {
+        // Strays are few and old: looking for them seldom keeps the listings of a large store cheap.
+        var now = _options.TimeProvider.GetUtcNow();
+        var listsStrays = now - _listedAt >= _options.Grace / 4;
+        var collector = new GarbageCollector(_log.Name, scope, _options);
+        await collector.CollectAsync(listsStrays, cancellationToken);
+        await EmptyAsync(scope, collector.NeededBytes, cancellationToken);
+        _listedAt = listsStrays ? now : _listedAt;
     }
 
     private async Task CompactAsync(CompactionScope scope, CancellationToken cancellationToken)
@@ -148,11 +165,11 @@ public sealed class Compactor
         var state = scope.State;
         var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
         var expired = CompactionPlan.expired(cleanup, nowMs, state);
-        var fresh = CompactionPlan.freshJobs(budget, state);
+        var fresh = CompactionPlan.freshJobs(_options.Limits, budget, state);
         if (expired.Length + fresh.Length == 0
             && CompactionPlan.cleanings(cleanup, nowMs, state).Length == 0
-            && CompactionPlan.mergeJobs(budget, state).Length == 0
-            && !IndexPager.IsDue(state))
+            && CompactionPlan.mergeJobs(_options.Limits, budget, state).Length == 0
+            && !IndexPager.IsDue(_options.Limits, state))
         {
             return;
         }
@@ -167,7 +184,7 @@ public sealed class Compactor
         {
             await scope.SubmitAsync(ShardCommand.NewDeleteRecords(expired));
             scope.Count(new CompactionCounts { PartitionsCut = expired.Length });
-            fresh = CompactionPlan.freshJobs(budget, scope.State);
+            fresh = CompactionPlan.freshJobs(_options.Limits, budget, scope.State);
         }
 
         var merger = new ChunkMerger(scope, _options.OnNotice);
@@ -222,7 +239,7 @@ public sealed class Compactor
     private async Task MergeAsync(CompactionScope scope, ChunkMerger merger, long budget, CancellationToken cancellationToken)
     {
         // What was merged may be of a size to be merged again. It ends when chunks are large, or a round has brought nothing.
-        while (CompactionPlan.mergeJobs(budget, scope.State) is { Length: > 0 } jobs)
+        while (CompactionPlan.mergeJobs(_options.Limits, budget, scope.State) is { Length: > 0 } jobs)
         {
             var before = scope.Counts.ChunksReplaced;
             foreach (var job in jobs)

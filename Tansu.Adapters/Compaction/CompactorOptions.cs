@@ -1,3 +1,5 @@
+using Tansu.Domain;
+
 namespace Tansu.Adapters.Compaction;
 
 /// <summary>What a compactor may be told.</summary>
@@ -9,8 +11,14 @@ public sealed record CompactorOptions
     /// </summary>
     public long MemoryBytes { get; init; } = 32 * 1024 * 1024;
 
+    /// <summary>The sizes of chunks and pages.</summary>
+    public CompactionLimits Limits { get; init; } = CompactionLimits.Default;
+
     /// <summary>How long an object stays after the last reference to it has gone (<c>--gc-grace</c>).</summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>How long a store keeps entries at most after it was told that they can go: it has to be told again after that.</summary>
+    public TimeSpan TrimGrace { get; init; } = TimeSpan.FromHours(1);
 
     /// <summary>How long another broker's claim to compact the shard counts after it was last renewed.</summary>
     public TimeSpan ClaimLease { get; init; } = TimeSpan.FromMinutes(2);

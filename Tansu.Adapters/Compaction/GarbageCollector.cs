@@ -10,11 +10,13 @@ namespace Tansu.Adapters.Compaction;
 /// </summary>
 internal sealed class GarbageCollector(string logName, CompactionScope scope, CompactorOptions options)
 {
-    /// <summary>The lengths of the objects older than the grace period that are needed, as the last listing had them.</summary>
+    /// <summary>The lengths of the objects older than the grace period that are needed, if they were listed.</summary>
     public Dictionary<string, long> NeededBytes { get; } = new(StringComparer.Ordinal);
 
     /// <summary>Deletes what is older than the grace period.</summary>
-    public async Task CollectAsync(CancellationToken cancellationToken)
+    /// <param name="listsStrays">Whether to look for objects that no entry ever named, which takes a listing of the store.</param>
+    /// <param name="cancellationToken">Stops between two steps.</param>
+    public async Task CollectAsync(bool listsStrays, CancellationToken cancellationToken)
     {
         var beforeMs = options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds() - (long)options.Grace.TotalMilliseconds;
         var doomed = new List<string>();
@@ -26,6 +28,26 @@ internal sealed class GarbageCollector(string logName, CompactionScope scope, Co
             }
         }
 
+        var strays = listsStrays ? await ListStraysAsync(beforeMs, cancellationToken) : [];
+        if (doomed.Count + strays.Count == 0)
+        {
+            return;
+        }
+
+        await scope.SubmitAsync(ShardCommand.NewCollectObjects(beforeMs));
+        doomed.RemoveAll(name => !scope.State.Garbage.ContainsKey(name));
+        strays.RemoveAll(name => !IsStray(name));
+        doomed.Sort(StringComparer.Ordinal);
+        await scope.Blobs.DeleteAsync([.. doomed, .. strays], cancellationToken);
+        scope.Count(new CompactionCounts { ObjectsDeleted = doomed.Count + strays.Count });
+        if (doomed.Count > 0)
+        {
+            await scope.SubmitAsync(ShardCommand.NewForgetGarbage([.. doomed]));
+        }
+    }
+
+    private async ValueTask<List<string>> ListStraysAsync(long beforeMs, CancellationToken cancellationToken)
+    {
         var strays = new List<string>();
         await foreach (var found in scope.Blobs.ListAsync(DataObjectName.Prefix(logName), cancellationToken))
         {
@@ -45,21 +67,7 @@ internal sealed class GarbageCollector(string logName, CompactionScope scope, Co
             }
         }
 
-        if (doomed.Count + strays.Count == 0)
-        {
-            return;
-        }
-
-        await scope.SubmitAsync(ShardCommand.NewCollectObjects(beforeMs));
-        doomed.RemoveAll(name => !scope.State.Garbage.ContainsKey(name));
-        strays.RemoveAll(name => !IsStray(name));
-        doomed.Sort(StringComparer.Ordinal);
-        await scope.Blobs.DeleteAsync([.. doomed, .. strays], cancellationToken);
-        scope.Count(new CompactionCounts { ObjectsDeleted = doomed.Count + strays.Count });
-        if (doomed.Count > 0)
-        {
-            await scope.SubmitAsync(ShardCommand.NewForgetGarbage([.. doomed]));
-        }
+        return strays;
     }
 
     private bool IsOld(string name, long beforeMs) => DataObjectName.TryGetTime(logName, name, out var namedAtMs) && namedAtMs < beforeMs;

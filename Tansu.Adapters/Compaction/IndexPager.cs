@@ -10,7 +10,7 @@ internal sealed class IndexPager(CompactionScope scope)
     private const int FreedAtOnce = 64;
 
     /// <summary>Whether there is anything to do.</summary>
-    public static bool IsDue(ShardState state)
+    public static bool IsDue(CompactionLimits limits, ShardState state)
     {
         if (!state.DeadPages.IsEmpty)
         {
@@ -19,7 +19,7 @@ internal sealed class IndexPager(CompactionScope scope)
 
         foreach (var (key, partition) in state.Partitions)
         {
-            if (CompactionPlan.toPage(key, partition).IsSome)
+            if (CompactionPlan.toPage(limits, key, partition).IsSome)
             {
                 return true;
             }
@@ -37,7 +37,7 @@ internal sealed class IndexPager(CompactionScope scope)
         var position = 0;
         foreach (var (key, partition) in scope.State.Partitions)
         {
-            if (!CompactionPlan.toPage(key, partition).TryGet(out var range))
+            if (!CompactionPlan.toPage(scope.Limits, key, partition).TryGet(out var range))
             {
                 continue;
             }
@@ -50,18 +50,24 @@ internal sealed class IndexPager(CompactionScope scope)
             // The last page is written anew with more in it, until it is full.
             var listed = new List<Chunk>();
             IndexPage[] old = [];
-            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + range.Chunks.Length <= CompactionPlan.PageChunks)
+            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + range.Chunks.Length <= scope.Limits.PageChunks)
             {
                 old = [last];
                 listed.AddRange(await scope.Reader.ListAsync(last, cancellationToken));
             }
 
             listed.AddRange(range.Chunks);
-            var (page, content) = Make(name, position, listed);
-            bytes.Add(content);
-            position += content.Length;
+            var pages = new List<IndexPage>();
+            foreach (var part in listed.Chunk(scope.Limits.PageChunks))
+            {
+                var (page, content) = Make(name, position, part);
+                pages.Add(page);
+                bytes.Add(content);
+                position += content.Length;
+            }
+
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(key, page.BaseOffset, page.LastOffset, [page], [], References.Of(range.Chunks).ToArray(), 0),
+                new ChunksReplaced(key, pages[0].BaseOffset, pages[^1].LastOffset, [.. pages], [], References.Of(range.Chunks).ToArray(), 0, 0),
                 old,
                 range.Chunks));
         }

@@ -25,8 +25,12 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
             FirstDirtyOffset = cleaning.DirtyFromOffset,
             EndOffset = cleaning.EndOffset,
             AlwaysKeepOffset = cleaning.LastOffset,
+            IsAborted = new AbortedRanges(cleaning.Aborted).Contains,
         };
-        rule = rule with { EndOffset = await IndexAsync(cleaning, rule, cancellationToken) };
+        var endOffset = await IndexAsync(cleaning, rule, cancellationToken);
+
+        // Nobody needs a marker whose transaction is decided, once the records that it aborts are gone.
+        rule = rule with { EndOffset = endOffset, DropsControlBatch = header => header.BaseOffset < endOffset };
         foreach (var page in cleaning.Pages)
         {
             if (page.BaseOffset < rule.EndOffset && !await CleanPageAsync(cleaning.Partition, page, rule, cancellationToken))
@@ -117,7 +121,7 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
             await scope.PutPagesAsync(name, namedAtMs, [bytes], cancellationToken);
         }
 
-        var replaced = new ChunksReplaced(partition, page.BaseOffset, page.LastOffset, pages, [], references.ToArray(), 0);
+        var replaced = new ChunksReplaced(partition, page.BaseOffset, page.LastOffset, pages, [], references.ToArray(), 0, MarkersRemovedBelow(rule));
         return (await scope.ReplaceAsync([new ChunksToReplace(replaced, [page], [])]))[0];
     }
 
@@ -140,19 +144,20 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
 
             // What is replaced together must be without a gap.
             var isGap = old.Count > 0 && old[^1].BaseOffset != chunk.BaseOffset;
-            if ((isGap || scope.Writer.Length >= options.MemoryBytes / 4) && !await ReplaceAsync(cleaning.Partition, old, made, 0, cancellationToken))
+            if ((isGap || scope.Writer.Length >= options.MemoryBytes / 4) && !await ReplaceAsync(cleaning.Partition, old, made, rule, cleanedTo: 0, cancellationToken))
             {
                 return false;
             }
         }
 
-        return await ReplaceAsync(cleaning.Partition, old, made, rule.EndOffset, cancellationToken);
+        return await ReplaceAsync(cleaning.Partition, old, made, rule, rule.EndOffset, cancellationToken);
     }
 
     private async Task<bool> ReplaceAsync(
         TopicPartition partition,
         List<Chunk> old,
         List<Chunk> made,
+        CleaningRule rule,
         long cleanedTo,
         CancellationToken cancellationToken)
     {
@@ -165,12 +170,15 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
 
         // Nothing has to go, but the end of what is clean moves: a range with nothing in it.
         var (first, last) = old.Count > 0 ? (old[0].BaseOffset, old[^1].LastOffset) : (cleanedTo, cleanedTo - 1);
-        var replaced = new ChunksReplaced(partition, first, last, [], [.. made], [], cleanedTo);
+        var replaced = new ChunksReplaced(partition, first, last, [], [.. made], [], cleanedTo, MarkersRemovedBelow(rule));
         var isMade = (await scope.ReplaceAsync([new ChunksToReplace(replaced, [], [.. old])]))[0];
         old.Clear();
         made.Clear();
         return isMade;
     }
+
+    /// <summary>The last marker stays where it is the partition's last batch.</summary>
+    private static long MarkersRemovedBelow(CleaningRule rule) => Math.Min(rule.EndOffset, rule.AlwaysKeepOffset);
 
     /// <summary>Writes what stays of a chunk. Null if all of it stays, so that it need not be written again.</summary>
     private async Task<Chunk[]?> RewriteAsync(Chunk chunk, CleaningRule rule, CancellationToken cancellationToken)

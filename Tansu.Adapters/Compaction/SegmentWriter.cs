@@ -13,7 +13,8 @@ namespace Tansu.Adapters.Compaction;
 /// </summary>
 /// <param name="blobs">Where segments go.</param>
 /// <param name="names">Names for segments; none is used twice.</param>
-internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names)
+/// <param name="limits">How large chunks may get.</param>
+internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names, CompactionLimits limits)
 {
     private readonly List<ReadOnlyMemory<byte>> _slices = [];
     private readonly List<Chunk> _chunks = [];
@@ -40,8 +41,8 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names)
             (_name, NamedAtMs) = names.Next();
         }
 
-        var parts = Math.Max(1, (expectedBytes + CompactionPlan.MaxChunkBytes - 1) / CompactionPlan.MaxChunkBytes);
-        _chunkTarget = (int)Math.Min(CompactionPlan.MaxChunkBytes, expectedBytes / parts);
+        var parts = Math.Max(1, (expectedBytes + limits.MaxChunkBytes - 1) / limits.MaxChunkBytes);
+        _chunkTarget = (int)Math.Min(limits.MaxChunkBytes, expectedBytes / parts);
         _chunks.Clear();
         _chunkStart = _length;
     }
@@ -52,7 +53,7 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names)
     public void Add(ReadOnlyMemory<byte> batch, in RecordBatchHeader header)
     {
         var inChunk = _length - _chunkStart;
-        if (inChunk > 0 && (inChunk >= _chunkTarget || inChunk + batch.Length > CompactionPlan.MaxChunkBytes))
+        if (inChunk > 0 && (inChunk >= _chunkTarget || inChunk + batch.Length > limits.MaxChunkBytes))
         {
             CloseChunk();
             inChunk = 0;

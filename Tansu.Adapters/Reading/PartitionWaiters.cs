@@ -15,6 +15,9 @@ public sealed class PartitionWaiters : ChangeWaiters<TopicPartition>
                 case ShardEvent.BatchAppended appended:
                     Wake(appended.batch.Partition);
                     break;
+                case ShardEvent.MarkerAppended marked:
+                    Wake(marked.marker.Partition);
+                    break;
                 case ShardEvent.LogStartOffsetAdvanced advanced:
                     Wake(advanced.partition);
                     break;

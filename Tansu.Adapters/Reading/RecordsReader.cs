@@ -25,12 +25,22 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
     private readonly ConcurrentDictionary<CacheKey, Task<ReadOnlyMemory<byte>>> _loading = new();
 
+    /// <summary>The same up to the high watermark.</summary>
+    public ValueTask<RecordBytes> ReadAsync(
+        Partition partition,
+        long offset,
+        int maxBytes,
+        bool atLeastOneBatch,
+        CancellationToken cancellationToken) =>
+        ReadAsync(partition, offset, partition.HighWatermark, maxBytes, atLeastOneBatch, cancellationToken);
+
     /// <summary>
     /// Whole batches from the one that holds <paramref name="offset"/> on, back to back, with their offsets set. The first batch may begin
     /// before the offset, as in Kafka.
     /// </summary>
     /// <param name="partition">The partition's state.</param>
     /// <param name="offset">Not below the log start offset.</param>
+    /// <param name="endOffset">Batches that begin there or later are left out.</param>
     /// <param name="maxBytes">No more than this …</param>
     /// <param name="atLeastOneBatch">… but the first batch even if it alone is larger.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
@@ -42,20 +52,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     public async ValueTask<RecordBytes> ReadAsync(
         Partition partition,
         long offset,
+        long endOffset,
         int maxBytes,
         bool atLeastOneBatch,
         CancellationToken cancellationToken)
     {
-        for (var page = PartitionModule.pagesBefore(offset, partition); page < partition.Pages.Count; page++)
-        {
-            var listed = await ListAsync(partition.Pages[page], cancellationToken);
-            if (await ReadAsync(listed, offset, maxBytes, atLeastOneBatch, cancellationToken) is { Length: > 0 } old)
-            {
-                return old;
-            }
-        }
-
-        return await ReadAsync(partition.Chunks, offset, maxBytes, atLeastOneBatch, cancellationToken);
+        // The first page that does not end before the offset has records from there on. If they do not fit, nothing after them may be given.
+        var page = PartitionModule.pagesBefore(offset, partition);
+        var chunks = page < partition.Pages.Count ? await ListAsync(partition.Pages[page], cancellationToken) : partition.Chunks;
+        return await ReadAsync(chunks, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken);
     }
 
     /// <summary>The chunks that an index page lists, in order.</summary>
@@ -90,6 +95,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private async ValueTask<RecordBytes> ReadAsync(
         ImmutableList<Chunk> chunks,
         long offset,
+        long endOffset,
         int maxBytes,
         bool atLeastOneBatch,
         CancellationToken cancellationToken)
@@ -98,7 +104,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         ReadOnlyMemory<byte>[] slices = [];
         var count = 0;
         var total = 0;
-        while (index < chunks.Count && (total < maxBytes || (total == 0 && atLeastOneBatch)))
+        while (index < chunks.Count && chunks[index].BaseOffset < endOffset && (total < maxBytes || (total == 0 && atLeastOneBatch)))
         {
             var chunk = chunks[index];
             var bytes = Cached(chunk);
@@ -108,7 +114,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
                 bytes = await LoadAsync(chunk).WaitAsync(cancellationToken);
             }
 
-            var slice = Cut(bytes, chunk, offset, maxBytes - total, atLeastOneBatch && total == 0);
+            var slice = Cut(bytes, chunk, offset, endOffset, maxBytes - total, atLeastOneBatch && total == 0);
             if (slice.IsEmpty)
             {
                 break;
@@ -190,9 +196,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         slice.Span[^1..] == bytes.Span[^1..];
 
     /// <summary>The batches of a chunk from the one that holds the offset on, as many as fit.</summary>
-    private static ReadOnlyMemory<byte> Cut(ReadOnlyMemory<byte> bytes, Chunk chunk, long offset, int maxBytes, bool atLeastOneBatch)
+    private static ReadOnlyMemory<byte> Cut(
+        ReadOnlyMemory<byte> bytes,
+        Chunk chunk,
+        long offset,
+        long endOffset,
+        int maxBytes,
+        bool atLeastOneBatch)
     {
-        if (offset <= chunk.BaseOffset && bytes.Length <= maxBytes)
+        if (offset <= chunk.BaseOffset && chunk.LastOffset < endOffset && bytes.Length <= maxBytes)
         {
             return bytes;
         }
@@ -201,6 +213,11 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         var end = 0;
         foreach (var batch in new RecordBatches(bytes))
         {
+            if (batch.Header.BaseOffset >= endOffset)
+            {
+                break;
+            }
+
             if (start < 0)
             {
                 if (batch.Header.LastOffset < offset)
@@ -234,11 +251,29 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     {
         if (cache.TryGet(Key(chunk, CacheKey.Whole), out var whole))
         {
-            return whole.AsMemory(chunk.Position, chunk.Length);
+            return Placed(whole.AsMemory(chunk.Position, chunk.Length), chunk);
         }
 
         // A chunk can have grown since it was cached: batches of one entry that follow one another become one chunk.
-        return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? part : default;
+        return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? Placed(part, chunk) : default;
+    }
+
+    /// <summary>
+    /// A chunk's bytes with its own offsets: the markers of one transaction share their bytes, and cached ones have the offsets of another
+    /// partition or none.
+    /// </summary>
+    private static ReadOnlyMemory<byte> Placed(ReadOnlyMemory<byte> bytes, Chunk chunk)
+    {
+        if (RecordBatchHeader.TryRead(bytes.Span, out var first)
+            && first.BaseOffset == chunk.BaseOffset
+            && first.PartitionLeaderEpoch == BatchOffsets.LeaderEpoch)
+        {
+            return bytes;
+        }
+
+        var placed = bytes.ToArray();
+        BatchOffsets.Place(placed, chunk.BaseOffset);
+        return placed;
     }
 
     /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
@@ -280,7 +315,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private async Task<ReadOnlyMemory<byte>> SharedAsync(Task<ReadOnlyMemory<byte>> running, Chunk chunk)
     {
         var bytes = await running;
-        return bytes.Length == chunk.Length ? bytes : await LoadFromStoreAsync(chunk);
+        return bytes.Length == chunk.Length ? Placed(bytes, chunk) : await LoadFromStoreAsync(chunk);
     }
 
     private async Task CompleteAsync(CacheKey key, Chunk chunk, TaskCompletionSource<ReadOnlyMemory<byte>> loaded)

@@ -34,5 +34,6 @@ internal sealed class ShardObserver(RecordsReader reader, PartitionWaiters waite
     {
         waiters.WakeAll();
         Groups?.OnSkipped();
+        Compactor?.OnSkipped();
     }
 }

@@ -17,6 +17,7 @@ internal static class CompactionCodec
             FirstOffset = replaced.FirstOffset,
             LastOffset = replaced.LastOffset,
             CleanedToOffset = replaced.CleanedToOffset,
+            MarkersRemovedBelow = replaced.MarkersRemovedBelow,
             Pages = Array.ConvertAll(replaced.Pages, page => new ChunksReplacedEvent.Page
             {
                 BaseOffset = page.BaseOffset,
@@ -67,7 +68,8 @@ internal static class CompactionCodec
             chunk.Length,
             chunk.MaxTimestampMs)),
         Array.ConvertAll(stored.PagedReferences, reference => (ObjectTable.NameOf(stored.Objects, reference.Object), reference.Count)),
-        stored.CleanedToOffset);
+        stored.CleanedToOffset,
+        stored.MarkersRemovedBelow);
 
     public static PageFreedEvent ToStored(PageToFree freed)
     {

@@ -72,6 +72,11 @@ internal static class GroupCodec
                 });
                 break;
             default:
+                if (TransactionCodec.TryWriteGroupEvent(writer, groupId, value))
+                {
+                    break;
+                }
+
                 if (!value.IsGroupDeleted)
                 {
                     throw new InvalidOperationException($"no stored form for group event {value.Tag}");

@@ -45,6 +45,7 @@ internal static class GroupStateCodec
         EmptySinceMs = group.EmptySinceMs,
         Members = [.. group.Members.Values.Select(ToStored)],
         Offsets = ToStored(group.Offsets),
+        Transactions = TransactionStateCodec.ToStored(group.Transactions),
     };
 
     private static Group FromStored(ShardSnapshot.Group stored)
@@ -67,7 +68,8 @@ internal static class GroupStateCodec
             stored.Leader,
             new FSharpMap<string, GroupMember>(stored.Members.Select(static member => Tuple.Create(member.MemberId, FromStored(member)))),
             offsets.ToImmutable(),
-            stored.EmptySinceMs);
+            stored.EmptySinceMs,
+            TransactionStateCodec.FromStored(stored.Transactions));
     }
 
     private static sbyte ToStored(GroupPhase phase) => phase.Tag switch

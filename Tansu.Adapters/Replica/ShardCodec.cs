@@ -9,7 +9,7 @@ namespace Tansu.Adapters.Replica;
 /// <summary>A shard's events, written down with the messages of <c>spec/storage</c>; its state is <see cref="ShardStateCodec"/>'s.</summary>
 public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
 {
-    /// <summary>First byte of an event; those of groups are <see cref="GroupCodec"/>'s. A number is never used again for another event.</summary>
+    /// <summary>First byte of an event; those of groups are <see cref="GroupCodec"/>'s, those of transactions <see cref="TransactionCodec"/>'s. A number is never used again for another event.</summary>
     private enum EventType : sbyte
     {
         BatchAppended = 1,
@@ -72,6 +72,12 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
             case ShardEvent.GroupChanged changed:
                 GroupCodec.WriteEvent(writer, changed.groupId, changed.@event);
                 break;
+            case ShardEvent.MarkerAppended marked:
+                TransactionCodec.WriteMarker(writer, marked.marker);
+                break;
+            case ShardEvent.TransactionChanged changed:
+                TransactionCodec.WriteEvent(writer, changed.transactionalId, changed.@event);
+                break;
             default:
                 throw new InvalidOperationException($"no stored form for event {value.Tag}");
         }
@@ -105,6 +111,8 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
                 return ShardEvent.NewGarbageForgotten(EventFrame.Read<GarbageForgottenEvent>(ref reader).Objects);
             case EventType.CompactionClaimed:
                 return ShardEvent.NewCompactionClaimed(EventFrame.Read<CompactionClaimedEvent>(ref reader).Broker);
+            case >= (EventType)TransactionCodec.FirstType:
+                return TransactionCodec.ReadEvent(type, ref reader);
             default:
                 return GroupCodec.ReadEvent(type, ref reader);
         }
@@ -131,6 +139,7 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
         ProducerId = batch.ProducerId,
         ProducerEpoch = batch.ProducerEpoch,
         BaseSequence = batch.BaseSequence,
+        Transaction = batch.Transaction,
     };
 
     private static BatchAppended FromStored(BatchAppendedEvent stored) => new(
@@ -143,5 +152,6 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
         stored.MaxTimestampMs,
         stored.ProducerId,
         stored.ProducerEpoch,
-        stored.BaseSequence);
+        stored.BaseSequence,
+        stored.Transaction);
 }

@@ -66,6 +66,7 @@ internal static class ShardStateCodec
             RemovedTopics = [.. removed],
             ObjectsCollectedBeforeMs = state.ObjectsCollectedBeforeMs,
             Groups = GroupStateCodec.ToStored(state.Groups),
+            Transactions = TransactionStateCodec.ToStored(state.Transactions),
         };
     }
 
@@ -120,7 +121,8 @@ internal static class ShardStateCodec
             ],
             stored.CompactorAtMs == 0
                 ? FSharpValueOption<CompactorClaim>.ValueNone
-                : FSharpValueOption<CompactorClaim>.NewValueSome(new CompactorClaim(stored.CompactorBroker, stored.CompactorAtMs)));
+                : FSharpValueOption<CompactorClaim>.NewValueSome(new CompactorClaim(stored.CompactorBroker, stored.CompactorAtMs)),
+            TransactionStateCodec.FromStored(stored.Transactions));
     }
 
     /// <summary>Snapshots from before version 3 count nothing; there were no pages then.</summary>
@@ -199,6 +201,8 @@ internal static class ShardStateCodec
             Chunks = chunks,
             Producers = [.. producers],
             CleanedToOffset = partition.CleanedToOffset,
+            OpenTransactions = TransactionStateCodec.ToStored(partition.OpenTransactions),
+            AbortedTransactions = TransactionStateCodec.ToStored(partition.AbortedTransactions),
         };
     }
 
@@ -220,6 +224,7 @@ internal static class ShardStateCodec
             ProducerId = producerId,
             ProducerEpoch = producer.Epoch,
             LastTimeMs = producer.LastTimeMs,
+            EndedTransaction = producer.EndedTransaction,
             Batches = [.. batches],
         };
     }
@@ -247,7 +252,11 @@ internal static class ShardStateCodec
                 batches.Add(new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset));
             }
 
-            producers.Add(producer.ProducerId, new Producer(producer.ProducerEpoch, ListModule.OfSeq(batches), producer.LastTimeMs));
+            producers.Add(producer.ProducerId, new Producer(
+                producer.ProducerEpoch,
+                ListModule.OfSeq(batches),
+                producer.LastTimeMs,
+                producer.EndedTransaction));
         }
 
         var pages = ImmutableList.CreateBuilder<IndexPage>();
@@ -270,7 +279,9 @@ internal static class ShardStateCodec
             pages.ToImmutable(),
             chunks.ToImmutable(),
             stored.CleanedToOffset,
-            producers.ToImmutable());
+            producers.ToImmutable(),
+            TransactionStateCodec.FromStored(stored.OpenTransactions),
+            TransactionStateCodec.FromStored(stored.AbortedTransactions));
     }
 
     private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects) => chunk.DataObjectIndex < 0

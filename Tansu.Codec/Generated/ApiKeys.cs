@@ -79,6 +79,9 @@ public static class ApiKeys
     /// <summary>Commits or aborts a transaction.</summary>
     public const short EndTxn = 26;
 
+    /// <summary>Ends transactions in partitions; for operators, to abort one that hangs.</summary>
+    public const short WriteTxnMarkers = 27;
+
     /// <summary>Commits offsets of a group within a transaction.</summary>
     public const short TxnOffsetCommit = 28;
 
@@ -180,6 +183,7 @@ public static class ApiKeys
         Known[AddPartitionsToTxn]!.Value,
         Known[AddOffsetsToTxn]!.Value,
         Known[EndTxn]!.Value,
+        Known[WriteTxnMarkers]!.Value,
         Known[TxnOffsetCommit]!.Value,
         Known[DescribeAcls]!.Value,
         Known[CreateAcls]!.Value,
@@ -241,6 +245,7 @@ public static class ApiKeys
         known[AddPartitionsToTxn] = new(AddPartitionsToTxn, "AddPartitionsToTxn", 0, 5, 3);
         known[AddOffsetsToTxn] = new(AddOffsetsToTxn, "AddOffsetsToTxn", 0, 4, 3);
         known[EndTxn] = new(EndTxn, "EndTxn", 0, 5, 3);
+        known[WriteTxnMarkers] = new(WriteTxnMarkers, "WriteTxnMarkers", 1, 1, 1);
         known[TxnOffsetCommit] = new(TxnOffsetCommit, "TxnOffsetCommit", 0, 5, 3);
         known[DescribeAcls] = new(DescribeAcls, "DescribeAcls", 1, 3, 2);
         known[CreateAcls] = new(CreateAcls, "CreateAcls", 1, 3, 2);

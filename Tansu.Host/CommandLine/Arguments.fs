@@ -38,6 +38,8 @@ type internal BrokerArgument =
     | Group_Max_Size of count: string
     | Offsets_Retention_Minutes of minutes: string
     | Offset_Metadata_Max_Bytes of bytes: string
+    | Transaction_Max_Timeout_Ms of milliseconds: string
+    | Transactional_Id_Expiration_Ms of milliseconds: string
     | Log_Level of level: string
 
     /// The setting that the flag belongs to.
@@ -66,6 +68,8 @@ type internal BrokerArgument =
         | Group_Max_Size _ -> Setting.groupMaxSize
         | Offsets_Retention_Minutes _ -> Setting.offsetsRetentionMinutes
         | Offset_Metadata_Max_Bytes _ -> Setting.offsetMetadataMaxBytes
+        | Transaction_Max_Timeout_Ms _ -> Setting.transactionMaxTimeoutMs
+        | Transactional_Id_Expiration_Ms _ -> Setting.transactionalIdExpirationMs
         | Log_Level _ -> Setting.logLevel
 
     /// The value as it was typed.
@@ -94,6 +98,8 @@ type internal BrokerArgument =
         | Group_Max_Size value
         | Offsets_Retention_Minutes value
         | Offset_Metadata_Max_Bytes value
+        | Transaction_Max_Timeout_Ms value
+        | Transactional_Id_Expiration_Ms value
         | Log_Level value -> value
 
     interface IArgParserTemplate with

@@ -72,6 +72,10 @@ type BrokerOptions = {
     OffsetsRetentionMinutes: int
     /// The longest text that may be kept with a committed offset.
     OffsetMetadataMaxBytes: int
+    /// The longest time that a transaction may be open, in milliseconds.
+    TransactionMaxTimeoutMs: int
+    /// How long a transactional id that nobody uses is kept, in milliseconds.
+    TransactionalIdExpirationMs: int
     /// How much is logged.
     LogLevel: LogLevel
 }

@@ -90,6 +90,9 @@ module internal Configuration =
                 GroupMaxSize = read Setting.groupMaxSize (Value.wholeNumber 1 2147483647) 2147483647
                 OffsetsRetentionMinutes = read Setting.offsetsRetentionMinutes (Value.wholeNumber 1 2147483647) 10080
                 OffsetMetadataMaxBytes = read Setting.offsetMetadataMaxBytes (Value.wholeNumber 0 1048576) 4096
+                TransactionMaxTimeoutMs = read Setting.transactionMaxTimeoutMs (Value.wholeNumber 1 2147483647) 900000
+                TransactionalIdExpirationMs =
+                    read Setting.transactionalIdExpirationMs (Value.wholeNumber 1000 2147483647) 604800000
                 LogLevel = read Setting.logLevel Value.logLevel LogLevel.Information
             }
         with Refused line ->

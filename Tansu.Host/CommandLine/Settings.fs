@@ -174,6 +174,20 @@ module Setting =
             "4096"
             "The longest text that may be kept with a committed offset."
 
+    let transactionMaxTimeoutMs =
+        setting
+            "--transaction-max-timeout-ms"
+            "TRANSACTION_MAX_TIMEOUT_MS"
+            "900000"
+            "The longest time that a transaction may be open, in milliseconds."
+
+    let transactionalIdExpirationMs =
+        setting
+            "--transactional-id-expiration-ms"
+            "TRANSACTIONAL_ID_EXPIRATION_MS"
+            "604800000"
+            "How long a transactional id that nobody uses is kept, in milliseconds."
+
     let logLevel =
         setting
             "--log-level"
@@ -205,6 +219,8 @@ module Setting =
         groupMaxSize
         offsetsRetentionMinutes
         offsetMetadataMaxBytes
+        transactionMaxTimeoutMs
+        transactionalIdExpirationMs
         logLevel
     ]
 

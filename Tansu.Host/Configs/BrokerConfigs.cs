@@ -43,6 +43,8 @@ internal static class BrokerConfigs
         yield return Fixed("producer.id.expiration.ms", ConfigType.Int, Text(broker.Cluster.ProducerIdExpirationMs), "How long the state of an idle producer is kept.");
         yield return Given("socket.request.max.bytes", ConfigType.Int, Text(settings.MaxRequestBytes), "The largest request accepted (--max-request-bytes).");
         yield return Fixed("telemetry.max.bytes", ConfigType.Int, Text(settings.TelemetryMaxBytes), "The most bytes of client metrics in one push; none are asked for.");
+        yield return Given("transaction.max.timeout.ms", ConfigType.Int, Text(settings.Transactions.MaxTimeoutMs), "The longest time that a transaction may be open (--transaction-max-timeout-ms).");
+        yield return Given("transactional.id.expiration.ms", ConfigType.Int, Text(settings.Transactions.IdExpirationMs), "How long a transactional id that nobody uses is kept (--transactional-id-expiration-ms).");
         foreach (var definition in TopicConfig.definitions)
         {
             if (definition.BrokerSynonym is { } name)

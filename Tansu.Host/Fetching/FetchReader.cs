@@ -3,6 +3,7 @@ using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
+using Tansu.Codec.Records;
 using Tansu.Domain;
 
 namespace Tansu.Host.Fetching;
@@ -45,7 +46,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                 return true;
             }
 
-            readable += Readable(found.State, partition);
+            readable += Readable(found.State, partition, EndOf(found.State));
             if (readable >= request.MinBytes)
             {
                 return true;
@@ -113,7 +114,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         {
             if ((bytes == 0 || bytes < most) && Judge(partition, out var found) == ErrorCode.None)
             {
-                bytes += ChunkBytes(found.State, partition);
+                bytes += ChunkBytes(found.State, partition, EndOf(found.State));
             }
         }
 
@@ -143,17 +144,21 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         return answer.Build();
     }
 
-    private static long ChunkBytes(Partition state, FetchPartition partition)
+    /// <summary>Where reading ends: nothing undecided for those who want only committed records.</summary>
+    private long EndOf(Partition state) =>
+        request.IsolationLevel == ReadCommitted ? PartitionModule.lastStableOffset(state) : state.HighWatermark;
+
+    private static long ChunkBytes(Partition state, FetchPartition partition, long endOffset)
     {
         if (PagedBytes(state, partition) is > 0 and var paged)
         {
             // What the chunks there are like is not known before the page has been read; compactors make none larger.
-            return Math.Min(paged, (long)partition.MaxBytes + CompactionPlan.MaxChunkBytes);
+            return Math.Min(paged, (long)partition.MaxBytes + CompactionLimits.Default.MaxChunkBytes);
         }
 
         long bytes = 0;
         for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
-            index < state.Chunks.Count && (bytes == 0 || bytes < partition.MaxBytes);
+            index < state.Chunks.Count && state.Chunks[index].BaseOffset < endOffset && (bytes == 0 || bytes < partition.MaxBytes);
             index++)
         {
             bytes += state.Chunks[index].Length;
@@ -162,11 +167,11 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         return bytes;
     }
 
-    private static long Readable(Partition state, FetchPartition partition)
+    private static long Readable(Partition state, FetchPartition partition, long endOffset)
     {
         var readable = PagedBytes(state, partition);
         for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
-            index < state.Chunks.Count && readable < partition.MaxBytes;
+            index < state.Chunks.Count && state.Chunks[index].BaseOffset < endOffset && readable < partition.MaxBytes;
             index++)
         {
             readable += state.Chunks[index].Length;
@@ -239,7 +244,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             {
                 try
                 {
-                    records = await found.ReadAsync(partition.FetchOffset, maxBytes, atLeastOneBatch, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, cancellationToken);
                 }
                 catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
                 {
@@ -250,7 +255,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                         return Failed(partition, changed);
                     }
 
-                    records = await found.ReadAsync(partition.FetchOffset, maxBytes, atLeastOneBatch, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, cancellationToken);
                 }
             }
 
@@ -258,9 +263,9 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             {
                 PartitionIndex = partition.Key.Partition,
                 HighWatermark = found.State.HighWatermark,
-                LastStableOffset = found.State.HighWatermark,
+                LastStableOffset = PartitionModule.lastStableOffset(found.State),
                 LogStartOffset = found.State.LogStartOffset,
-                AbortedTransactions = request.IsolationLevel == ReadCommitted ? [] : null,
+                AbortedTransactions = request.IsolationLevel == ReadCommitted ? AbortedOf(found.State, partition, records) : null,
                 Records = records,
             };
         }
@@ -280,6 +285,31 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
     }
 
+    /// <summary>The aborted transactions that have records among those that are answered.</summary>
+    private static FetchResponse.AbortedTransaction[] AbortedOf(Partition state, FetchPartition partition, RecordBytes records)
+    {
+        if (records.Length == 0 || state.AbortedTransactions.IsEmpty)
+        {
+            return [];
+        }
+
+        return Array.ConvertAll(
+            PartitionModule.abortedBetween(partition.FetchOffset, EndOf(records), state),
+            static aborted => new FetchResponse.AbortedTransaction { ProducerId = aborted.ProducerId, FirstOffset = aborted.FirstOffset });
+    }
+
+    /// <summary>The offset after the last of these.</summary>
+    private static long EndOf(RecordBytes records)
+    {
+        var end = 0L;
+        foreach (var batch in new RecordBatches(records[records.Count - 1]))
+        {
+            end = batch.Header.LastOffset + 1;
+        }
+
+        return end;
+    }
+
     private static FetchResponse.PartitionData Failed(FetchPartition partition, ErrorCode error) => new()
     {
         PartitionIndex = partition.Key.Partition,
@@ -294,7 +324,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// <summary>A partition's shard, and its state as first seen: one request sees one state.</summary>
     private readonly record struct Found(ClusterShard Shard, Partition State)
     {
-        public ValueTask<RecordBytes> ReadAsync(long offset, int maxBytes, bool atLeastOneBatch, CancellationToken cancellationToken) =>
-            Shard.Reader.ReadAsync(State, offset, maxBytes, atLeastOneBatch, cancellationToken);
+        public ValueTask<RecordBytes> ReadAsync(long offset, long endOffset, int maxBytes, bool atLeastOneBatch, CancellationToken cancellationToken) =>
+            Shard.Reader.ReadAsync(State, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken);
     }
 }

@@ -30,19 +30,36 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
         ProduceRequest request,
         CancellationToken cancellationToken)
     {
-        if (!NamesUnknownTopic(context, request))
+        var plan = NamesUnknownTopic(context, request) ? null : Judge(context, request);
+        if (plan is { MustEnterTransaction: false })
         {
-            return await AppendAsync(context, request, submitted: null);
+            return await AppendAsync(context, request, plan, submitted: null);
         }
 
-        // Another broker may have created it. Later requests of this connection must not overtake this one meanwhile: an
+        // Another broker may have created the topic, or has to be asked about the transaction. Later requests of this connection must not overtake this one meanwhile: an
         // idempotent producer's second batch would be taken for its first.
         var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         context.HoldFollowing(submitted.Task);
         try
         {
-            await broker.CatchUpCatalogAsync();
-            return await AppendAsync(context, request, submitted);
+            if (plan is null)
+            {
+                await broker.CatchUpCatalogAsync();
+                plan = Judge(context, request);
+            }
+
+            if (plan.MustEnterTransaction)
+            {
+                await plan.EnterTransactionAsync(TimeoutOf(request));
+
+                // A broker that was paused may come to this when the client has long gone on with another transaction elsewhere.
+                if (context.Connection.IsClientGone())
+                {
+                    return null;
+                }
+            }
+
+            return await AppendAsync(context, request, plan, submitted);
         }
         finally
         {
@@ -50,7 +67,10 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
         }
     }
 
-    private async ValueTask<ProduceResponse?> AppendAsync(RequestContext context, ProduceRequest request, TaskCompletionSource? submitted)
+    private static TimeSpan TimeoutOf(ProduceRequest request) =>
+        request.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(request.TimeoutMs) : DefaultTimeout;
+
+    private ProducePlan Judge(RequestContext context, ProduceRequest request)
     {
         if (context.Connection.Commands.IsBroken)
         {
@@ -60,9 +80,17 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
         }
 
         var plan = new ProducePlan(broker, context.Version >= FirstVersionWithTopicIds, context.Version);
-        var response = plan.Judge(request);
-        var timeout = request.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(request.TimeoutMs) : DefaultTimeout;
-        var committing = plan.CommitAsync(timeout, context.Connection.Commands);
+        plan.Judge(request);
+        return plan;
+    }
+
+    private static async ValueTask<ProduceResponse?> AppendAsync(
+        RequestContext context,
+        ProduceRequest request,
+        ProducePlan plan,
+        TaskCompletionSource? submitted)
+    {
+        var committing = plan.CommitAsync(TimeoutOf(request), context.Connection.Commands);
         submitted?.TrySetResult();
         if (!await committing)
         {
@@ -72,11 +100,11 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
 
         if (request.Acks != 0)
         {
-            return response;
+            return plan.Response;
         }
 
         // There is no reply to carry an error: closing the connection makes the client look for what has changed, as with Kafka.
-        return FirstError(response) is { } error
+        return FirstError(plan.Response) is { } error
             ? throw new KafkaFormatException($"a produce request with acks=0 failed with {error}")
             : null;
     }

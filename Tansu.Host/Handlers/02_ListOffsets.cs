@@ -14,6 +14,7 @@ namespace Tansu.Host.Handlers;
 /// </summary>
 internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsRequest, ListOffsetsResponse>
 {
+    private const sbyte ReadCommitted = 1;
     private const long Latest = -1;
     private const long Earliest = -2;
     private const long MaxTimestamp = -3;
@@ -46,7 +47,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
         var topics = new ListOffsetsResponse.ListOffsetsTopicResponse[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
-            topics[index] = await AnswerTopicAsync(context.Version, request.Topics[index], asked, isKnown, cancellationToken);
+            topics[index] = await AnswerTopicAsync(context.Version, request, request.Topics[index], asked, isKnown, cancellationToken);
         }
 
         return new ListOffsetsResponse { Topics = topics };
@@ -54,6 +55,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
 
     private async ValueTask<ListOffsetsResponse.ListOffsetsTopicResponse> AnswerTopicAsync(
         short version,
+        ListOffsetsRequest request,
         ListOffsetsRequest.ListOffsetsTopic wanted,
         Dictionary<(string Topic, int Partition), int> asked,
         bool isKnown,
@@ -84,7 +86,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
             }
             else
             {
-                await FillAsync(version, topic, partition, answer, cancellationToken);
+                await FillAsync(version, request.IsolationLevel, topic, partition, answer, cancellationToken);
             }
         }
 
@@ -115,6 +117,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
 
     private async ValueTask FillAsync(
         short version,
+        sbyte isolationLevel,
         Topic topic,
         ListOffsetsRequest.ListOffsetsPartition wanted,
         ListOffsetsResponse.ListOffsetsPartitionResponse answer,
@@ -128,15 +131,16 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
 
         var shard = broker.Cluster.ShardOf(topic, wanted.PartitionIndex);
         var state = shard.Partition(new TopicPartition(topic.Id, wanted.PartitionIndex));
+        var endOffset = isolationLevel == ReadCommitted ? PartitionModule.lastStableOffset(state) : state.HighWatermark;
         try
         {
             var found = wanted.Timestamp switch
             {
-                Latest => new FoundOffset(state.HighWatermark, -1),
+                Latest => new FoundOffset(endOffset, -1),
                 Earliest or EarliestLocal => new FoundOffset(state.LogStartOffset, -1),
-                MaxTimestamp => await OffsetLookup.MaxTimestampAsync(shard, state, cancellationToken),
+                MaxTimestamp => Below(endOffset, await OffsetLookup.MaxTimestampAsync(shard, state, cancellationToken)),
                 LatestTiered or EarliestPendingUpload => FoundOffset.None,
-                _ => await OffsetLookup.FirstAtOrAfterAsync(shard, state, wanted.Timestamp, cancellationToken),
+                _ => Below(endOffset, await OffsetLookup.FirstAtOrAfterAsync(shard, state, wanted.Timestamp, cancellationToken)),
             };
             answer.Offset = found.Offset;
             answer.Timestamp = found.TimestampMs;
@@ -152,6 +156,9 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
             answer.ErrorCode = ErrorCode.KafkaStorageError;
         }
     }
+
+    /// <summary>A record that is not decided yet is not there for those who want only committed ones.</summary>
+    private static FoundOffset Below(long endOffset, FoundOffset found) => found.Offset < endOffset ? found : FoundOffset.None;
 
     /// <summary>The special timestamps came one by one.</summary>
     private static bool IsServed(short version, long timestamp) => timestamp switch

@@ -9,7 +9,6 @@ namespace Tansu.Host.Handlers;
 /// OffsetFetch (API key 9). Version 2 brought all topics of a group and an error for the group, 5 leader epochs, 6 flexible encoding, 7 stable
 /// offsets (KIP-447), 8 many groups (KIP-709), 9 members of KIP-848's groups, 10 topic ids.
 /// </summary>
-/// <remarks>No offset is ever unstable as long as there are no transactions.</remarks>
 internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchRequest, OffsetFetchResponse>
 {
     private const short FirstVersionWithGroupError = 2;
@@ -35,7 +34,7 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
             await broker.CatchUpCatalogAsync();
         }
 
-        var groups = Array.ConvertAll(wanted, group => Answer(byId, group, error));
+        var groups = Array.ConvertAll(wanted, group => Answer(byId, request.RequireStable, group, error));
         return context.Version >= FirstVersionWithManyGroups
             ? new OffsetFetchResponse { Groups = groups }
             : new OffsetFetchResponse
@@ -94,13 +93,30 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
         Metadata = offset?.Metadata ?? "",
     };
 
+    /// <summary>An offset that an open transaction is about to change is not told to those who want a stable one (KIP-447).</summary>
+    private static OffsetFetchResponse.OffsetFetchResponsePartitions Describe(bool requiresStable, Group group, TopicPartition partition)
+    {
+        if (requiresStable && GroupModule.isUnstable(partition, group))
+        {
+            var unstable = Describe(partition.Partition, null);
+            unstable.ErrorCode = ErrorCode.UnstableOffsetCommit;
+            return unstable;
+        }
+
+        return Describe(partition.Partition, group.Offsets.TryGetValue(partition, out var offset) ? offset : null);
+    }
+
     /// <summary>Whether all topics are asked for, and among those are some that another broker may have created a moment ago.</summary>
     private bool HasUnknownTopics(OffsetFetchRequest.OffsetFetchRequestGroup wanted) =>
         wanted.Topics is null
         && broker.CoordinatorOf(wanted.GroupId).Find(wanted.GroupId) is { } group
         && group.Offsets.Keys.Any(partition => broker.FindTopic(byId: true, partition.TopicId.Value, name: null) is null);
 
-    private OffsetFetchResponse.OffsetFetchResponseGroup Answer(bool byId, OffsetFetchRequest.OffsetFetchRequestGroup wanted, ErrorCode error)
+    private OffsetFetchResponse.OffsetFetchResponseGroup Answer(
+        bool byId,
+        bool requiresStable,
+        OffsetFetchRequest.OffsetFetchRequestGroup wanted,
+        ErrorCode error)
     {
         if (error != ErrorCode.None)
         {
@@ -111,11 +127,15 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
         return new OffsetFetchResponse.OffsetFetchResponseGroup
         {
             GroupId = wanted.GroupId,
-            Topics = wanted.Topics is null ? All(group) : Array.ConvertAll(wanted.Topics, topic => Some(byId, group, topic)),
+            Topics = wanted.Topics is null ? All(requiresStable, group) : Array.ConvertAll(wanted.Topics, topic => Some(byId, requiresStable, group, topic)),
         };
     }
 
-    private OffsetFetchResponse.OffsetFetchResponseTopics Some(bool byId, Group group, OffsetFetchRequest.OffsetFetchRequestTopics wanted)
+    private OffsetFetchResponse.OffsetFetchResponseTopics Some(
+        bool byId,
+        bool requiresStable,
+        Group group,
+        OffsetFetchRequest.OffsetFetchRequestTopics wanted)
     {
         var topic = broker.FindTopic(byId, wanted.TopicId, wanted.Name);
         return new OffsetFetchResponse.OffsetFetchResponseTopics
@@ -124,16 +144,20 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
             TopicId = wanted.TopicId,
             Partitions = Array.ConvertAll(wanted.PartitionIndexes, partition =>
             {
-                var found = topic is not null && group.Offsets.TryGetValue(new TopicPartition(topic.Id, partition), out var offset) ? offset : (CommittedOffset?)null;
-                var described = Describe(partition, found);
-                described.ErrorCode = topic is null && byId ? ErrorCode.UnknownTopicId : ErrorCode.None;
-                return described;
+                if (topic is not null)
+                {
+                    return Describe(requiresStable, group, new TopicPartition(topic.Id, partition));
+                }
+
+                var unknown = Describe(partition, null);
+                unknown.ErrorCode = byId ? ErrorCode.UnknownTopicId : ErrorCode.None;
+                return unknown;
             }),
         };
     }
 
     /// <summary>Everything that was committed, of topics that there are.</summary>
-    private OffsetFetchResponse.OffsetFetchResponseTopics[] All(Group group)
+    private OffsetFetchResponse.OffsetFetchResponseTopics[] All(bool requiresStable, Group group)
     {
         var topics = new List<OffsetFetchResponse.OffsetFetchResponseTopics>();
         foreach (var committed in group.Offsets.GroupBy(static item => item.Key.TopicId.Value))
@@ -144,7 +168,7 @@ internal sealed class OffsetFetchHandler(Broker broker) : Handler<OffsetFetchReq
                 {
                     Name = topic.Name,
                     TopicId = committed.Key,
-                    Partitions = [.. committed.OrderBy(static item => item.Key.Partition).Select(static item => Describe(item.Key.Partition, item.Value))],
+                    Partitions = [.. committed.OrderBy(static item => item.Key.Partition).Select(item => Describe(requiresStable, group, item.Key))],
                 });
             }
         }

@@ -7,7 +7,7 @@ using Tansu.Host.Requests;
 namespace Tansu.Host.Handlers;
 
 // Version 1: the throttle time. Version 3: flexible, the client's software name and version (KIP-511).
-// Version 4: features with a lowest level of 0 are listed; none are known yet.
+// Version 4: features with a lowest level of 0 are listed too.
 
 /// <summary>
 /// Tells the APIs and versions that are served. Any version of the request is answered: one that is not served with
@@ -16,6 +16,13 @@ namespace Tansu.Host.Handlers;
 internal sealed partial class ApiVersionsHandler : Handler<ApiVersionsRequest, ApiVersionsResponse>
 {
     private const short FirstVersionWithSoftware = 3;
+    private const short FirstVersionWithLevelZero = 4;
+
+    /// <summary>Transactions v2 (KIP-890): clients use them if this feature is in force at this level.</summary>
+    private const string TransactionVersion = "transaction.version";
+    private const short LowestTransactionVersion = 0;
+    private const short HighestTransactionVersion = 2;
+
     private ApiVersionsResponse.ApiVersion[] _served = [];
 
     /// <summary>Says what is served; to be called once, when all handlers are known.</summary>
@@ -34,7 +41,13 @@ internal sealed partial class ApiVersionsHandler : Handler<ApiVersionsRequest, A
         var isValid = context.Version < FirstVersionWithSoftware
             || (IsName(request.ClientSoftwareName) && IsName(request.ClientSoftwareVersion));
         var response = isValid
-            ? new ApiVersionsResponse { ApiKeys = _served }
+            ? new ApiVersionsResponse
+            {
+                ApiKeys = _served,
+                SupportedFeatures = context.Version < FirstVersionWithLevelZero ? [] : Supported,
+                FinalizedFeaturesEpoch = 0,
+                FinalizedFeatures = Finalized,
+            }
             : new ApiVersionsResponse { ErrorCode = ErrorCode.InvalidRequest };
         return new ValueTask<ApiVersionsResponse?>(response);
     }
@@ -52,6 +65,16 @@ internal sealed partial class ApiVersionsHandler : Handler<ApiVersionsRequest, A
         MinVersion = handler.LowestAdvertisedVersion,
         MaxVersion = handler.HighestVersion,
     };
+
+    private static ApiVersionsResponse.SupportedFeatureKey[] Supported =>
+    [
+        new() { Name = TransactionVersion, MinVersion = LowestTransactionVersion, MaxVersion = HighestTransactionVersion },
+    ];
+
+    private static ApiVersionsResponse.FinalizedFeatureKey[] Finalized =>
+    [
+        new() { Name = TransactionVersion, MinVersionLevel = HighestTransactionVersion, MaxVersionLevel = HighestTransactionVersion },
+    ];
 
     private static bool IsName(string text) => SoftwareName().IsMatch(text);
 

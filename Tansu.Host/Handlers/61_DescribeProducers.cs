@@ -5,7 +5,7 @@ using Tansu.Host.Requests;
 
 namespace Tansu.Host.Handlers;
 
-/// <summary>DescribeProducers (API key 61, KIP-664): the idempotent producers a partition remembers.</summary>
+/// <summary>DescribeProducers (API key 61, KIP-664): the idempotent producers a partition remembers, and where their open transactions began.</summary>
 internal sealed class DescribeProducersHandler(Broker broker) : Handler<DescribeProducersRequest, DescribeProducersResponse>
 {
     public override ValueTask<DescribeProducersResponse?> HandleAsync(
@@ -43,20 +43,22 @@ internal sealed class DescribeProducersHandler(Broker broker) : Handler<Describe
         return new DescribeProducersResponse.PartitionResponse
         {
             PartitionIndex = partition,
-            ActiveProducers = [.. state.Producers.Where(IsActive).Select(static producer => Describe(producer.Key, producer.Value))],
+            ActiveProducers = [.. state.Producers
+                .Where(producer => IsActive(producer) || state.OpenTransactions.ContainsKey(producer.Key))
+                .Select(producer => Describe(state, producer.Key, producer.Value))],
         };
     }
 
     private bool IsActive(KeyValuePair<long, Producer> producer) =>
         broker.NowMs - producer.Value.LastTimeMs < broker.Cluster.ProducerIdExpirationMs;
 
-    private static DescribeProducersResponse.ProducerState Describe(long producerId, Producer producer) => new()
+    private static DescribeProducersResponse.ProducerState Describe(Partition state, long producerId, Producer producer) => new()
     {
         ProducerId = producerId,
         ProducerEpoch = producer.Epoch,
         LastSequence = producer.Batches.Length == 0 ? -1 : producer.Batches[producer.Batches.Length - 1].LastSequence,
         LastTimestamp = producer.LastTimeMs,
-        CoordinatorEpoch = -1,
-        CurrentTxnStartOffset = -1,
+        CoordinatorEpoch = producer.EndedTransaction > 0 ? 0 : -1,
+        CurrentTxnStartOffset = state.OpenTransactions.TryGetValue(producerId, out var transaction) ? transaction.FirstOffset : -1,
     };
 }

@@ -35,6 +35,12 @@ internal static class Errors
         Refusal.Tags.NonEmptyGroup => ErrorCode.NonEmptyGroup,
         Refusal.Tags.CommitOvertaken => ErrorCode.CoordinatorLoadInProgress,
         Refusal.Tags.OffsetMetadataTooLarge => ErrorCode.OffsetMetadataTooLarge,
+        Refusal.Tags.InvalidProducerIdMapping => ErrorCode.InvalidProducerIdMapping,
+        Refusal.Tags.ProducerFenced => ErrorCode.ProducerFenced,
+        Refusal.Tags.InvalidTransactionState => ErrorCode.InvalidTxnState,
+        Refusal.Tags.TransactionEnded => ErrorCode.InvalidTxnState,
+        Refusal.Tags.ConcurrentTransactions => ErrorCode.ConcurrentTransactions,
+        Refusal.Tags.InvalidTransactionTimeout => ErrorCode.InvalidTransactionTimeout,
         _ => ErrorCode.UnknownServerError,
     };
 

@@ -18,9 +18,16 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
     private const short FirstVersionWithZstd = 7;
 
     private readonly List<ShardPart> _parts = [];
+    private ProduceTransaction? _transaction;
+
+    /// <summary>The response as far as it is known.</summary>
+    public ProduceResponse Response { get; private set; } = new();
+
+    /// <summary>Whether the store has to be asked about the transaction before anything is submitted: see <see cref="EnterTransactionAsync"/>.</summary>
+    public bool MustEnterTransaction { get; private set; }
 
     /// <summary>Validates every batch and prepares the response; what is sound waits for <see cref="CommitAsync"/>.</summary>
-    public ProduceResponse Judge(ProduceRequest request)
+    public void Judge(ProduceRequest request)
     {
         var topics = new ProduceResponse.TopicProduceResponse[request.TopicData.Length];
         for (var index = 0; index < topics.Length; index++)
@@ -28,7 +35,41 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
             topics[index] = JudgeTopic(request, request.TopicData[index]);
         }
 
-        return new ProduceResponse { Responses = topics };
+        Response = new ProduceResponse { Responses = topics };
+        MustEnterTransaction = _transaction is not null && !_transaction.TryEnter();
+    }
+
+    /// <summary>Finds out which transaction the batches belong to; refuses those that belong to none.</summary>
+    /// <param name="timeout">How long the outcome may stay open.</param>
+    public async ValueTask EnterTransactionAsync(TimeSpan timeout)
+    {
+        if (!MustEnterTransaction)
+        {
+            return;
+        }
+
+        ErrorCode? failure = null;
+        try
+        {
+            await _transaction!.EnterAsync(timeout);
+        }
+        catch (TimeoutException)
+        {
+            failure = ErrorCode.RequestTimedOut;
+        }
+        catch (StoreRefusedException)
+        {
+            failure = ErrorCode.KafkaStorageError;
+        }
+
+        foreach (var part in _parts)
+        {
+            part.Batches.RemoveAll(batch => batch.IsTransactional
+                && (failure ?? _transaction!.ProblemOf(batch.Partition)) is var error and not ErrorCode.None
+                && Refuse(batch.Answer, error, null));
+        }
+
+        _parts.RemoveAll(static part => part.Batches.Count == 0);
     }
 
     /// <summary>Submits what is sound, and fills in the response.</summary>
@@ -46,13 +87,13 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         var pending = new Task<ShardReply>[_parts.Count];
         for (var index = 0; index < pending.Length; index++)
         {
-            pending[index] = _parts[index].Submit(timeout, chain);
+            pending[index] = _parts[index].Submit(_transaction, timeout, chain);
         }
 
         var known = true;
         for (var index = 0; index < pending.Length; index++)
         {
-            known &= await FillAsync(_parts[index], pending[index]);
+            known &= await FillAsync(_parts[index], pending[index], timeout);
         }
 
         return known;
@@ -98,11 +139,15 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
         else
         {
-            JudgeBatch(topic, data, answer);
+            JudgeBatch(request, topic, data, answer);
         }
     }
 
-    private void JudgeBatch(Topic topic, ProduceRequest.PartitionProduceData data, ProduceResponse.PartitionProduceResponse answer)
+    private void JudgeBatch(
+        ProduceRequest request,
+        Topic topic,
+        ProduceRequest.PartitionProduceData data,
+        ProduceResponse.PartitionProduceResponse answer)
     {
         var nowMs = broker.NowMs;
         var configs = broker.ConfigsOf(topic);
@@ -118,9 +163,10 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
 
         var header = validation.Header;
-        if (header.IsTransactional)
+        var shard = broker.Cluster.ShardOf(topic, data.Index);
+        var partition = new TopicPartition(topic.Id, data.Index);
+        if (header.IsTransactional && !TryTouchTransaction(request, header, partition, shard, answer))
         {
-            Refuse(answer, ErrorCode.InvalidTxnState, "Transactions are not served yet.");
             return;
         }
 
@@ -139,15 +185,38 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
 
         var batch = new Batch(
-            new TopicPartition(topic.Id, data.Index),
+            partition,
             header.LastOffsetDelta,
             maxTimestampMs,
             header.ProducerId,
             header.ProducerEpoch,
             header.BaseSequence,
+            header.IsTransactional,
             records,
             answer);
-        PartOf(broker.Cluster.ShardOf(topic, data.Index)).Add(batch);
+        PartOf(shard).Add(batch);
+    }
+
+    private bool TryTouchTransaction(
+        ProduceRequest request,
+        RecordBatchHeader header,
+        TopicPartition partition,
+        ClusterShard shard,
+        ProduceResponse.PartitionProduceResponse answer)
+    {
+        if (string.IsNullOrEmpty(request.TransactionalId))
+        {
+            return !Refuse(answer, ErrorCode.TransactionalIdAuthorizationFailed, "A transactional batch needs a transactional id.");
+        }
+
+        _transaction ??= new ProduceTransaction(broker, request.TransactionalId, header.ProducerId, header.ProducerEpoch, version);
+        if (!_transaction.IsOf(header.ProducerId, header.ProducerEpoch))
+        {
+            return !Refuse(answer, ErrorCode.InvalidProducerIdMapping, "The transactional batches of a request must be of one producer.");
+        }
+
+        _transaction.Touch(partition, shard.Index);
+        return true;
     }
 
     private ShardPart PartOf(ClusterShard shard)
@@ -165,14 +234,29 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         return added;
     }
 
-    private static async ValueTask<bool> FillAsync(ShardPart part, Task<ShardReply> pending)
+    private async ValueTask<bool> FillAsync(ShardPart part, Task<ShardReply> pending, TimeSpan timeout)
     {
         try
         {
-            var judged = (ShardReply.BatchesJudged)await pending;
+            var reply = await pending;
+            if (reply is ShardReply.TransactionAnswered entered)
+            {
+                part.RefuseAll(await ErrorOfAsync(entered.reply, timeout));
+                return true;
+            }
+
+            var judged = (ShardReply.BatchesJudged)reply;
             for (var index = 0; index < judged.replies.Length; index++)
             {
-                Fill(part.Batches[index].Answer, judged.replies[index]);
+                var batch = part.Batches[index];
+                if (judged.replies[index] is { IsAppended: false, refusal.IsTransactionEnded: true })
+                {
+                    Refuse(batch.Answer, await _transaction!.ExplainEndedAsync(batch.Partition, timeout), null);
+                }
+                else
+                {
+                    Fill(batch.Answer, judged.replies[index]);
+                }
             }
 
             return true;
@@ -189,6 +273,18 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
     }
 
+    /// <summary>Nothing was added to the transaction, so that nothing was appended.</summary>
+    private async ValueTask<ErrorCode> ErrorOfAsync(TransactionReply reply, TimeSpan timeout)
+    {
+        if (reply is TransactionReply.TransactionRefused refused)
+        {
+            return _transaction!.ErrorOf(refused.refusal);
+        }
+
+        await _transaction!.FinishAsync(timeout);
+        return ErrorCode.ConcurrentTransactions;
+    }
+
     private static void Fill(ProduceResponse.PartitionProduceResponse answer, AppendReply reply)
     {
         if (reply.IsAppended)
@@ -202,11 +298,13 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
     }
 
-    private static void Refuse(ProduceResponse.PartitionProduceResponse answer, ErrorCode error, string? message)
+    /// <summary>Fills in an error; always true.</summary>
+    private static bool Refuse(ProduceResponse.PartitionProduceResponse answer, ErrorCode error, string? message)
     {
         answer.ErrorCode = error;
         answer.ErrorMessage = message;
         answer.LogAppendTimeMs = -1;
+        return true;
     }
 
     /// <summary>A sound batch and the place of its answer.</summary>
@@ -217,6 +315,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         long ProducerId,
         short ProducerEpoch,
         int BaseSequence,
+        bool IsTransactional,
         ReadOnlyMemory<byte> Records,
         ProduceResponse.PartitionProduceResponse Answer);
 
@@ -229,7 +328,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
 
         public void Add(Batch batch) => Batches.Add(batch);
 
-        public Task<ShardReply> Submit(TimeSpan timeout, CommandChain chain)
+        public Task<ShardReply> Submit(ProduceTransaction? transaction, TimeSpan timeout, CommandChain chain)
         {
             var slices = new ReadOnlyMemory<byte>[Batches.Count];
             var toAppend = new BatchToAppend[Batches.Count];
@@ -246,11 +345,16 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
                     batch.MaxTimestampMs,
                     batch.ProducerId,
                     batch.ProducerEpoch,
-                    batch.BaseSequence);
+                    batch.BaseSequence,
+                    batch.IsTransactional ? transaction!.Number : 0);
                 position += batch.Records.Length;
             }
 
-            return shard.Replica.SubmitAsync(ShardCommand.NewAppendBatches(toAppend), new Payload(slices), timeout, chain);
+            // All transactional batches are in one part then; others of the request may be elsewhere.
+            var command = transaction?.Addition is { } addition && Batches.Exists(static batch => batch.IsTransactional)
+                ? ShardCommand.NewAppendInTransaction(transaction.TransactionalId, addition, toAppend)
+                : ShardCommand.NewAppendBatches(toAppend);
+            return shard.Replica.SubmitAsync(command, new Payload(slices), timeout, chain);
         }
 
         public void RefuseAll(ErrorCode error)

@@ -6,6 +6,8 @@ open Expecto
 open Tansu.Domain
 open Tansu.PropertyTests
 
+let private limits = CompactionLimits.Default
+
 let private key = { TopicId = TopicId Guid.Empty; Partition = 0 }
 
 let private chunk first last (length: int) : Chunk = {
@@ -26,6 +28,7 @@ let private put (chunks: Chunk array) (state: ShardState) =
         Chunks = chunks
         PagedReferences = [||]
         CleanedToOffset = 0L
+        MarkersRemovedBelow = 0L
     }
 
     Shard.evolve state (ChunksReplaced replaced) { EntryNumber = 1L; TimeMs = 1L }
@@ -34,11 +37,11 @@ let private put (chunks: Chunk array) (state: ShardState) =
 let private merged (chunks: Chunk array) =
     let length = chunks |> Array.sumBy _.Length
 
-    if length <= CompactionPlan.MaxChunkBytes then
+    if length <= limits.MaxChunkBytes then
         [| chunk chunks[0].BaseOffset chunks[chunks.Length - 1].LastOffset length |]
     else
         chunks
-        |> Array.splitInto ((length + CompactionPlan.MaxChunkBytes - 1) / CompactionPlan.MaxChunkBytes)
+        |> Array.splitInto ((length + limits.MaxChunkBytes - 1) / limits.MaxChunkBytes)
         |> Array.map (fun part ->
             chunk part[0].BaseOffset part[part.Length - 1].LastOffset (part |> Array.sumBy _.Length))
 
@@ -50,20 +53,20 @@ let private grow (lengths: int seq) =
     for offset, length in Seq.indexed lengths do
         state <- put [| chunk (int64 offset) (int64 offset) length |] state
         written <- written + int64 length
-        let mutable jobs = CompactionPlan.mergeJobs 16_777_216L state
+        let mutable jobs = CompactionPlan.mergeJobs limits 16_777_216L state
 
         while jobs.Length > 0 do
             for range in Array.concat jobs do
                 written <- written + CompactionPlan.lengthOf range
                 state <- put (merged range.Chunks) state
 
-            jobs <- CompactionPlan.mergeJobs 16_777_216L state
+            jobs <- CompactionPlan.mergeJobs limits 16_777_216L state
 
     state, written
 
 let private small (state: ShardState) =
     (Shard.partition key state).Chunks
-    |> Seq.filter (fun chunk -> chunk.Length < CompactionPlan.LargeChunkBytes)
+    |> Seq.filter (fun chunk -> chunk.Length < limits.LargeChunkBytes)
     |> Seq.length
 
 let tests =
@@ -81,12 +84,12 @@ let tests =
                     (times * 500L * int64 length)
                     $"bytes written for chunks of {length} bytes"
 
-                Expect.isLessThan (small state) CompactionPlan.PagedAtChunks "small chunks")
+                Expect.isLessThan (small state) limits.PagedAtChunks "small chunks")
 
         Check.propertyTimes 30 "so it is when small and large ones take turns" (fun (seed: int) ->
             let random = Random seed
             let lengths = [| for _ in 1..500 -> 100 <<< random.Next 13 |]
             let state, written = grow lengths
             Expect.isLessThanOrEqual written (6L * Array.sumBy int64 lengths) "bytes written"
-            Expect.isLessThan (small state) (2 * CompactionPlan.PagedAtChunks) "small chunks")
+            Expect.isLessThan (small state) (2 * limits.PagedAtChunks) "small chunks")
     ]

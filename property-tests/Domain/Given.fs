@@ -5,7 +5,11 @@ open System
 open Expecto
 open Tansu.Domain
 
-let shardSettings = { ProducerIdExpirationMs = 1000L; Groups = GroupSettings.Default }
+let shardSettings = {
+    ProducerIdExpirationMs = 1000L
+    Groups = GroupSettings.Default
+    Transactions = TransactionSettings.Default
+}
 
 let catalogSettings = { ShardCount = 3; MaxPartitionsPerTopic = 100 }
 
@@ -35,6 +39,7 @@ let batch (key: TopicPartition) (records: int) : BatchToAppend = {
     ProducerId = Absent.ProducerId
     ProducerEpoch = Absent.ProducerEpoch
     BaseSequence = Absent.Sequence
+    Transaction = 0L
 }
 
 /// A batch of producer 7.

@@ -10,10 +10,14 @@ let tests =
         Topics.tests
         Nodes.tests
         Laws.tests
+        Compacting.tests
+        CompactingLaws.tests
         GroupJoins.tests
         GroupStatics.tests
         GroupRebalances.tests
         GroupSyncs.tests
         GroupCommits.tests
         GroupLaws.tests
+        Transactions.tests
+        TransactionLaws.tests
     ]

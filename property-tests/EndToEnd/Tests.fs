@@ -18,6 +18,7 @@ let tests =
             GroupFeatures.tests
             GroupMixing.tests
             Compacting.tests
+            Transactions.tests
             Soak.tests
         ]
     )

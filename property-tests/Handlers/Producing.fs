@@ -149,7 +149,7 @@ let tests =
             ErrorCode.InvalidRecord
 
         refused
-            "a transactional batch, as long as there are no transactions"
+            "a transactional batch without a transactional id"
             []
             (fun _ ->
                 let builder =
@@ -163,7 +163,7 @@ let tests =
                 )
 
                 builder.Build())
-            ErrorCode.InvalidTxnState
+            ErrorCode.TransactionalIdAuthorizationFailed
 
         deskTest "puts a wrong largest timestamp right, and tells which record is at fault" (fun desk ->
             task {

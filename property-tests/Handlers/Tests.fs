@@ -18,4 +18,8 @@ let tests =
         GroupsEverywhere.tests
         GroupTimes.tests
         GroupMarks.tests
+        Transacting.tests
+        TransactionFencing.tests
+        TransactionLooking.tests
+        TransactionStress.tests
     ]

@@ -50,6 +50,8 @@ let private defaults = {
     GroupMaxSize = 2147483647
     OffsetsRetentionMinutes = 10080
     OffsetMetadataMaxBytes = 4096
+    TransactionMaxTimeoutMs = 900000
+    TransactionalIdExpirationMs = 604800000
     LogLevel = LogLevel.Information
 }
 
@@ -91,6 +93,14 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "--group-max-size", "GROUP_MAX_SIZE", "100", { defaults with GroupMaxSize = 100 }
     "--offsets-retention-minutes", "OFFSETS_RETENTION_MINUTES", "60", { defaults with OffsetsRetentionMinutes = 60 }
     "--offset-metadata-max-bytes", "OFFSET_METADATA_MAX_BYTES", "100", { defaults with OffsetMetadataMaxBytes = 100 }
+    "--transaction-max-timeout-ms",
+    "TRANSACTION_MAX_TIMEOUT_MS",
+    "60000",
+    { defaults with TransactionMaxTimeoutMs = 60000 }
+    "--transactional-id-expiration-ms",
+    "TRANSACTIONAL_ID_EXPIRATION_MS",
+    "86400000",
+    { defaults with TransactionalIdExpirationMs = 86400000 }
     "--auto-create-topics", "AUTO_CREATE_TOPICS", "False", { defaults with AutoCreateTopics = false }
     "--default-partitions", "DEFAULT_PARTITIONS", "12", { defaults with DefaultPartitions = 12 }
     "--log-level", "LOG_LEVEL", "Debug", { defaults with LogLevel = LogLevel.Debug }

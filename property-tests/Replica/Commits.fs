@@ -117,6 +117,7 @@ let private groupCommit =
                             ProducerId = 7L
                             ProducerEpoch = 0s
                             BaseSequence = 0
+                            Transaction = 0L
                         }
                     |]
 
@@ -312,6 +313,7 @@ let private brokers =
                                 ProducerId = 7L
                                 ProducerEpoch = 0s
                                 BaseSequence = sequence
+                                Transaction = 0L
                             }
                         |],
                         Payload [| ReadOnlyMemory bytes |],

@@ -43,6 +43,7 @@ let private append (cluster: Cluster) (partitions: (TopicPartition * int) list) 
                     ProducerId = Absent.ProducerId
                     ProducerEpoch = Absent.ProducerEpoch
                     BaseSequence = Absent.Sequence
+                    Transaction = 0L
                 }
 
                 position <- position + bytes.Length

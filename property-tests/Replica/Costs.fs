@@ -36,6 +36,7 @@ let private flush (cluster: Cluster) (partitions: int) (valueBytes: int) =
                     ProducerId = Absent.ProducerId
                     ProducerEpoch = Absent.ProducerEpoch
                     BaseSequence = Absent.Sequence
+                    Transaction = 0L
                 }
         |]
 

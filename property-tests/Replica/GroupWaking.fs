@@ -35,6 +35,7 @@ let private group phase : Group = {
     Members = Map.ofList [ "one", groupMember ]
     Offsets = ImmutableDictionary<TopicPartition, CommittedOffset>.Empty
     EmptySinceMs = 0L
+    Transactions = ImmutableDictionary<int64, GroupTransaction>.Empty
 }
 
 /// Clocks that know one group with one member, and what the next plan says.

@@ -7,6 +7,7 @@ open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Reading
+open Tansu.Adapters.Replica
 open Tansu.Codec.Records
 open Tansu.Domain
 open Tansu.PropertyTests.Replica.Rig
@@ -71,6 +72,56 @@ let private reading =
                     let! none = read one state 4L 1 false
                     Expect.equal none.Length 0 "none"
                 })
+
+        testCaseTask "behind an index page nothing is given as long as the first batch there does not fit" (fun () ->
+            task {
+                let! one = openMember (MemorySpace())
+                let large = recordBatch 3 200
+                let small = recordBatch 3 1
+                RecordBatchEditor.SetBaseOffset(Span small, 3L)
+
+                let put (name: string) (content: byte[]) =
+                    one.blobs.PutAsync(name, Buffers.ReadOnlySequence content, CancellationToken.None)
+
+                do! put "s" (Array.append large small)
+
+                let chunk first position (bytes: byte[]) : Chunk = {
+                    BaseOffset = first
+                    LastOffset = first + 2L
+                    Source = Segment "s"
+                    Position = position
+                    Length = bytes.Length
+                    MaxTimestampMs = 2L
+                }
+
+                let chunks = [ chunk 0L 0 large; chunk 3L large.Length small ]
+                let pages = [ for chunk in chunks -> CompactionCodec.EncodePage [| chunk |] ]
+                do! put "p" (Array.concat pages)
+
+                let page index position : IndexPage = {
+                    BaseOffset = chunks[index].BaseOffset
+                    LastOffset = chunks[index].LastOffset
+                    ObjectName = "p"
+                    Position = position
+                    Length = pages[index].Length
+                    ChunkCount = 1
+                    RecordBytes = int64 chunks[index].Length
+                    MaxTimestampMs = 2L
+                }
+
+                let state = {
+                    Partition.empty with
+                        HighWatermark = 6L
+                        Pages = Collections.Immutable.ImmutableList.Create(page 0 0, page 1 pages[0].Length)
+                }
+
+                let! none = read one state 0L small.Length false
+                Expect.equal none.Length 0 "the small one comes after the large one"
+                let! first = read one state 0L small.Length true
+                Expect.equal (baseOffsets first) [ 0L ] "the first one all the same"
+                let! second = read one state 3L small.Length false
+                Expect.equal (baseOffsets second) [ 3L ] "the second one fits"
+            })
 
         testCaseTask "the cache keeps its bound, and the most recently used" (fun () ->
             task {

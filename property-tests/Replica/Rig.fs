@@ -18,7 +18,11 @@ type ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>
 /// Far more than any step here takes.
 let patience = TimeSpan.FromSeconds 20.0
 
-let settings = { ProducerIdExpirationMs = 86_400_000L; Groups = GroupSettings.Default }
+let settings = {
+    ProducerIdExpirationMs = 86_400_000L
+    Groups = GroupSettings.Default
+    Transactions = TransactionSettings.Default
+}
 
 let options =
     ReplicaOptions(FirstBackoff = TimeSpan.FromMilliseconds 0.1, MaxBackoff = TimeSpan.FromMilliseconds 1.0)
@@ -94,6 +98,7 @@ let appendCommand key (records: int) (bytes: byte array) : ShardCommand =
             ProducerId = Absent.ProducerId
             ProducerEpoch = Absent.ProducerEpoch
             BaseSequence = Absent.Sequence
+            Transaction = 0L
         }
     |]
 

@@ -131,6 +131,17 @@ let private largePayloads =
             })
     ]
 
+let private stalePage: IndexPage = {
+    BaseOffset = 5L
+    LastOffset = 7L
+    ObjectName = "data/shard-0/p1"
+    Position = 3
+    Length = 40
+    ChunkCount = 1
+    RecordBytes = 100L
+    MaxTimestampMs = 9L
+}
+
 /// Every kind of event, for the codecs.
 let private shardEvents: ShardEvent list = [
     ShardEvent.BatchAppended {
@@ -144,6 +155,7 @@ let private shardEvents: ShardEvent list = [
         ProducerId = 11L
         ProducerEpoch = 2s
         BaseSequence = 4
+        Transaction = 0L
     }
     ShardEvent.BatchAppended {
         Partition = partition 3
@@ -156,9 +168,34 @@ let private shardEvents: ShardEvent list = [
         ProducerId = -1L
         ProducerEpoch = -1s
         BaseSequence = -1
+        Transaction = 0L
     }
     LogStartOffsetAdvanced(partition 3, 6L)
     ProducersExpired(partition 3, [| 11L |])
+    CompactionClaimed -5L
+    // The page lists a chunk of s1, which stays in the partition with another.
+    ChunksReplaced {
+        Partition = partition 3
+        FirstOffset = 5L
+        LastOffset = 8L
+        Pages = [| stalePage |]
+        Chunks = [|
+            {
+                BaseOffset = 8L
+                LastOffset = 8L
+                Source = Segment "data/shard-0/s1"
+                Position = 100
+                Length = 50
+                MaxTimestampMs = 9L
+            }
+        |]
+        PagedReferences = [| struct ("data/shard-0/s1", 1) |]
+        CleanedToOffset = 7L
+        MarkersRemovedBelow = 6L
+    }
+    LogStartOffsetAdvanced(partition 3, 8L)
+    PageFreed { Page = stalePage; References = [| struct ("data/shard-0/s1", 1) |] }
+    GarbageForgotten [| "data/shard-0/x"; "data/shard-0/p1" |]
     TopicRemoved topic
     RemovedTopicForgotten topic
 ]
@@ -279,6 +316,47 @@ let private codecs =
                 Given.catalog (List.take count catalogEvents)
                 |> stateRoundTrip (CatalogCodec Given.catalogSettings)
                 |> ignore
+
+        testCase "snapshots from before objects were counted are read, and their objects counted"
+        <| fun () ->
+            for version in 0s .. 2s do
+                use old = new KafkaWriter()
+                old.WriteInt8(sbyte version)
+
+                let chunk first index =
+                    Storage.ShardSnapshot.Chunk(
+                        BaseOffset = first,
+                        LastOffset = first,
+                        EntryNumber = (if index < 0 then 4L else 0L),
+                        DataObjectIndex = index,
+                        Length = 10,
+                        MaxTimestampMs = 9L
+                    )
+
+                Storage
+                    .ShardSnapshot(
+                        DataObjects = [| "data/shard-0/x"; "data/shard-0/y" |],
+                        Partitions = [|
+                            Storage.ShardSnapshot.Partition(
+                                TopicId = topic.Value,
+                                HighWatermark = 4L,
+                                Chunks = [| chunk 0L 0; chunk 1L -1; chunk 2L 1; chunk 3L 0 |]
+                            )
+                        |]
+                    )
+                    .Write(old, version)
+
+                let mutable reader =
+                    KafkaReader(ReadOnlyMemory(old.ToArray()), KafkaReader.DefaultMaxElements)
+
+                let state = (ShardCodec() :> ILogCodec<ShardState, ShardEvent>).ReadState &reader
+                reader.RequireEnd()
+                Expect.equal state.Objects["data/shard-0/x"] 2 "in two chunks"
+                Expect.equal state.Objects["data/shard-0/y"] 1 "in one"
+                Expect.equal state.Objects.Count 2 "no other"
+                Expect.isEmpty state.Garbage "no garbage"
+                Expect.equal (Shard.oldestEntry state) 4L "the entry"
+                stateRoundTrip (ShardCodec()) state |> ignore
 
         testCase "an entry that forgets more producers than a request may have elements reads back"
         <| fun () ->

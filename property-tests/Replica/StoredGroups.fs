@@ -107,6 +107,10 @@ let private kinds: (Random -> GroupEvent) list = [
     fun random -> OffsetsCommitted(text random, large random, several random offsetToCommit)
     fun random -> OffsetsDeleted(several random partition)
     fun _ -> GroupDeleted
+    fun random ->
+        PendingOffsetsCommitted(large random, int16 (random.Next 100), large random, several random offsetToCommit)
+    fun random -> PendingOffsetsEnded(large random, int16 (random.Next 100), large random, random.Next 2 = 0)
+    fun random -> GroupProducersForgotten(several random large)
 ]
 
 let private events =
@@ -132,6 +136,27 @@ let private phases = [|
     Stable
 |]
 
+let private randomOffsets (random: Random) =
+    (ImmutableDictionary<TopicPartition, CommittedOffset>.Empty, several random partition)
+    ||> Array.fold (fun offsets partition ->
+        offsets.SetItem(
+            partition,
+            {
+                Offset = large random
+                LeaderEpoch = number random
+                Metadata = text random
+                CommitTimeMs = large random
+            }
+        ))
+
+let private groupTransaction (random: Random) : GroupTransaction = {
+    Epoch = int16 (random.Next 100)
+    Ended = large random
+    Number = large random
+    Offsets = randomOffsets random
+    LastTimeMs = large random
+}
+
 let private randomGroup (random: Random) : Group = {
     ProtocolType = orNull random
     Phase = phases[random.Next phases.Length]
@@ -149,29 +174,26 @@ let private randomGroup (random: Random) : Group = {
         })
         |> Array.map (fun one -> one.MemberId, one)
         |> Map.ofArray
-    Offsets =
-        (ImmutableDictionary<TopicPartition, CommittedOffset>.Empty, several random partition)
-        ||> Array.fold (fun offsets partition ->
-            offsets.SetItem(
-                partition,
-                {
-                    Offset = large random
-                    LeaderEpoch = number random
-                    Metadata = text random
-                    CommitTimeMs = large random
-                }
-            ))
+    Offsets = randomOffsets random
     EmptySinceMs = large random
+    Transactions =
+        (ImmutableDictionary<int64, GroupTransaction>.Empty, several random large)
+        ||> Array.fold (fun transactions producerId -> transactions.SetItem(producerId, groupTransaction random))
 }
 
 /// Equality of what the dictionaries hold; they themselves are equal by reference only.
+let private plainOffsets (offsets: ImmutableDictionary<TopicPartition, CommittedOffset>) =
+    offsets
+    |> Seq.map (fun (KeyValue(partition, offset)) -> (partition.TopicId.Value, partition.Partition), offset)
+    |> Map.ofSeq
+
 let private plain (group: Group) =
-    { group with Offsets = null },
-    Map.ofSeq (
-        Seq.map
-            (fun (KeyValue(partition, offset)) -> (partition.TopicId.Value, partition.Partition), offset)
-            group.Offsets
-    )
+    { group with Offsets = null; Transactions = null },
+    plainOffsets group.Offsets,
+    Map.ofList [
+        for KeyValue(producerId, transaction) in group.Transactions ->
+            producerId, ({ transaction with Offsets = null }, plainOffsets transaction.Offsets)
+    ]
 
 let private expectSame (actual: ShardState) (expected: ShardState) =
     let groups (state: ShardState) =

@@ -13,7 +13,10 @@ let tests =
         Reading.tests
         NodeRegistries.tests
         GroupWaking.tests
+        Compacting.tests
         Costs.tests
         CompactionCosts.tests
         StoredGroups.tests
+        StoredTransactions.tests
+        CompactingTransactions.tests
     ]

@@ -136,6 +136,7 @@ let tests =
                                 ProducerId = 7L
                                 ProducerEpoch = 0s
                                 BaseSequence = sequence
+                                Transaction = 0L
                             }
                         |],
                         Payload [| ReadOnlyMemory bytes |],

@@ -28,6 +28,13 @@ let private isRetriable (failure: exn) =
     | :? NotThereException -> true
     | _ -> false
 
+/// Of a batch's records, in milliseconds since 1970; now and then they have none.
+let private timestamp (cluster: Cluster) (client: Process) =
+    if cluster.Scheduler.Random.Next 12 = 0 then
+        -1L
+    else
+        client.Time.GetUtcNow().ToUnixTimeMilliseconds()
+
 /// One attempt to append a batch, at the broker.
 let private produce
     (cluster: Cluster)
@@ -49,7 +56,7 @@ let private produce
                     Position = 0
                     Length = bytes.Length
                     LastOffsetDelta = batch.Records - 1
-                    MaxTimestampMs = 1L
+                    MaxTimestampMs = batch.TimestampMs
                     ProducerId = producerId
                     ProducerEpoch = epoch
                     BaseSequence =
@@ -57,6 +64,7 @@ let private produce
                              batch.Sequence
                          else
                              Absent.Sequence)
+                    Transaction = 0L
                 }
             |]
 
@@ -113,7 +121,8 @@ let idempotentProducer (cluster: Cluster) (number: int) =
                     let room = random.Next(1, 6)
 
                     while left > 0 && answered < lifetime && inDoubt.Count < room do
-                        let batch = cluster.Judge.NewBatch(number, partition, random.Next(1, 4), true)
+                        let batch =
+                            cluster.Judge.NewBatch(number, partition, random.Next(1, 4), true, timestamp cluster client)
 
                         batch.Sequence <- sequence
                         sequence <- sequence + batch.Records
@@ -170,7 +179,8 @@ let plainProducer (cluster: Cluster) (number: int) =
             let partition = cluster.Partition(random.Next cluster.Settings.Partitions)
 
             for _ in 1 .. cluster.Settings.BatchesPerProducer do
-                let batch = cluster.Judge.NewBatch(number, partition, random.Next(1, 4), false)
+                let batch =
+                    cluster.Judge.NewBatch(number, partition, random.Next(1, 4), false, timestamp cluster client)
 
                 while batch.AckedOffset.IsNone do
                     batch.Tries <- batch.Tries + 1
@@ -196,7 +206,7 @@ let plainProducer (cluster: Cluster) (number: int) =
 /// What a poll finds.
 [<NoComparison; NoEquality>]
 type private Polled =
-    | Records of records: struct (int64 * int64) list
+    | Records of records: struct (int64 * SimulatedRecord) list * next: int64
     | AtEnd of highWatermark: int64
     | BeforeStart of logStart: int64
     | Gone
@@ -228,11 +238,11 @@ let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker
                     let! bytes =
                         broker.Reader.ReadAsync(partition, offset, 400, true, CancellationToken.None)
 
-                    let found =
-                        Batches.read (bytes.Joined().ToArray())
-                        |> List.filter (fun struct (at, _) -> at >= offset)
+                    let found, next = Batches.readAll (bytes.Joined().ToArray())
 
-                    polled <- ValueSome(Records found)
+                    let found = found |> List.filter (fun struct (at, _) -> at >= offset)
+
+                    polled <- ValueSome(Records(found, next))
                 with
                 | :? EntryMissingException
                 | :? BlobMissingException as missing ->
@@ -262,6 +272,7 @@ let reader (cluster: Cluster) (number: int) (isLast: unit -> bool) =
             let mutable offset = 0L
             let mutable isDone = false
             let mutable broker = cluster.AnyBroker()
+            let mutable newest = Map.empty
 
             while not isDone do
                 if random.Next 4 = 0 then
@@ -274,21 +285,29 @@ let reader (cluster: Cluster) (number: int) (isLast: unit -> bool) =
                     let connection = Connection(cluster, client, broker)
 
                     match! connection.Call(clientPatience cluster, poll cluster client.Name key offset) with
-                    | Records found ->
-                        if found.IsEmpty then
+                    | Records(found, next) ->
+                        if next <= offset then
                             cluster.Judge.Violation $"{client.Name} gets nothing at offset {offset} below the end"
 
-                        for struct (at, id) in found do
-                            if at <> offset then
+                        for struct (at, record) in found do
+                            if at < offset then
                                 cluster.Judge.Violation
-                                    $"poll skip: {client.Name} is given offset {at} of partition {key.Partition} after {offset - 1L}"
+                                    $"non-monotonic poll: {client.Name} is given offset {at} of partition {key.Partition} after {offset - 1L}"
 
-                            cluster.Judge.OnRead(client.Name, key, at, id)
+                            cluster.Judge.OnPassedOver(client.Name, key, offset, at)
+                            cluster.Judge.OnRead(client.Name, key, at, record)
+                            newest <- Map.add record.Key (if record.IsTombstone then -1L else record.Id) newest
                             offset <- at + 1L
+
+                        cluster.Judge.OnPassedOver(client.Name, key, offset, next)
+                        offset <- max offset next
                     | BeforeStart logStart -> offset <- logStart
                     | AtEnd highWatermark ->
                         if isFinal && offset = int64 (cluster.Judge.RecordsOf key).Count then
                             isDone <- true
+
+                            if (Topics.cleanup cluster.Settings key.TopicId |> ValueOption.exists _.Compacts) then
+                                cluster.Judge.OnReadAll(client.Name, key, newest)
                         elif highWatermark < knownEnd then
                             cluster.Judge.Violation
                                 $"{broker.Name} has caught up to {highWatermark} of partition {key.Partition}, which ended at {knownEnd} before"
@@ -318,6 +337,7 @@ let deleter (cluster: Cluster) (isOver: unit -> bool) =
                 else
                     partition.LogStartOffset + random.NextInt64(span + 1L)
 
+            cluster.Judge.Storage.OnToDelete(key, (if before < 0L then Int64.MaxValue else before))
             let command = DeleteRecords [| { Partition = key; BeforeOffset = before } |]
 
             match! broker.Replica.SubmitAsync(command, Payload.None, cluster.Settings.BrokerPatience) with
@@ -353,9 +373,25 @@ let nemesis (cluster: Cluster) (isOver: unit -> bool) =
         task {
             while not (isOver ()) do
                 do! rest cluster client (settings.MeanPeace * 2.0)
-                let broker = cluster.AnyBroker()
+
+                let broker =
+                    match cluster.Brokers |> Array.filter _.IsCompacting with
+                    | compacting when compacting.Length > 0 && random.Next 2 = 0 ->
+                        compacting[random.Next compacting.Length]
+                    | _ -> cluster.AnyBroker()
+
+                // Often just after it has begun to compact: between any two steps of that.
+                if random.Next 2 = 0 then
+                    let mutable looks = 0
+
+                    while not broker.IsCompacting && looks < 100 && not (isOver ()) do
+                        looks <- looks + 1
+                        do! rest cluster client (TimeSpan.FromMilliseconds 200.0)
 
                 if not (isOver ()) then
+                    if broker.IsCompacting then
+                        cluster.StopsWhileCompacting <- cluster.StopsWhileCompacting + 1
+
                     match random.Next 4 with
                     | 0 ->
                         cluster.Judge.Note $"{broker.Name} crashes"

@@ -2,79 +2,30 @@ namespace Tansu.PropertyTests.Simulation
 
 open System
 open System.Collections.Generic
-open System.Buffers.Binary
 open Tansu.Adapters.Ports
 open Tansu.Adapters.Replica
 open Tansu.Codec
 open Tansu.Domain
-open Tansu.PropertyTests.Codec
 
 type ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>
-
-/// A batch as its producer remembers it. The value of its record i is `Id + i`.
-[<AllowNullLiteral>]
-type SentBatch(id: int64, producer: int, partition: TopicPartition, records: int, isIdempotent: bool) =
-    member _.Id = id
-    member _.Producer = producer
-    member _.Partition = partition
-    member _.Records = records
-    member _.IsIdempotent = isIdempotent
-    member val Sequence = 0 with get, set
-    /// How often it has been sent.
-    member val Tries = 0 with get, set
-    /// The offset that its producer was told.
-    member val AckedOffset: int64 voption = ValueNone with get, set
-
-/// Records as bytes, and back.
-[<RequireQualifiedAccess>]
-module Batches =
-    /// Ids are spaced by this, so that a batch has at most so many records.
-    let idStep = 10L
-
-    let build (batch: SentBatch) producerId producerEpoch valueBytes =
-        let builder =
-            Records.RecordBatchBuilder(
-                ProducerId = producerId,
-                ProducerEpoch = producerEpoch,
-                BaseSequence =
-                    (if batch.IsIdempotent then
-                         batch.Sequence
-                     else
-                         Absent.Sequence)
-            )
-
-        for index in 0 .. batch.Records - 1 do
-            let value = Array.zeroCreate<byte>(max 8 valueBytes)
-            BinaryPrimitives.WriteInt64BigEndian(Span value, batch.Id + int64 index)
-            builder.Append(1L, Nullable(), Nullable(ReadOnlyMemory value), ReadOnlySpan.Empty)
-
-        builder.Build()
-
-    /// Offset and id of every record of batches that lie end to end.
-    let read (bytes: byte[]) = [
-        let mutable position = 0
-
-        while position < bytes.Length do
-            let length =
-                12 + BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, position + 8, 4))
-
-            for offset, record in RecordsSamples.readWithOffsets (Array.sub bytes position length) do
-                struct (offset, BinaryPrimitives.ReadInt64BigEndian(ReadOnlySpan record.Value.Value))
-
-            position <- position + length
-    ]
 
 /// Knows everything that happens, and says what must not. It folds the entries as they are created, which gives the truth that
 /// brokers and clients are measured by.
 [<Sealed>]
-type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[], isTold: bool) =
+type Judge
+    (
+        logName: string,
+        now: unit -> TimeSpan,
+        tryGetObject: string -> byte[],
+        cleanupOf: TopicId -> Cleanup voption,
+        isTold: bool
+    ) =
     let codec = EntryCodec<ShardState, ShardEvent>(ShardCodec(), logName)
     let states = List<ShardState>([ Shard.initial ])
 
     let events =
         List<IReadOnlyList<ShardEvent>>([ Array.empty :> IReadOnlyList<ShardEvent> ])
 
-    let records = Dictionary<TopicPartition, List<int64>>()
     let sent = Dictionary<int64, SentBatch>()
     let batches = List<SentBatch>()
     let logStarts = Dictionary<TopicPartition, int64>()
@@ -101,20 +52,18 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
 
     let name (key: TopicPartition) = $"partition {key.Partition}"
 
-    let recordsOf key =
-        match records.TryGetValue key with
-        | true, known -> known
-        | _ ->
-            let created = List<int64>()
-            records[key] <- created
-            created
+    let storage = StorageChecks(cleanupOf, tryGetObject, violation)
+    let recordsOf key = storage.RecordsOf key
+    let partitions = HashSet<TopicPartition>()
+    let mutable newestSnapshot = 0L
 
     let bytesOf (state: ShardState) =
         use writer = new KafkaWriter()
         (ShardCodec() :> ILogCodec<ShardState, ShardEvent>).WriteState(writer, state)
         writer.ToArray()
 
-    let append (number: int64) (payload: ReadOnlyMemory<byte>) (batch: BatchAppended) =
+    let append (number: int64) timeMs (payload: ReadOnlyMemory<byte>) (batch: BatchAppended) =
+        partitions.Add batch.Partition |> ignore
         let known = recordsOf batch.Partition
 
         if batch.BaseOffset <> int64 known.Count then
@@ -132,9 +81,12 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
                 | content -> ReadOnlyMemory content
 
         if batch.Position + batch.Length <= source.Length then
-            for struct (_, id) in Batches.read (source.Slice(batch.Position, batch.Length).ToArray()) do
-                known.Add id
-                remember id
+            let appended, _ =
+                Batches.readAll (source.Slice(batch.Position, batch.Length).ToArray())
+
+            for struct (_, record) in appended do
+                storage.OnAppended(batch.Partition, record, timeMs)
+                remember record.Id
         else
             violation $"entry {number} refers to bytes that are not there"
 
@@ -164,7 +116,9 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
 
         offset >= 0L
         && offset + int64 batch.Records <= int64 known.Count
-        && Seq.forall (fun index -> known[int offset + index] = batch.Id + int64 index) (seq { 0 .. batch.Records - 1 })
+        && Seq.forall
+            (fun index -> known[int offset + index].Id = batch.Id + int64 index)
+            (seq { 0 .. batch.Records - 1 })
 
     member _.Violations = violations
     member _.Violation text = violation text
@@ -187,9 +141,19 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
 
     member _.RecordsOf key = recordsOf key
 
-    member _.NewBatch(producer, partition, count, isIdempotent) =
+    /// What is stored, and what may have been removed.
+    member _.Storage = storage
+
+    member _.NewBatch(producer, partition: TopicPartition, count, isIdempotent, timestampMs) =
+        let isKeyed =
+            match cleanupOf partition.TopicId with
+            | ValueSome cleanup -> cleanup.Compacts
+            | ValueNone -> false
+
+        let id = int64 (batches.Count + 1) * Batches.idStep
+
         let batch =
-            SentBatch(int64 (batches.Count + 1) * Batches.idStep, producer, partition, count, isIdempotent)
+            SentBatch(id, producer, partition, count, isIdempotent, isKeyed, timestampMs)
 
         sent[batch.Id] <- batch
         batches.Add batch
@@ -208,19 +172,17 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
             let context = { EntryNumber = number; TimeMs = entry.TimeMs }
 
             for event in entry.Events do
-                match event with
-                | BatchAppended batch -> append number (ObjectLayout.payload content) batch
-                | LogStartOffsetAdvanced(key, offset) ->
-                    let before = (Shard.partition key state).LogStartOffset
+                storage.OnEvent(number, entry.TimeMs, state, event)
 
-                    if offset < before then
-                        violation $"the log start offset of {name key} goes back from {before} to {offset}"
+                match event with
+                | BatchAppended batch -> append number entry.TimeMs (ObjectLayout.payload content) batch
                 | GroupChanged(groupId, OffsetsCommitted(memberId, _, offsets)) ->
                     commit number state groupId memberId offsets
                 | _ -> ()
 
                 state <- Shard.evolve state event context
 
+            storage.CheckCounts(number, state)
             note $"entry {number} is created with {entry.Events.Count} events"
             states.Add state
             events.Add entry.Events
@@ -239,6 +201,21 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
 
             if not ((bytesOf published.State).AsSpan().SequenceEqual(bytesOf states[int number])) then
                 violation $"snapshot {number} is not the fold of the log up to it"
+
+            newestSnapshot <- max newestSnapshot number
+
+    /// The store is about to delete an object that holds records or pages.
+    member this.OnObjectDeleted(objectName: string) =
+        if this.State.Objects.ContainsKey objectName then
+            violation $"{objectName} is deleted, and still needed"
+
+    /// The store is about to delete an entry.
+    member this.OnEntryDeleted(number: int64) =
+        if number >= Shard.oldestEntry this.State then
+            violation $"entry {number} is deleted, and still needed"
+
+        if number > newestSnapshot then
+            violation $"entry {number} is deleted, and no snapshot has its events"
 
     /// A broker takes an entry into its state.
     member this.OnCommitted(broker: string, number: int64, taken: IReadOnlyList<ShardEvent>) =
@@ -311,7 +288,8 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
         | _ -> logStarts[key] <- logStart
 
     /// A reader was given a record.
-    member _.OnRead(reader: string, key: TopicPartition, offset: int64, id: int64) =
+    member _.OnRead(reader: string, key: TopicPartition, offset: int64, record: SimulatedRecord) =
+        let id = record.Id
         remember offset
         remember id
         let known = recordsOf key
@@ -319,9 +297,32 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
         if offset >= int64 known.Count then
             violation
                 $"visible before durable: {reader} reads offset {offset} of {name key}, which ends at {known.Count}"
-        elif known[int offset] <> id then
+        elif known[int offset] <> record then
             violation
                 $"inconsistent offset: {reader} reads {id} at offset {offset} of {name key}, where {known[int offset]} is stored"
+
+    /// A reader was given nothing of some offsets.
+    member _.OnPassedOver(reader: string, key: TopicPartition, first: int64, next: int64) =
+        for offset in first .. next - 1L do
+            if not (storage.IsGone(key, offset)) then
+                violation $"poll skip: {reader} is not given offset {offset} of {name key}"
+
+    /// A reader has read a partition from its start to its end, and knows the newest values of some keys; -1 for a tombstone.
+    member _.OnReadAll(reader: string, key: TopicPartition, seen: Map<int, int64>) =
+        let known = recordsOf key
+
+        for KeyValue(recordKey, id) in storage.NewestOf key do
+            let offset = known.FindLastIndex(fun record -> record.Key = recordKey)
+
+            match Map.tryFind recordKey seen with
+            | Some found when found = id -> ()
+            | None when id < 0L -> ()
+            // Deleted since, or a tombstone that a slow reader may miss.
+            | _ when storage.IsGone(key, int64 offset) -> ()
+            | found ->
+                violation
+                    $"wrong value: {reader} ends with {found} for key {recordKey} of {name key}, and the newest is {id}"
+
 
     /// A member was given partitions.
     member _.OnOwned(owner: string, groupId: string, generation: int, partitions: int list) =
@@ -391,8 +392,8 @@ type Judge(logName: string, now: unit -> TimeSpan, tryGetObject: string -> byte[
 
         let count = Dictionary<int64, int>()
 
-        for KeyValue(key, known) in records do
-            for id in known do
+        for key in partitions do
+            for { Id = id } in recordsOf key do
                 count[id] <-
                     (match count.TryGetValue id with
                      | true, before -> before + 1

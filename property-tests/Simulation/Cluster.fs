@@ -29,6 +29,14 @@ type Settings = {
     ReadAheadBytes: int
     /// How old, by the collecting broker's clock, a data object nothing refers to must be. Any span has to be safe.
     ObjectGrace: TimeSpan
+    /// What becomes of the records of each partition; nothing for a partition whose topic brokers do not know.
+    Cleanups: Cleanup voption[]
+    CompactionLimits: CompactionLimits
+    CompactionMemoryBytes: int64
+    /// Zero: everybody compacts at any time.
+    ClaimLease: TimeSpan
+    /// The longest time from one compaction to the next at a broker.
+    LongestCompactionRest: TimeSpan
     /// Whether brokers read other brokers' entries all the time.
     Follows: bool
     SnapshotEveryEntries: int
@@ -45,13 +53,35 @@ type Settings = {
     IsTold: bool
 }
 
+/// The partitions of a run: each is that of a topic of its own.
+[<RequireQualifiedAccess>]
+module Topics =
+    let partition number : TopicPartition = {
+        TopicId = TopicId(Guid(number + 1, 0s, 0s, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy))
+        Partition = number
+    }
+
+    let cleanup (settings: Settings) (topicId: TopicId) =
+        Seq.tryFindIndex
+            (fun number -> (partition number).TopicId = topicId)
+            (seq { 0 .. settings.Cleanups.Length - 1 })
+        |> function
+            | Some number -> settings.Cleanups[number]
+            | None -> ValueNone
+
 /// The store, and what is known of everything.
 type World(scheduler: Scheduler, settings: Settings) =
     let space = ObjectSpace()
     let store = scheduler.NewProcess("store", TimeSpan.Zero)
 
     let judge =
-        Judge(World.LogName, (fun () -> scheduler.Now), (fun name -> space.TryGet name), settings.IsTold)
+        Judge(
+            World.LogName,
+            (fun () -> scheduler.Now),
+            (fun name -> space.TryGet name),
+            Topics.cleanup settings,
+            settings.IsTold
+        )
 
     do
         space.OnCreated <-
@@ -61,6 +91,13 @@ type World(scheduler: Scheduler, settings: Settings) =
                 elif name.StartsWith(ObjectLayout.snapshotPrefix World.LogName, StringComparison.Ordinal) then
                     judge.OnSnapshot(ObjectLayout.number name, content)
 
+        space.OnDeleted <-
+            fun name ->
+                if name.StartsWith(ObjectLayout.entryPrefix World.LogName, StringComparison.Ordinal) then
+                    judge.OnEntryDeleted(ObjectLayout.number name)
+                elif name.StartsWith(DataObjectName.Prefix World.LogName, StringComparison.Ordinal) then
+                    judge.OnObjectDeleted name
+
     static member LogName = "shard-0"
 
     member _.Scheduler = scheduler
@@ -68,6 +105,12 @@ type World(scheduler: Scheduler, settings: Settings) =
     member _.Space = space
     member _.Store = store
     member _.Judge = judge
+
+    /// All that compactors have done.
+    member val Compaction = CompactionCounts() with get, set
+
+    /// How often a broker was stopped while it was compacting.
+    member val StopsWhileCompacting = 0 with get, set
 
     /// What goes wrong at present.
     member val Faults = settings.Faults with get, set
@@ -93,6 +136,10 @@ type Broker(number: int, cluster: World) =
     member val Groups: GroupCoordinator = null with get, set
     member val Compactor: Compactor | null = null with get, set
     member val IsCut = false with get, set
+
+    /// Whether it is compacting now.
+    member val IsCompacting = false with get, set
+
     member _.Incarnation = incarnation
 
     member private this.Watch(replica: ShardReplica, itsProcess: Process) =
@@ -186,7 +233,11 @@ type Broker(number: int, cluster: World) =
             )
 
         let decider =
-            ShardDecider { ProducerIdExpirationMs = 86_400_000L; Groups = GroupSettings.Default }
+            ShardDecider {
+                ProducerIdExpirationMs = 86_400_000L
+                Groups = GroupSettings.Default
+                Transactions = TransactionSettings.Default
+            }
             |> Controls.decider settings.Control
 
         let start () =
@@ -225,11 +276,13 @@ type Broker(number: int, cluster: World) =
                                 reader,
                                 log,
                                 blobs,
-                                (fun _ -> ValueNone),
+                                Controls.cleanup settings.Control (Topics.cleanup settings),
                                 CompactorOptions(
-                                    MemoryBytes = 4000L,
+                                    MemoryBytes = settings.CompactionMemoryBytes,
+                                    Limits = settings.CompactionLimits,
                                     Grace = settings.ObjectGrace,
-                                    ClaimLease = TimeSpan.FromSeconds 2.0,
+                                    TrimGrace = ObjectLayout.grace,
+                                    ClaimLease = settings.ClaimLease,
                                     StoreTimeout = settings.BrokerPatience,
                                     TimeProvider = itsProcess.Time,
                                     Random = Random(random.Next()),
@@ -266,22 +319,57 @@ type Broker(number: int, cluster: World) =
         this.Reader <- null
         this.Groups <- null
         this.Compactor <- null
+        this.IsCompacting <- false
+
+    /// A collector that does not look again after it has said how far it goes.
+    member private this.CollectCarelessly(itsProcess: Process) =
+        task {
+            let prefix = DataObjectName.Prefix World.LogName
+            let state = this.Replica.Current.State
+
+            let beforeMs =
+                (itsProcess.Time.GetUtcNow() - settings.ObjectGrace).ToUnixTimeMilliseconds()
+
+            let doomed = [|
+                for found in cluster.Space.List(scheduler.NowTicks, prefix) do
+                    match DataObjectName.TryGetTime(World.LogName, found.Name) with
+                    | true, namedAtMs when namedAtMs < beforeMs && not (state.Objects.ContainsKey found.Name) ->
+                        found.Name
+                    | _ -> ()
+            |]
+
+            if doomed.Length > 0 then
+                let! _ =
+                    this.Replica.SubmitAsync(CollectObjects beforeMs, Payload.None, settings.BrokerPatience)
+
+                Array.iter cluster.Space.Delete doomed
+        }
 
     /// Compacts, and deletes old objects that nothing refers to, as housekeeping does.
     member private this.CompactNowAndThen(itsProcess: Process) =
         task {
             while true do
-                do! Task.Delay(TimeSpan.FromSeconds(float (scheduler.Random.Next(1, 40))), itsProcess.Time)
+                do! Task.Delay(settings.LongestCompactionRest * scheduler.Random.NextDouble(), itsProcess.Time)
                 let compactor = this.Compactor
 
                 if not (isNull compactor) then
+                    this.IsCompacting <- true
+
                     try
-                        let! _ = compactor.PassAsync CancellationToken.None
-                        ()
+                        if settings.Control = CarelessCollector then
+                            do! this.CollectCarelessly(itsProcess)
+
+                        let! counts = compactor.PassAsync CancellationToken.None
+                        cluster.Compaction <- cluster.Compaction + counts
                     with
                     | :? StoreUnavailableException
-                    | :? StoreRefusedException
                     | :? TimeoutException -> ()
+                    | failure ->
+                        cluster.Judge.Violation
+                            $"compaction at {this.Name} fails: {failure.GetType().Name}: {failure.Message}"
+
+                    if obj.ReferenceEquals(itsProcess, this.Process) then
+                        this.IsCompacting <- false
         }
 
 /// The brokers and all they share.
@@ -303,10 +391,7 @@ type Cluster(scheduler: Scheduler, settings: Settings) as this =
     member _.AnyBroker() =
         brokers[scheduler.Random.Next brokers.Length]
 
-    member _.Partition number : TopicPartition = {
-        TopicId = TopicId(Guid(1, 0s, 0s, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy))
-        Partition = number
-    }
+    member _.Partition number = Topics.partition number
 
 /// A client's connection to one life of a broker: requests arrive in their order, or never. A client that did not get an
 /// answer in time opens another one.

@@ -34,6 +34,20 @@ type Control =
     | LateCommits
     /// Committed offsets are given as they are known, without a look at the log's end.
     | OffsetsAsKnown
+    /// Chunks are replaced although they are no longer what the compactor has read.
+    | ChunksAnyhow
+    /// Chunks are replaced by those in objects however old.
+    | OldSegments
+    /// The collector deletes what it found before it said how far it goes.
+    | CarelessCollector
+    /// A compactor does not notice that something of what it cleans has been refused.
+    | RefusalsIgnored
+    /// Entries go although partitions still refer to what is in them.
+    | PayloadsTrimmed
+    /// Entries go although the snapshot that has their events has not been stored.
+    | TrimBeforeSnapshot
+    /// Tombstones go as soon as they have been cleaned.
+    | TombstonesAtOnce
 
 [<RequireQualifiedAccess>]
 module Controls =
@@ -93,7 +107,38 @@ module Controls =
             breakAppend inner (fun _ append ->
                 append () |> ignore
                 Task.FromResult AppendOutcome.Appended)
+        | TrimBeforeSnapshot -> {
+            new IEventLog with
+                member _.Name = inner.Name
+
+                member _.TryAppendAsync(number, head, payload, cancellationToken) =
+                    inner.TryAppendAsync(number, head, payload, cancellationToken)
+
+                member _.ReadHeadsAsync(after, maxEntries, cancellationToken) =
+                    inner.ReadHeadsAsync(after, maxEntries, cancellationToken)
+
+                member _.ReadPayloadAsync(number, position, destination, cancellationToken) =
+                    inner.ReadPayloadAsync(number, position, destination, cancellationToken)
+
+                member _.SaveSnapshotAsync(_, _, _) = ValueTask.CompletedTask
+
+                member _.LoadSnapshotAsync(belowNumber, cancellationToken) =
+                    inner.LoadSnapshotAsync(belowNumber, cancellationToken)
+
+                member _.TrimAsync(below, cancellationToken) =
+                    inner.TrimAsync(below, cancellationToken)
+
+                member _.DisposeAsync() = inner.DisposeAsync()
+          }
         | _ -> inner
+
+    /// What compactors take the rules of topics to be.
+    let cleanup control (inner: TopicId -> Cleanup voption) (topicId: TopicId) =
+        match control with
+        | TombstonesAtOnce ->
+            inner topicId
+            |> ValueOption.map (fun cleanup -> { cleanup with DeleteRetentionMs = 0L })
+        | _ -> inner topicId
 
     let blobs control (inner: IBlobStore) =
         match control with
@@ -182,5 +227,49 @@ module Controls =
                 member _.Evolve(state, event, context) = inner.Evolve(state, event, context)
                 member _.OldestEntry state = inner.OldestEntry state
                 member _.ObjectsSinceMs _ = 0L
+          }
+        | ChunksAnyhow ->
+            asking (fun state command ->
+                match command with
+                | ReplaceChunks(requests, namedAtMs) ->
+                    let asIs (request: ChunksToReplace) =
+                        let struct (pages, chunks) =
+                            Shard.partition request.New.Partition state
+                            |> Partition.inRange request.New.FirstOffset request.New.LastOffset
+
+                        { request with OldPages = Seq.toArray pages; OldChunks = Seq.toArray chunks }
+
+                    ReplaceChunks(Array.map asIs requests, namedAtMs)
+                | other -> other)
+        | OldSegments ->
+            asking (fun _ command ->
+                match command with
+                | ReplaceChunks(requests, _) -> ReplaceChunks(requests, System.Int64.MaxValue)
+                | other -> other)
+        | RefusalsIgnored -> {
+            new IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> with
+                member _.Initial = inner.Initial
+
+                member _.Decide(state, command, context) =
+                    let decision = inner.Decide(state, command, context)
+
+                    match decision.Reply with
+                    | ReplacementsJudged areMade -> {
+                        decision with
+                            Reply = ReplacementsJudged(Array.create areMade.Length true)
+                      }
+                    | _ -> decision
+
+                member _.Evolve(state, event, context) = inner.Evolve(state, event, context)
+                member _.OldestEntry state = inner.OldestEntry state
+                member _.ObjectsSinceMs state = inner.ObjectsSinceMs state
+          }
+        | PayloadsTrimmed -> {
+            new IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> with
+                member _.Initial = inner.Initial
+                member _.Decide(state, command, context) = inner.Decide(state, command, context)
+                member _.Evolve(state, event, context) = inner.Evolve(state, event, context)
+                member _.OldestEntry _ = System.Int64.MaxValue
+                member _.ObjectsSinceMs state = inner.ObjectsSinceMs state
           }
         | _ -> inner

@@ -240,6 +240,33 @@ type ObjectLog(name: string, objects: IObjects, time: TimeProvider, safeguard: S
         member _.TrimAsync(below, _) = ValueTask(trim below)
         member _.DisposeAsync() = ValueTask.CompletedTask
 
+/// What is there, in the order of names.
+[<Sealed>]
+type Listing(objects: IObjects, prefix: string) =
+    interface IAsyncEnumerable<BlobInfo> with
+        member _.GetAsyncEnumerator _ =
+            let mutable listed: Listed[] = null
+            let mutable index = -1
+
+            {
+                new IAsyncEnumerator<BlobInfo> with
+                    member _.Current =
+                        BlobInfo(listed[index].Name, listed[index].Length, DateTimeOffset.UnixEpoch)
+
+                    member _.MoveNextAsync() =
+                        task {
+                            if isNull listed then
+                                let! found = objects.List prefix
+                                listed <- found
+
+                            index <- index + 1
+                            return index < listed.Length
+                        }
+                        |> ValueTask<bool>
+
+                    member _.DisposeAsync() = ValueTask.CompletedTask
+            }
+
 /// Data objects, under their own names.
 [<Sealed>]
 type ObjectBlobs(objects: IObjects) =
@@ -258,4 +285,5 @@ type ObjectBlobs(objects: IObjects) =
         member _.DeleteAsync(names, _) =
             ValueTask(objects.Delete(List.ofSeq names))
 
-        member _.ListAsync(_, _) = raise (NotSupportedException())
+        member _.ListAsync(prefix, cancellationToken) =
+            Listing(objects, prefix) :> IAsyncEnumerable<BlobInfo>

@@ -18,7 +18,7 @@ type PutOutcome =
 
 /// An object in a listing, with its age by the store's clock.
 [<Struct>]
-type Listed = { Name: string; Age: TimeSpan }
+type Listed = { Name: string; Length: int64; Age: TimeSpan }
 
 /// What an object store offers: no more than S3 with conditional writes. Every member raises `StoreUnavailableException`.
 type IObjects =
@@ -75,6 +75,9 @@ type ObjectSpace() =
     /// Told of every object that is created, before anybody can see it.
     member val OnCreated: string -> byte[] -> unit = (fun _ _ -> ()) with get, set
 
+    /// Told of every object that is about to be deleted.
+    member val OnDeleted: string -> unit = ignore with get, set
+
     member this.TryCreate(nowTicks: int64, name, content: byte[]) =
         if objects.ContainsKey name then
             false
@@ -93,12 +96,16 @@ type ObjectSpace() =
         | _ -> null
 
     member _.List(nowTicks: int64, prefix: string) = [|
-        for KeyValue(name, struct (_, created)) in objects do
+        for KeyValue(name, struct (content, created)) in objects do
             if name.StartsWith(prefix, StringComparison.Ordinal) then
-                { Name = name; Age = TimeSpan.FromTicks(nowTicks - created) }
+                { Name = name; Length = content.LongLength; Age = TimeSpan.FromTicks(nowTicks - created) }
     |]
 
-    member _.Delete(name: string) = objects.Remove name |> ignore
+    member this.Delete(name: string) =
+        if objects.ContainsKey name then
+            this.OnDeleted name
+
+        objects.Remove name |> ignore
 
 /// The way of one process to the store, and what goes wrong on it. A request has an effect at one moment, which may be
 /// before, after or without an answer.

@@ -4,6 +4,8 @@ module Tansu.PropertyTests.Simulation.Run
 open System
 open System.Threading
 open System.Threading.Tasks
+open Tansu.Adapters.Compaction
+open Tansu.Adapters.Replica
 open Tansu.Domain
 
 /// What became of a run.
@@ -19,9 +21,13 @@ type Outcome = {
     /// Trimmed entries that were created again, and believed by nobody.
     Ghosts: int
     VirtualTime: TimeSpan
+    Compaction: CompactionCounts
+    Replacements: ReplacementCounts
+    /// How often a broker was stopped in the middle of compacting.
+    StopsWhileCompacting: int
 }
 
-let private maxSteps = 300_000
+let private maxSteps = 600_000
 
 /// Half of the runs have each fault, at rates up to one in five.
 let private drawFaults (random: Random) : Faults =
@@ -39,6 +45,40 @@ let private drawFaults (random: Random) : Faults =
         PausedWhileSending = rate () * 0.1
     }
 
+/// Kept for ever, deleted by time or size, compacted, or both; now and then the brokers do not know the topic.
+let private drawCleanup (random: Random) : Cleanup voption =
+    let seconds most =
+        int64 (random.NextDouble() * most * 1000.0)
+
+    let kind = random.Next 8
+
+    let rules = {
+        Cleanup.ofConfigs Map.empty with
+            Deletes = (kind = 1 || kind = 2 || kind = 7)
+            Compacts = (kind >= 4)
+            RetentionMs = (if random.Next 2 = 0 then -1L else seconds 120.0)
+            RetentionBytes = (if random.Next 2 = 0 then -1L else random.NextInt64 3000L)
+            DeleteRetentionMs = seconds 40.0
+            MinCompactionLagMs = (if random.Next 3 = 0 then seconds 10.0 else 0L)
+            MinCleanableDirtyRatio = (if random.Next 2 = 0 then 0.0 else 0.5)
+    }
+
+    if kind = 0 then ValueNone else ValueSome rules
+
+/// So small that chunks are merged, and pages happen.
+let private drawLimits (random: Random) =
+    let large = [| 300; 1000 |][random.Next 2]
+    let unpaged = random.Next(1, 4)
+
+    {
+        LargeChunkBytes = large
+        MaxChunkBytes = large * 2
+        MergeWidth = random.Next(2, 4)
+        PagedAtChunks = unpaged + random.Next(1, 4)
+        UnpagedChunks = unpaged
+        PageChunks = random.Next(1, 8)
+    }
+
 /// What a run with this seed is like.
 let draw (random: Random) control = {
     Brokers = random.Next(1, 4) + (if random.Next 4 = 0 then 0 else 1)
@@ -52,7 +92,23 @@ let draw (random: Random) control = {
     InlinePayloadBytes = [| 64; 150; 4000 |][random.Next 3]
     DataObjectBytes = [| 0; 200; 1000 |][random.Next 3]
     ReadAheadBytes = [| 0; 1000 |][random.Next 2]
-    ObjectGrace = TimeSpan.FromSeconds(random.NextDouble() * 10.0)
+    ObjectGrace =
+        TimeSpan.FromSeconds(
+            if random.Next 4 = 0 then
+                0.0
+            else
+                random.NextDouble() * 10.0
+        )
+    Cleanups = Array.init 3 (fun _ -> drawCleanup random)
+    CompactionLimits =
+        (if random.Next 5 = 0 then
+             CompactionLimits.Default
+         else
+             drawLimits random)
+    // Half of it is for keys, of which the least has room for 3.
+    CompactionMemoryBytes = [| 192L; 1000L; 4000L |][random.Next 3]
+    ClaimLease = TimeSpan.FromSeconds(if random.Next 2 = 0 then 0.0 else 2.0)
+    LongestCompactionRest = TimeSpan.FromSeconds(10.0 ** (random.NextDouble() * 1.6))
     Follows = random.Next 3 = 0
     SnapshotEveryEntries = random.Next(2, 12)
     CommitInterval = TimeSpan.FromMilliseconds(if random.Next 2 = 0 then 0.0 else 50.0)
@@ -96,7 +152,74 @@ let private emphasised settings =
             MeanPeace = TimeSpan.FromSeconds 2.0
             LongestPause = TimeSpan.FromSeconds 5.0
       }
+    | ChunksAnyhow
+    | OldSegments
+    | RefusalsIgnored -> {
+        settings with
+            Brokers = 3
+            ClaimLease = TimeSpan.Zero
+            ObjectGrace = TimeSpan.Zero
+            LongestCompactionRest = TimeSpan.FromSeconds 1.0
+      }
+    | CarelessCollector -> {
+        settings with
+            Brokers = 3
+            InlinePayloadBytes = 64
+            DataObjectBytes = 200
+            ObjectGrace = TimeSpan.Zero
+            LongestThought = TimeSpan.FromMilliseconds 300.0
+            LongestCompactionRest = TimeSpan.FromSeconds 3.0
+      }
+    | TombstonesAtOnce -> {
+        settings with
+            Cleanups =
+                settings.Cleanups
+                |> Array.map (ValueOption.map (fun cleanup -> { cleanup with DeleteRetentionMs = 60_000L }))
+      }
     | _ -> settings
+
+/// What is stored although nobody needs it.
+let private leftOvers (cluster: Cluster) =
+    let state = cluster.Judge.State
+
+    let listed prefix =
+        cluster.Space.List(cluster.Scheduler.NowTicks, prefix)
+
+    [
+        for found in listed (DataObjectName.Prefix World.LogName) do
+            if not (state.Objects.ContainsKey found.Name) then
+                found.Name
+
+        for found in listed (ObjectLayout.entryPrefix World.LogName) do
+            let payload = ObjectLayout.payload (cluster.Space.TryGet found.Name)
+
+            if payload.Length > 0 && ObjectLayout.number found.Name < Shard.oldestEntry state then
+                found.Name
+
+        // Some may have come after the last time that old ones were deleted.
+        if (listed (ObjectLayout.snapshotPrefix World.LogName)).Length > 10 then
+            "snapshots"
+    ]
+
+/// After all has been quiet for longer than any grace period, nothing is stored that nobody needs, and everything that somebody needs.
+let private expectTidy (cluster: Cluster) (main: Process) =
+    task {
+        let mutable looks = 0
+
+        while looks < 60 && not (leftOvers cluster).IsEmpty do
+            looks <- looks + 1
+            do! Task.Delay(TimeSpan.FromSeconds 10.0, main.Time)
+
+        match leftOvers cluster with
+        | [] -> ()
+        | left ->
+            let names = left |> List.truncate 5 |> String.concat ", "
+            cluster.Judge.Violation $"leaked: {left.Length} objects that nobody needs are still stored: {names}"
+
+        for name in cluster.Judge.State.Objects.Keys do
+            if isNull (cluster.Space.TryGet name) then
+                cluster.Judge.Violation $"lost data: {name} is needed and not stored"
+    }
 
 let private live (cluster: Cluster) (main: Process) =
     task {
@@ -163,6 +286,7 @@ let private live (cluster: Cluster) (main: Process) =
         for partition in 0 .. settings.Partitions - 1 do
             do! Actors.reader cluster (100 * settings.Partitions + partition) (fun () -> true)
 
+        do! expectTidy cluster main
         cluster.Judge.Finish()
     }
 
@@ -188,6 +312,9 @@ let private run (control: Control) (isTold: bool) (seed: int) : Outcome =
         Entries = cluster.Judge.Tail
         Ghosts = cluster.Judge.Ghosts
         VirtualTime = scheduler.Now
+        Compaction = cluster.Compaction
+        Replacements = cluster.Judge.Storage.Counts
+        StopsWhileCompacting = cluster.StopsWhileCompacting
     }
 
 /// Runs one seed with a control.
@@ -206,8 +333,8 @@ let describe (outcome: Outcome) =
     $"seed {outcome.Seed} (again: ./test simulate --seeds 1 --first {outcome.Seed}), {outcome.Entries} entries, {outcome.Steps} steps, {outcome.VirtualTime}:\n  {violations}"
 
 /// Runs seeds on all processors until `isEnough`; outcomes that have violations.
-let many (first: int) (count: int) (onOutcome: Outcome -> unit) : unit =
+let many control (first: int) (count: int) (onOutcome: Outcome -> unit) : unit =
     let options = ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount)
 
-    Parallel.For(first, first + count, options, (fun number -> seed number |> onOutcome))
+    Parallel.For(first, first + count, options, (fun number -> withControl control number |> onOutcome))
     |> ignore

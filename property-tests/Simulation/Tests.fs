@@ -7,6 +7,7 @@ open System.Diagnostics
 open System.Threading
 open System.Threading.Tasks
 open Expecto
+open Tansu.Adapters.Compaction
 open Tansu.PropertyTests
 
 /// The first seed of this run.
@@ -16,7 +17,7 @@ let private expectSound count =
     let failed = ConcurrentBag<Run.Outcome>()
     let watch = Stopwatch.StartNew()
 
-    Run.many firstSeed count (fun outcome ->
+    Run.many Sound firstSeed count (fun outcome ->
         if not outcome.Violations.IsEmpty then
             failed.Add outcome)
 
@@ -29,23 +30,31 @@ let private expectSound count =
 
     Expect.equal failed.Count 0 $"{failed.Count} of {count} seeds failed in {watch.Elapsed}:\n{some}"
 
+let private controlled = [
+    UnknownIsSuccess
+    AnyEntryIsOurs
+    NoLookBefore
+    NoLookAfter
+    AnswersBeforeAppend
+    EntryBeforeData
+    OldObjects
+    NoChains
+    NoSequences
+    AnybodyCommits
+    LateCommits
+    OffsetsAsKnown
+    ChunksAnyhow
+    OldSegments
+    CarelessCollector
+    RefusalsIgnored
+    PayloadsTrimmed
+    TrimBeforeSnapshot
+    TombstonesAtOnce
+]
+
 let private controls =
     testList "control" [
-        for control in
-            [
-                UnknownIsSuccess
-                AnyEntryIsOurs
-                NoLookBefore
-                NoLookAfter
-                AnswersBeforeAppend
-                EntryBeforeData
-                OldObjects
-                NoChains
-                NoSequences
-                AnybodyCommits
-                LateCommits
-                OffsetsAsKnown
-            ] do
+        for control in controlled do
             testCase $"{control} is noticed"
             <| fun () ->
                 let most = 1000
@@ -115,7 +124,7 @@ let tests =
         controls
     ]
 
-/// `./test simulate --seeds N [--first SEED]`, or `./test simulate --tell SEED` to read along.
+/// `./test simulate --seeds N [--first SEED] [--control NAME]`, or `./test simulate --tell SEED` to read along.
 let simulate (arguments: string list) =
     let rec number name (fallback: int) (rest: string list) =
         match rest with
@@ -132,22 +141,38 @@ let simulate (arguments: string list) =
 
     let count = if told >= 0 then 0 else number "--seeds" 2000 arguments
     let first = number "--first" firstSeed arguments
+
+    let control =
+        List.pairwise arguments
+        |> List.tryPick (fun (flag, name) ->
+            if flag = "--control" then
+                controlled |> List.tryFind (fun control -> $"{control}" = name)
+            else
+                None)
+        |> Option.defaultValue Sound
+
+    let mutable replacements = { Merges = 0; Paged = 0; PagesCleaned = 0; PagesFreed = 0 }
     let watch = Stopwatch.StartNew()
     let mutable finished = 0
     let mutable failed = 0
     let mutable steps = 0L
     let mutable entries = 0L
     let mutable ghosts = 0
+    let mutable compaction = CompactionCounts()
+    let mutable stops = 0
     let gate = obj ()
 
     Console.Out.WriteLine $"{count} seeds from {first}"
 
-    Run.many first count (fun outcome ->
+    Run.many control first count (fun outcome ->
         lock gate (fun () ->
             finished <- finished + 1
             steps <- steps + int64 outcome.Steps
             entries <- entries + outcome.Entries
             ghosts <- ghosts + outcome.Ghosts
+            compaction <- compaction + outcome.Compaction
+            replacements <- replacements + outcome.Replacements
+            stops <- stops + outcome.StopsWhileCompacting
 
             if not outcome.Violations.IsEmpty then
                 failed <- failed + 1
@@ -159,4 +184,6 @@ let simulate (arguments: string list) =
                 Console.Out.WriteLine
                     $"{finished} of {count} seeds, {failed} failed, {steps} steps, {entries} entries, {ghosts} created again in vain, {watch.Elapsed.TotalSeconds:F1} s"))
 
+    Console.Out.WriteLine $"compaction, {stops} stops in the middle of it: {compaction}"
+    Console.Out.WriteLine $"{replacements}"
     if failed = 0 then 0 else 1

@@ -6,7 +6,7 @@
 namespace Tansu.Codec.Storage;
 
 /// <summary>A record batch was accepted.</summary>
-/// <remarks>Versions 0, all flexible.</remarks>
+/// <remarks>Versions 0 to 1, all flexible.</remarks>
 public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 0;
+    public static short HighestVersion => 1;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -54,10 +54,14 @@ public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
     /// <summary>Sequence of the first record; -1 when not idempotent.</summary>
     public int BaseSequence { get; set; }
 
+    /// <summary>Which of its producer's transactions it belongs to; 0 for none.</summary>
+    /// <remarks>Only in version 1.</remarks>
+    public long Transaction { get; set; }
+
     /// <inheritdoc/>
     public static BatchAppendedEvent Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("BatchAppendedEvent", version, 0, 0);
+        MessageVersion.RequireReadable("BatchAppendedEvent", version, 0, 1);
         var message = new BatchAppendedEvent();
         message.TopicId = reader.ReadUuid();
         message.Partition = reader.ReadInt32();
@@ -70,6 +74,10 @@ public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
         message.ProducerId = reader.ReadInt64();
         message.ProducerEpoch = reader.ReadInt16();
         message.BaseSequence = reader.ReadInt32();
+        if (version >= 1)
+        {
+            message.Transaction = reader.ReadInt64();
+        }
         reader.SkipTags();
         return message;
     }
@@ -78,7 +86,7 @@ public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("BatchAppendedEvent", version, 0, 0);
+        MessageVersion.RequireWritable("BatchAppendedEvent", version, 0, 1);
         writer.WriteUuid(TopicId);
         writer.WriteInt32(Partition);
         writer.WriteInt64(BaseOffset);
@@ -90,6 +98,10 @@ public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
         writer.WriteInt64(ProducerId);
         writer.WriteInt16(ProducerEpoch);
         writer.WriteInt32(BaseSequence);
+        if (version >= 1)
+        {
+            writer.WriteInt64(Transaction);
+        }
         writer.WriteUnsignedVarint(0);
     }
 }

@@ -36,6 +36,9 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
     /// <summary>Up to where (exclusive) the partition is now compacted by key; 0 if that does not change.</summary>
     public long CleanedToOffset { get; set; }
 
+    /// <summary>Transaction markers of the range below this offset are gone; 0 for none.</summary>
+    public long MarkersRemovedBelow { get; set; }
+
     /// <summary>The objects that the rest refers to by their place in this list.</summary>
     public string[] Objects { get; set; } = [];
 
@@ -58,6 +61,7 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
         message.FirstOffset = reader.ReadInt64();
         message.LastOffset = reader.ReadInt64();
         message.CleanedToOffset = reader.ReadInt64();
+        message.MarkersRemovedBelow = reader.ReadInt64();
         {
             var count = reader.ReadArrayCount(true, 1);
             if (count > 0)
@@ -140,6 +144,7 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
         writer.WriteInt64(FirstOffset);
         writer.WriteInt64(LastOffset);
         writer.WriteInt64(CleanedToOffset);
+        writer.WriteInt64(MarkersRemovedBelow);
         writer.WriteCount(Objects.Length, true);
         foreach (var element in Objects)
         {

@@ -6,7 +6,7 @@
 namespace Tansu.Codec.Storage;
 
 /// <summary>The whole state of a shard.</summary>
-/// <remarks>Versions 0 to 3, all flexible.</remarks>
+/// <remarks>Versions 0 to 4, all flexible.</remarks>
 public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 3;
+    public static short HighestVersion => 4;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -31,37 +31,41 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public RemovedTopic[] RemovedTopics { get; set; } = [];
 
     /// <summary>Data objects named before this time have been collected unless something referred to them then.</summary>
-    /// <remarks>In versions 1 to 3.</remarks>
+    /// <remarks>In versions 1 to 4.</remarks>
     public long ObjectsCollectedBeforeMs { get; set; }
 
     /// <summary>Consumer groups, ordered by id.</summary>
-    /// <remarks>In versions 2 to 3.</remarks>
+    /// <remarks>In versions 2 to 4.</remarks>
     public Group[] Groups { get; set; } = [];
 
     /// <summary>How many chunks and pages are in each of DataObjects, those that pages list among them.</summary>
-    /// <remarks>Only in version 3.</remarks>
+    /// <remarks>In versions 3 to 4.</remarks>
     public int[] ObjectReferences { get; set; } = [];
 
     /// <summary>Objects that nothing refers to any more, ordered by name.</summary>
-    /// <remarks>Only in version 3.</remarks>
+    /// <remarks>In versions 3 to 4.</remarks>
     public GarbageObject[] Garbage { get; set; } = [];
 
     /// <summary>Pages of no partition whose chunks are still counted.</summary>
-    /// <remarks>Only in version 3.</remarks>
+    /// <remarks>In versions 3 to 4.</remarks>
     public DeadPage[] DeadPages { get; set; } = [];
 
     /// <summary>The broker that compacts the shard; 0 with CompactorAtMs 0 for none.</summary>
-    /// <remarks>Only in version 3.</remarks>
+    /// <remarks>In versions 3 to 4.</remarks>
     public long CompactorBroker { get; set; }
 
     /// <summary>When it last said so, in milliseconds since 1970.</summary>
-    /// <remarks>Only in version 3.</remarks>
+    /// <remarks>In versions 3 to 4.</remarks>
     public long CompactorAtMs { get; set; }
+
+    /// <summary>Transactional ids, ordered.</summary>
+    /// <remarks>Only in version 4.</remarks>
+    public Transaction[] Transactions { get; set; } = [];
 
     /// <inheritdoc/>
     public static ShardSnapshot Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 3);
+        MessageVersion.RequireReadable("ShardSnapshot", version, 0, 4);
         var message = new ShardSnapshot();
         {
             var count = reader.ReadArrayCount(true, 1);
@@ -206,6 +210,26 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         {
             message.CompactorAtMs = reader.ReadInt64();
         }
+        if (version >= 4)
+        {
+            {
+                var count = reader.ReadArrayCount(true, 62);
+                if (count > 0)
+                {
+                    var elements = new Transaction[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.Transaction.Read(ref reader, version);
+                    }
+
+                    message.Transactions = elements;
+                }
+                else
+                {
+                    message.Transactions = [];
+                }
+            }
+        }
         reader.SkipTags();
         return message;
     }
@@ -214,7 +238,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 3);
+        MessageVersion.RequireWritable("ShardSnapshot", version, 0, 4);
         writer.WriteCount(DataObjects.Length, true);
         foreach (var element in DataObjects)
         {
@@ -274,6 +298,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         {
             writer.WriteInt64(CompactorAtMs);
         }
+        if (version >= 4)
+        {
+            writer.WriteCount(Transactions.Length, true);
+            foreach (var element in Transactions)
+            {
+                element.Write(writer, version);
+            }
+        }
         writer.WriteUnsignedVarint(0);
     }
 
@@ -293,7 +325,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         public long HighWatermark { get; set; }
 
         /// <summary>Older chunks, ordered by offset.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public Page[] Pages { get; set; } = [];
 
         /// <summary>Ordered by offset.</summary>
@@ -303,8 +335,16 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         public Producer[] Producers { get; set; } = [];
 
         /// <summary>Where the part begins that has not been compacted by key yet.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long CleanedToOffset { get; set; }
+
+        /// <summary>Ordered by producer id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public OpenTransaction[] OpenTransactions { get; set; } = [];
+
+        /// <summary>In the order of their markers.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public AbortedTransaction[] AbortedTransactions { get; set; } = [];
 
         internal static Partition Read(ref KafkaReader reader, short version)
         {
@@ -371,6 +411,46 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             {
                 message.CleanedToOffset = reader.ReadInt64();
             }
+            if (version >= 4)
+            {
+                {
+                    var count = reader.ReadArrayCount(true, 25);
+                    if (count > 0)
+                    {
+                        var elements = new OpenTransaction[count];
+                        for (var i = 0; i < elements.Length; i++)
+                        {
+                            elements[i] = ShardSnapshot.OpenTransaction.Read(ref reader, version);
+                        }
+
+                        message.OpenTransactions = elements;
+                    }
+                    else
+                    {
+                        message.OpenTransactions = [];
+                    }
+                }
+            }
+            if (version >= 4)
+            {
+                {
+                    var count = reader.ReadArrayCount(true, 33);
+                    if (count > 0)
+                    {
+                        var elements = new AbortedTransaction[count];
+                        for (var i = 0; i < elements.Length; i++)
+                        {
+                            elements[i] = ShardSnapshot.AbortedTransaction.Read(ref reader, version);
+                        }
+
+                        message.AbortedTransactions = elements;
+                    }
+                    else
+                    {
+                        message.AbortedTransactions = [];
+                    }
+                }
+            }
             reader.SkipTags();
             return message;
         }
@@ -403,6 +483,22 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             {
                 writer.WriteInt64(CleanedToOffset);
             }
+            if (version >= 4)
+            {
+                writer.WriteCount(OpenTransactions.Length, true);
+                foreach (var element in OpenTransactions)
+                {
+                    element.Write(writer, version);
+                }
+            }
+            if (version >= 4)
+            {
+                writer.WriteCount(AbortedTransactions.Length, true);
+                foreach (var element in AbortedTransactions)
+                {
+                    element.Write(writer, version);
+                }
+            }
             writer.WriteUnsignedVarint(0);
         }
     }
@@ -411,35 +507,35 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class Page
     {
         /// <summary>Offset of the first record.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long BaseOffset { get; set; }
 
         /// <summary>Offset of the last record.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long LastOffset { get; set; }
 
         /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int Object { get; set; }
 
         /// <summary>Where the list begins, in bytes.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int Position { get; set; }
 
         /// <summary>The length of the list, in bytes.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int Length { get; set; }
 
         /// <summary>How many chunks it lists.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int ChunkCount { get; set; }
 
         /// <summary>The sum of the chunks' lengths, in bytes.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long RecordBytes { get; set; }
 
         /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long MaxTimestampMs { get; set; }
 
         internal static Page Read(ref KafkaReader reader, short version)
@@ -496,7 +592,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         public long MaxTimestampMs { get; set; }
 
         /// <summary>Whether the data object is a segment, in which the batches' base offsets are set.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public bool IsSegment { get; set; }
 
         internal static Chunk Read(ref KafkaReader reader, short version)
@@ -549,6 +645,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         /// <summary>The remembered batches, oldest first.</summary>
         public ProducerBatch[] Batches { get; set; } = [];
 
+        /// <summary>Its last transaction that has ended here; 0 for none.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long EndedTransaction { get; set; }
+
         internal static Producer Read(ref KafkaReader reader, short version)
         {
             var message = new Producer();
@@ -572,6 +672,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                     message.Batches = [];
                 }
             }
+            if (version >= 4)
+            {
+                message.EndedTransaction = reader.ReadInt64();
+            }
             reader.SkipTags();
             return message;
         }
@@ -585,6 +689,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             foreach (var element in Batches)
             {
                 element.Write(writer, version);
+            }
+            if (version >= 4)
+            {
+                writer.WriteInt64(EndedTransaction);
             }
             writer.WriteUnsignedVarint(0);
         }
@@ -621,6 +729,80 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         }
     }
 
+    /// <summary>Ordered by producer id.</summary>
+    public sealed class OpenTransaction
+    {
+        /// <summary>Whose.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long ProducerId { get; set; }
+
+        /// <summary>The offset of its first record.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long FirstOffset { get; set; }
+
+        /// <summary>Which one of the transactional id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long Number { get; set; }
+
+        internal static OpenTransaction Read(ref KafkaReader reader, short version)
+        {
+            var message = new OpenTransaction();
+            message.ProducerId = reader.ReadInt64();
+            message.FirstOffset = reader.ReadInt64();
+            message.Number = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt64(ProducerId);
+            writer.WriteInt64(FirstOffset);
+            writer.WriteInt64(Number);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>In the order of their markers.</summary>
+    public sealed class AbortedTransaction
+    {
+        /// <summary>Whose.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long ProducerId { get; set; }
+
+        /// <summary>The offset of its first record.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long FirstOffset { get; set; }
+
+        /// <summary>The offset of its marker.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long LastOffset { get; set; }
+
+        /// <summary>The last stable offset that the marker left.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long LastStableOffset { get; set; }
+
+        internal static AbortedTransaction Read(ref KafkaReader reader, short version)
+        {
+            var message = new AbortedTransaction();
+            message.ProducerId = reader.ReadInt64();
+            message.FirstOffset = reader.ReadInt64();
+            message.LastOffset = reader.ReadInt64();
+            message.LastStableOffset = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt64(ProducerId);
+            writer.WriteInt64(FirstOffset);
+            writer.WriteInt64(LastOffset);
+            writer.WriteInt64(LastStableOffset);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
     /// <summary>Marks of deleted topics, ordered by id.</summary>
     public sealed class RemovedTopic
     {
@@ -651,48 +833,52 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class Group
     {
         /// <summary>The group.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string GroupId { get; set; } = "";
 
         /// <summary>Such as consumer; null for a group that nobody has ever joined.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string? ProtocolType { get; set; }
 
         /// <summary>0 empty, 1 preparing the first rebalance, 2 preparing another, 3 waiting for the assignment, 4 stable.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public sbyte Phase { get; set; }
 
         /// <summary>The entry at which the phase began.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long PhaseEntry { get; set; }
 
         /// <summary>The entry at which a member last joined.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long LastJoinEntry { get; set; }
 
         /// <summary>Counts the rebalances.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public int Generation { get; set; }
 
         /// <summary>The protocol chosen; null for none.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string? ProtocolName { get; set; }
 
         /// <summary>The member id of the one who assigns; null for none.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string? Leader { get; set; }
 
         /// <summary>When the last member left, in milliseconds since 1970.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long EmptySinceMs { get; set; }
 
         /// <summary>Ordered by id.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public Member[] Members { get; set; } = [];
 
         /// <summary>Committed offsets, ordered by topic id and partition.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public GroupOffset[] Offsets { get; set; } = [];
+
+        /// <summary>Transactional producers, ordered by id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public GroupTransaction[] Transactions { get; set; } = [];
 
         internal static Group Read(ref KafkaReader reader, short version)
         {
@@ -740,6 +926,26 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                     message.Offsets = [];
                 }
             }
+            if (version >= 4)
+            {
+                {
+                    var count = reader.ReadArrayCount(true, 36);
+                    if (count > 0)
+                    {
+                        var elements = new GroupTransaction[count];
+                        for (var i = 0; i < elements.Length; i++)
+                        {
+                            elements[i] = ShardSnapshot.GroupTransaction.Read(ref reader, version);
+                        }
+
+                        message.Transactions = elements;
+                    }
+                    else
+                    {
+                        message.Transactions = [];
+                    }
+                }
+            }
             reader.SkipTags();
             return message;
         }
@@ -765,6 +971,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             {
                 element.Write(writer, version);
             }
+            if (version >= 4)
+            {
+                writer.WriteCount(Transactions.Length, true);
+                foreach (var element in Transactions)
+                {
+                    element.Write(writer, version);
+                }
+            }
             writer.WriteUnsignedVarint(0);
         }
     }
@@ -773,51 +987,51 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class Member
     {
         /// <summary>Its id.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string MemberId { get; set; } = "";
 
         /// <summary>A static member's name for itself; null for a dynamic one.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string? InstanceId { get; set; }
 
         /// <summary>The client's client.id.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string ClientId { get; set; } = "";
 
         /// <summary>Where it last joined from.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string ClientHost { get; set; } = "";
 
         /// <summary>Without a sign of life for this long it is removed, in milliseconds.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public int SessionTimeoutMs { get; set; }
 
         /// <summary>How long it may take to rejoin, in milliseconds.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public int RebalanceTimeoutMs { get; set; }
 
         /// <summary>What it offers, in the order of its preference.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public MemberProtocol[] Protocols { get; set; } = [];
 
         /// <summary>What the leader gave it.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public ReadOnlyMemory<byte> Assignment { get; set; }
 
         /// <summary>Whether it waits for the next generation.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public bool HasJoined { get; set; }
 
         /// <summary>The entry that last told of a sign of life.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long SeenAtEntry { get; set; }
 
         /// <summary>The entry with its last OffsetCommit; 0 for none.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long CommitEntry { get; set; }
 
         /// <summary>The broker that took it.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long CommitBroker { get; set; }
 
         internal static Member Read(ref KafkaReader reader, short version)
@@ -881,11 +1095,11 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class MemberProtocol
     {
         /// <summary>The protocol's name.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string Name { get; set; } = "";
 
         /// <summary>What it tells the leader under it.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public ReadOnlyMemory<byte> Metadata { get; set; }
 
         internal static MemberProtocol Read(ref KafkaReader reader, short version)
@@ -909,27 +1123,27 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class GroupOffset
     {
         /// <summary>The topic's id.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public Guid TopicId { get; set; }
 
         /// <summary>The partition.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public int Partition { get; set; }
 
         /// <summary>The next offset to read.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long Offset { get; set; }
 
         /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public int LeaderEpoch { get; set; }
 
         /// <summary>Whatever the client wants to remember.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public string Metadata { get; set; } = "";
 
         /// <summary>When it was committed, in milliseconds since 1970.</summary>
-        /// <remarks>In versions 2 to 3.</remarks>
+        /// <remarks>In versions 2 to 4.</remarks>
         public long CommitTimeMs { get; set; }
 
         internal static GroupOffset Read(ref KafkaReader reader, short version)
@@ -957,15 +1171,139 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         }
     }
 
+    /// <summary>Transactional producers, ordered by id.</summary>
+    public sealed class GroupTransaction
+    {
+        /// <summary>The producer id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long ProducerId { get; set; }
+
+        /// <summary>The newest epoch seen.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public short ProducerEpoch { get; set; }
+
+        /// <summary>Its last transaction that has ended here; 0 for none.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long Ended { get; set; }
+
+        /// <summary>The transaction that the offsets belong to.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long Number { get; set; }
+
+        /// <summary>When it last changed, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long LastTimeMs { get; set; }
+
+        /// <summary>Ordered by topic id and partition.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public PendingOffset[] Offsets { get; set; } = [];
+
+        internal static GroupTransaction Read(ref KafkaReader reader, short version)
+        {
+            var message = new GroupTransaction();
+            message.ProducerId = reader.ReadInt64();
+            message.ProducerEpoch = reader.ReadInt16();
+            message.Ended = reader.ReadInt64();
+            message.Number = reader.ReadInt64();
+            message.LastTimeMs = reader.ReadInt64();
+            {
+                var count = reader.ReadArrayCount(true, 42);
+                if (count > 0)
+                {
+                    var elements = new PendingOffset[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.PendingOffset.Read(ref reader, version);
+                    }
+
+                    message.Offsets = elements;
+                }
+                else
+                {
+                    message.Offsets = [];
+                }
+            }
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt64(ProducerId);
+            writer.WriteInt16(ProducerEpoch);
+            writer.WriteInt64(Ended);
+            writer.WriteInt64(Number);
+            writer.WriteInt64(LastTimeMs);
+            writer.WriteCount(Offsets.Length, true);
+            foreach (var element in Offsets)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Ordered by topic id and partition.</summary>
+    public sealed class PendingOffset
+    {
+        /// <summary>The topic's id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public Guid TopicId { get; set; }
+
+        /// <summary>The partition.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public int Partition { get; set; }
+
+        /// <summary>The next offset to read.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long Offset { get; set; }
+
+        /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public int LeaderEpoch { get; set; }
+
+        /// <summary>Whatever the client wants to remember.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public string Metadata { get; set; } = "";
+
+        /// <summary>When it was committed, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long CommitTimeMs { get; set; }
+
+        internal static PendingOffset Read(ref KafkaReader reader, short version)
+        {
+            var message = new PendingOffset();
+            message.TopicId = reader.ReadUuid();
+            message.Partition = reader.ReadInt32();
+            message.Offset = reader.ReadInt64();
+            message.LeaderEpoch = reader.ReadInt32();
+            message.Metadata = reader.ReadString(true);
+            message.CommitTimeMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteUuid(TopicId);
+            writer.WriteInt32(Partition);
+            writer.WriteInt64(Offset);
+            writer.WriteInt32(LeaderEpoch);
+            writer.WriteString(Metadata, true);
+            writer.WriteInt64(CommitTimeMs);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
     /// <summary>Objects that nothing refers to any more, ordered by name.</summary>
     public sealed class GarbageObject
     {
         /// <summary>The object.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public string Name { get; set; } = "";
 
         /// <summary>When the last reference went, in milliseconds since 1970.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long SinceMs { get; set; }
 
         internal static GarbageObject Read(ref KafkaReader reader, short version)
@@ -989,35 +1327,35 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public sealed class DeadPage
     {
         /// <summary>Offset of the first record.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long BaseOffset { get; set; }
 
         /// <summary>Offset of the last record.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long LastOffset { get; set; }
 
         /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int Object { get; set; }
 
         /// <summary>Where the list begins, in bytes.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int Position { get; set; }
 
         /// <summary>The length of the list, in bytes.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int Length { get; set; }
 
         /// <summary>How many chunks it lists.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public int ChunkCount { get; set; }
 
         /// <summary>The sum of the chunks' lengths, in bytes.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long RecordBytes { get; set; }
 
         /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
-        /// <remarks>Only in version 3.</remarks>
+        /// <remarks>In versions 3 to 4.</remarks>
         public long MaxTimestampMs { get; set; }
 
         internal static DeadPage Read(ref KafkaReader reader, short version)
@@ -1045,6 +1383,208 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             writer.WriteInt32(ChunkCount);
             writer.WriteInt64(RecordBytes);
             writer.WriteInt64(MaxTimestampMs);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Transactional ids, ordered.</summary>
+    public sealed class Transaction
+    {
+        /// <summary>The transactional id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public string TransactionalId { get; set; } = "";
+
+        /// <summary>The producer id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long ProducerId { get; set; }
+
+        /// <summary>Its newest epoch.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public short ProducerEpoch { get; set; }
+
+        /// <summary>The producer id before this one; -1 for none.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long LastProducerId { get; set; }
+
+        /// <summary>The epoch before this one; -1 if its holder is fenced.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public short LastProducerEpoch { get; set; }
+
+        /// <summary>The producer id that takes over; -1 if the same goes on.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long NextProducerId { get; set; }
+
+        /// <summary>How long a transaction may be open, in milliseconds.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public int TimeoutMs { get; set; }
+
+        /// <summary>0 empty, 1 ongoing, 2 prepared to commit, 3 prepared to abort, 4 committed, 5 aborted.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public sbyte State { get; set; }
+
+        /// <summary>Whether its client speaks transactions v2.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public bool BumpsEpoch { get; set; }
+
+        /// <summary>When it was begun, in milliseconds since 1970; -1 for none.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long StartTimeMs { get; set; }
+
+        /// <summary>When it last changed, in milliseconds since 1970.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long LastUpdateMs { get; set; }
+
+        /// <summary>Counts the transactions begun.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public long Number { get; set; }
+
+        /// <summary>Ordered by topic id and partition.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public TransactionPartition[] Partitions { get; set; } = [];
+
+        /// <summary>Ordered by id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public TransactionGroup[] Groups { get; set; } = [];
+
+        internal static Transaction Read(ref KafkaReader reader, short version)
+        {
+            var message = new Transaction();
+            message.TransactionalId = reader.ReadString(true);
+            message.ProducerId = reader.ReadInt64();
+            message.ProducerEpoch = reader.ReadInt16();
+            message.LastProducerId = reader.ReadInt64();
+            message.LastProducerEpoch = reader.ReadInt16();
+            message.NextProducerId = reader.ReadInt64();
+            message.TimeoutMs = reader.ReadInt32();
+            message.State = reader.ReadInt8();
+            message.BumpsEpoch = reader.ReadBoolean();
+            message.StartTimeMs = reader.ReadInt64();
+            message.LastUpdateMs = reader.ReadInt64();
+            message.Number = reader.ReadInt64();
+            {
+                var count = reader.ReadArrayCount(true, 25);
+                if (count > 0)
+                {
+                    var elements = new TransactionPartition[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.TransactionPartition.Read(ref reader, version);
+                    }
+
+                    message.Partitions = elements;
+                }
+                else
+                {
+                    message.Partitions = [];
+                }
+            }
+            {
+                var count = reader.ReadArrayCount(true, 6);
+                if (count > 0)
+                {
+                    var elements = new TransactionGroup[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = ShardSnapshot.TransactionGroup.Read(ref reader, version);
+                    }
+
+                    message.Groups = elements;
+                }
+                else
+                {
+                    message.Groups = [];
+                }
+            }
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(TransactionalId, true);
+            writer.WriteInt64(ProducerId);
+            writer.WriteInt16(ProducerEpoch);
+            writer.WriteInt64(LastProducerId);
+            writer.WriteInt16(LastProducerEpoch);
+            writer.WriteInt64(NextProducerId);
+            writer.WriteInt32(TimeoutMs);
+            writer.WriteInt8(State);
+            writer.WriteBoolean(BumpsEpoch);
+            writer.WriteInt64(StartTimeMs);
+            writer.WriteInt64(LastUpdateMs);
+            writer.WriteInt64(Number);
+            writer.WriteCount(Partitions.Length, true);
+            foreach (var element in Partitions)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteCount(Groups.Length, true);
+            foreach (var element in Groups)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Ordered by topic id and partition.</summary>
+    public sealed class TransactionPartition
+    {
+        /// <summary>The topic's id.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public Guid TopicId { get; set; }
+
+        /// <summary>The partition.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public int Partition { get; set; }
+
+        /// <summary>The shard that it is on.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public int Shard { get; set; }
+
+        internal static TransactionPartition Read(ref KafkaReader reader, short version)
+        {
+            var message = new TransactionPartition();
+            message.TopicId = reader.ReadUuid();
+            message.Partition = reader.ReadInt32();
+            message.Shard = reader.ReadInt32();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteUuid(TopicId);
+            writer.WriteInt32(Partition);
+            writer.WriteInt32(Shard);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>Ordered by id.</summary>
+    public sealed class TransactionGroup
+    {
+        /// <summary>The group.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public string GroupId { get; set; } = "";
+
+        /// <summary>The shard that it is on.</summary>
+        /// <remarks>Only in version 4.</remarks>
+        public int Shard { get; set; }
+
+        internal static TransactionGroup Read(ref KafkaReader reader, short version)
+        {
+            var message = new TransactionGroup();
+            message.GroupId = reader.ReadString(true);
+            message.Shard = reader.ReadInt32();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(GroupId, true);
+            writer.WriteInt32(Shard);
             writer.WriteUnsignedVarint(0);
         }
     }

@@ -1,0 +1,278 @@
+/// Who may not go on with a transaction, and who ends it instead.
+module Tansu.PropertyTests.Handlers.TransactionFencing
+
+open System
+open System.Threading.Tasks
+open Expecto
+open Tansu.Adapters
+open Tansu.Adapters.Replica
+open Tansu.Adapters.Transactions
+open Tansu.Codec
+open Tansu.Codec.Messages
+open Tansu.Domain
+open Tansu.PropertyTests.Host
+open Tansu.PropertyTests.Handlers.Desk
+open Tansu.PropertyTests.Handlers.TransactionRig
+
+let private fenced =
+    testList "a producer whose transactional id was taken" [
+        for isV2 in [ false; true ] do
+            for shards in [ 1; 5 ] do
+                brokersTest
+                    $"""is fenced on every path, {if isV2 then "v2" else "v1"}, {shards} shard(s)"""
+                    2
+                    shards
+                    (fun desks ->
+                        task {
+                            let! _ = desks[0].Create("a", 6, [])
+                            let first = Transactor("tx", isV2)
+                            do! first.Initialize desks[0]
+                            let! _ = first.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "no" ])
+                            do! first.CommitOffset(desks[0], "group", "a", 0, 7L)
+                            let second = Transactor("tx", isV2)
+                            // At another broker, which aborts what is open.
+                            do! second.Initialize desks[1]
+                            Expect.equal second.Id first.Id "the same producer id"
+                            Expect.isGreaterThan second.Epoch first.Epoch "a newer epoch"
+
+                            for desk in desks do
+                                let! answers = first.Send(desk, "a", [ 0, "no"; 1, "no" ])
+
+                                Expect.allEqual
+                                    [ for answer in answers -> answer.ErrorCode ]
+                                    ErrorCode.InvalidProducerEpoch
+                                    "Produce"
+
+                                let! errors = first.AddPartitions(desk, "a", [ 0 ])
+                                Expect.equal errors [ ErrorCode.ProducerFenced ] "AddPartitionsToTxn"
+                                let! error = first.AddOffsets(desk, "group")
+                                Expect.equal error ErrorCode.ProducerFenced "AddOffsetsToTxn"
+                                let! error = first.SendOffset(desk, "group", "a", 0, 9L)
+                                Expect.equal error ErrorCode.InvalidProducerEpoch "TxnOffsetCommit"
+                                let! ended = first.TryEnd(desk, true)
+                                Expect.equal ended.ErrorCode ErrorCode.ProducerFenced "EndTxn"
+                                let! ended = first.TryEnd(desk, true, 1)
+                                Expect.equal ended.ErrorCode ErrorCode.InvalidProducerEpoch "EndTxn, an old client"
+
+                            for desk in desks do
+                                for partition in 0..5 do
+                                    let! read = readCommitted desk "a" partition
+                                    Expect.isEmpty read "nothing of it counts"
+
+                            let! offset, error = committedOffset desks[0] true "group" "a" 0
+                            Expect.equal (offset, error) (-1L, ErrorCode.None) "nor its offsets"
+                            let! _ = second.Produce(desks[0], "a", [ 0, "yes" ])
+                            do! second.End(desks[0], true)
+                            let! read = readCommitted desks[1] "a" 0
+                            Expect.equal read [ "yes" ] "its successor's do"
+                        })
+    ]
+
+let private timeProvider (offset: TimeSpan ref) = {
+    new TimeProvider() with
+        override _.GetUtcNow() =
+            TimeProvider.System.GetUtcNow() + offset.Value
+}
+
+let private timedOut =
+    testList "a transaction that is open for too long" [
+        for shards in [ 1; 5 ] do
+            testCaseTask $"is aborted by whichever broker knows of it, {shards} shard(s)" (fun () ->
+                task {
+                    let space = MemorySpace()
+                    let offset = ref TimeSpan.Zero
+
+                    let opened port =
+                        Desk.Open(
+                            store = new MemoryStore(space, StoreOptions.Default),
+                            options =
+                                ClusterOptions(
+                                    AdvertisedHost = "localhost",
+                                    AdvertisedPort = port,
+                                    ShardCount = shards,
+                                    TimeProvider = timeProvider offset
+                                ),
+                            time = timeProvider offset
+                        )
+
+                    let! one = opened 9092
+                    let! _ = one.Create("a", 6, [])
+                    let transactor = Transactor("tx", false)
+                    do! transactor.Initialize one
+                    let! _ = transactor.Produce(one, "a", [ for partition in 0..5 -> partition, "no" ])
+                    do! one.Broker.Cluster.Transactions.LookAsync()
+                    Expect.isTrue (Transaction.isOngoing (one.Broker.Cluster.Transactions.Find "tx")) "not yet"
+                    do! close one
+
+                    // Another broker finds it in the log.
+                    let! other = opened 9093
+                    offset.Value <- TimeSpan.FromSeconds 61.0
+                    do! other.Broker.Cluster.Transactions.FenceAsync("tx", true, patience)
+
+                    Expect.equal
+                        (other.Broker.Cluster.Transactions.Find "tx").State
+                        TransactionState.CompleteAbort
+                        "aborted"
+
+                    for partition in 0..5 do
+                        let! read = readCommitted other "a" partition
+                        let! stable = latest other 1y "a" partition
+                        Expect.equal (read, stable) ([], 2L) "nothing counts, nothing hangs"
+
+                    let! ended = transactor.TryEnd(other, true)
+                    Expect.equal ended.ErrorCode ErrorCode.ProducerFenced "its producer is fenced"
+                    do! close other
+                })
+
+        testCaseTask "is found by itself within seconds" (fun () ->
+            task {
+                let! desk = Desk.Open()
+                let! _ = desk.Create("a", 1, [])
+                let! response = initialize desk "tx" 300
+                let bytes = transactionalBatch response.ProducerId response.ProducerEpoch 0 "no"
+                let! answer = desk.Ask<_, ProduceResponse>(produceRequest "tx" "a" [ 0, bytes ], 12)
+                Expect.equal answer.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "produced"
+                let request = fetch "a" [ wanted 0 1L 1000 ]
+                request.MaxWaitMs <- 20_000
+                // A long poll for what follows the record: the marker wakes it.
+                let! polled = desk.Ask<_, FetchResponse>(request, 12)
+                Expect.equal (baseOffsets polled.Responses[0].Partitions[0]) [ 1L ] "the marker"
+                do! close desk
+            })
+    ]
+
+/// EndTxn up to the decision, as a broker leaves it that is killed then.
+let private decide (desk: Desk) (transactor: Transactor) isCommit =
+    task {
+        let coordinator = desk.Broker.Cluster.Transactions
+        let batch = MarkerBatch.Of(transactor.Id, transactor.Epoch, isCommit, 1L)
+
+        let ending: TransactionToEnd = {
+            Shard = coordinator.ShardOf "tx"
+            ProducerId = transactor.Id
+            ProducerEpoch = transactor.Epoch
+            Number = -1L
+            IsCommit = isCommit
+            BumpsEpoch = false
+            NextProducerId = -1L
+            Marker = batch.Marker
+        }
+
+        let! _ =
+            desk.Broker.Cluster.Shards[coordinator.ShardOf "tx"]
+                .Replica.SubmitAsync(AskTransaction("tx", EndTransaction ending), batch.Payload, patience)
+
+        Expect.isTrue (Transaction.isPrepared (coordinator.Find "tx")) "half ended"
+    }
+
+let private allRead (desk: Desk) expected =
+    task {
+        for partition in 0..5 do
+            let! read = readCommitted desk "a" partition
+            let! stable = latest desk 1y "a" partition
+            Expect.equal (read, stable) (expected, 2L) $"partition {partition}"
+    }
+
+let private halfEnded =
+    testList "a transaction that a broker left half ended" [
+        for isCommit in [ true; false ] do
+            let expected = if isCommit then [ "x" ] else []
+            let how = if isCommit then "committed" else "aborted"
+
+            let begun (desks: Desk list) =
+                task {
+                    let! _ = desks[0].Create("a", 6, [])
+                    let transactor = Transactor("tx", false)
+                    do! transactor.Initialize desks[0]
+
+                    let! _ =
+                        transactor.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "x" ])
+
+                    do! decide desks[0] transactor isCommit
+                    return transactor
+                }
+
+            brokersTest $"is {how} by the next request for it" 2 5 (fun desks ->
+                task {
+                    let! transactor = begun desks
+                    let! errors = transactor.AddPartitions(desks[1], "a", [ 0 ])
+                    Expect.equal errors [ ErrorCode.None ] "the next transaction"
+                    let! ended = transactor.TryEnd(desks[1], true)
+                    Expect.equal ended.ErrorCode ErrorCode.None "and its end"
+                    let! read = readCommitted desks[1] "a" 5
+                    Expect.equal read expected "what was decided"
+                })
+
+            brokersTest $"is {how} when the client asks again" 2 5 (fun desks ->
+                task {
+                    let! transactor = begun desks
+                    let! ended = transactor.TryEnd(desks[1], isCommit)
+                    Expect.equal ended.ErrorCode ErrorCode.None "done"
+                    do! allRead desks[1] expected
+                })
+
+            brokersTest $"is {how} by whoever looks" 2 5 (fun desks ->
+                task {
+                    let! _ = begun desks
+                    let coordinator = desks[1].Broker.Cluster.Transactions
+                    do! coordinator.CatchUpAsync("tx", patience)
+                    do! coordinator.FinishAsync("tx", patience)
+                    do! allRead desks[0] expected
+                })
+    ]
+
+let private elsewhere =
+    testList "a broker that does not know what happened elsewhere" [
+        for shards in [ 1; 5 ] do
+            brokersTest $"takes nothing into the next transaction by mistake, {shards} shard(s)" 2 shards (fun desks ->
+                task {
+                    let! _ = desks[0].Create("a", 6, [])
+                    let transactor = Transactor("tx", false)
+                    do! transactor.Initialize desks[0]
+
+                    let! _ =
+                        transactor.Produce(desks[0], "a", [ for partition in 0..5 -> partition, "1" ])
+
+                    do! transactor.End(desks[1], true)
+                    let! errors = transactor.AddPartitions(desks[1], "a", [ 0..5 ])
+                    Expect.allEqual errors ErrorCode.None "added"
+
+                    // The first broker believes in the first transaction until it is refused.
+                    let rec send tries =
+                        task {
+                            let! answers =
+                                transactor.Send(desks[0], "a", [ for partition in 0..5 -> partition, "2" ])
+
+                            let errors = List.distinct [ for answer in answers -> answer.ErrorCode ]
+
+                            if tries = 0 && errors <> [ ErrorCode.None ] then
+                                Expect.equal errors [ ErrorCode.NotEnoughReplicas ] "the client is to try again"
+                                do! send 1
+                            else
+                                Expect.equal errors [ ErrorCode.None ] "taken"
+                        }
+
+                    do! send 0
+                    do! transactor.End(desks[1], false)
+
+                    for partition in 0..5 do
+                        let! read = readCommitted desks[0] "a" partition
+                        Expect.equal read [ "1" ] "each in its own transaction"
+                })
+
+        brokersTest "ends the transaction that is open" 2 1 (fun desks ->
+            task {
+                let! _ = desks[0].Create("a", 1, [])
+                let transactor = Transactor("tx", false)
+                do! transactor.Initialize desks[0]
+                let! _ = transactor.Produce(desks[0], "a", [ 0, "1" ])
+                do! transactor.End(desks[1], true)
+                let! _ = transactor.Produce(desks[1], "a", [ 0, "2" ])
+                do! transactor.End(desks[0], false)
+                let! read = readCommitted desks[1] "a" 0
+                Expect.equal read [ "1" ] "the second was aborted"
+            })
+    ]
+
+let tests =
+    testList "transactions of others" [ fenced; timedOut; halfEnded; elsewhere ]
