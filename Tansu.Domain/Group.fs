@@ -222,6 +222,9 @@ type TransactionalCommit = {
     ProducerEpoch: int16
     /// Which of its transactions.
     Number: int64
+    /// What the producer's transaction had committed here so far, as the broker knew it when the request came: if it has gone on since, this
+    /// commit is a late one.
+    Known: ImmutableDictionary<TopicPartition, CommittedOffset>
     /// What to remember if it commits.
     Offsets: OffsetToCommit[]
 }

@@ -1,5 +1,7 @@
 namespace Tansu.Domain
 
+open System.Collections.Immutable
+
 /// The rules of committed offsets: who may commit, what may be deleted, what expires.
 [<RequireQualifiedAccess>]
 module GroupOffsets =
@@ -58,6 +60,18 @@ module GroupOffsets =
                 |> GroupChange.add (OffsetsCommitted(commit.MemberId, commit.Broker, accepted))
                 |> GroupChange.decided (OffsetsJudged refusals)
 
+    /// Whether a newer commit of the same transaction may be there. One that says the same again does no harm.
+    let private isOvertaken (pending: GroupTransaction) (commit: TransactionalCommit) =
+        let offsetIn (offsets: ImmutableDictionary<TopicPartition, CommittedOffset>) partition =
+            match offsets.TryGetValue partition with
+            | true, known -> known.Offset
+            | _ -> Absent.Offset
+
+        commit.Offsets
+        |> Array.exists (fun offset ->
+            let current = offsetIn pending.Offsets offset.Partition
+            current <> offsetIn commit.Known offset.Partition && current <> offset.Offset)
+
     /// Why this client may not commit in a transaction, if so. Unlike other commits it need not name a member, and may come while the
     /// leader assigns.
     let private transactionalProblem (commit: TransactionalCommit) (group: Group) =
@@ -84,6 +98,8 @@ module GroupOffsets =
             || (not known.Offsets.IsEmpty && commit.Number <> known.Number)
         then
             ValueSome TransactionEnded
+        elif memberProblem.IsNone && isOvertaken known commit then
+            ValueSome CommitOvertaken
         else
             memberProblem
 

@@ -40,7 +40,7 @@ type Chunk = {
 
 /// A partition's older chunks, of which there may be too many to be kept in the state: a list of them in an object of its own, loaded when
 /// somebody reads there.
-[<Struct; NoComparison>]
+[<NoComparison>]
 type IndexPage = {
     /// Offset of the first record in the first chunk.
     BaseOffset: int64

@@ -3,7 +3,7 @@ namespace Tansu.Domain
 open System.Collections.Immutable
 
 /// A transaction that is open in a partition.
-[<Struct>]
+[<NoComparison>]
 type OpenTransaction = {
     /// The offset of its first record there.
     FirstOffset: int64
@@ -12,7 +12,7 @@ type OpenTransaction = {
 }
 
 /// A transaction that was aborted in a partition: its records are not for readers of committed ones.
-[<Struct>]
+[<NoComparison>]
 type AbortedTransaction = {
     /// Whose.
     ProducerId: int64
@@ -86,7 +86,7 @@ type Transaction = {
     /// The partitions of the open transaction, and the shard of each.
     Partitions: ImmutableDictionary<TopicPartition, int>
     /// The groups whose offsets are part of it, and the shard of each.
-    Groups: ImmutableSortedDictionary<string, int>
+    Groups: ImmutableDictionary<string, int>
     /// When it was begun, in milliseconds since 1970; -1 for none.
     StartTimeMs: int64
     /// When it last changed, in milliseconds since 1970.
@@ -303,7 +303,7 @@ module Transaction =
         State = TransactionState.Empty
         BumpsEpoch = false
         Partitions = ImmutableDictionary<TopicPartition, int>.Empty
-        Groups = ImmutableSortedDictionary.Create<string, int>(System.StringComparer.Ordinal)
+        Groups = ImmutableDictionary<string, int>.Empty
         StartTimeMs = Absent.TimestampMs
         LastUpdateMs = 0L
         Number = 0L
@@ -341,11 +341,13 @@ module Transaction =
                 if placed = shard then
                     partition
         |]
-        Groups = [|
-            for KeyValue(group, placed) in transaction.Groups do
-                if placed = shard then
-                    group
-        |]
+        // In an order that does not depend on this process.
+        Groups =
+            Array.sort [|
+                for KeyValue(group, placed) in transaction.Groups do
+                    if placed = shard then
+                        group
+            |]
         Marker = marker
     }
 

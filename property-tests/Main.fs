@@ -28,6 +28,8 @@ let private commands: Map<string, string list -> int> =
         "capture-frames", EndToEnd.Capture.run
         "simulate", Simulation.Tests.simulate
         "consume-in-group", EndToEnd.GroupMembers.consume
+        "copy-exactly-once", EndToEnd.PipelineWorker.copy
+        "pipeline", EndToEnd.Pipeline.pipeline
         "soak", EndToEnd.Soak.soak
     ]
 

@@ -86,7 +86,11 @@ public sealed class Compactor
                 _ => (0, null),
             };
             bytes += length;
-            if (length > 0 && dataObject is null)
+
+            // The end of a transaction brings a marker's bytes even where there are only offsets to end.
+            var isEnd = events[index] is ShardEvent.TransactionChanged { @event.IsTransactionPrepared: true }
+                or ShardEvent.GroupChanged { @event.IsPendingOffsetsEnded: true };
+            if (isEnd || (length > 0 && dataObject is null))
             {
                 Interlocked.Exchange(ref _lastPayloadEntry, entryNumber);
             }

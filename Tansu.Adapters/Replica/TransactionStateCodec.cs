@@ -174,7 +174,11 @@ internal static class TransactionStateCodec
             LastUpdateMs = transaction.LastUpdateMs,
             Number = transaction.Number,
             Partitions = [.. partitions],
-            Groups = [.. transaction.Groups.Select(static placed => new ShardSnapshot.TransactionGroup { GroupId = placed.Key, Shard = placed.Value })],
+            Groups =
+            [
+                .. transaction.Groups.OrderBy(static placed => placed.Key, StringComparer.Ordinal)
+                    .Select(static placed => new ShardSnapshot.TransactionGroup { GroupId = placed.Key, Shard = placed.Value }),
+            ],
         };
     }
 

@@ -197,6 +197,15 @@ public sealed class TransactionCoordinator : IAsyncDisposable
                 timeout,
                 batch.Payload);
             await FinishAsync(transactionalId, timeout);
+            if (isTimeout
+                && Find(transactionalId) is { } ended
+                && ended.Number == transaction.Number
+                && ended.ProducerEpoch == batch.Marker.ProducerEpoch
+                && (ended.State.IsPrepareAbort || ended.State.IsCompleteAbort))
+            {
+                _options.OnNotice?.Invoke(
+                    $"a transaction of {transactionalId} was open for longer than its timeout of {transaction.TimeoutMs} ms: it is aborted, and its producer is fenced");
+            }
         }
     }
 

@@ -20,8 +20,17 @@ internal sealed class TransactionWatch : IAsyncDisposable
     /// <summary>By shard, what was looked through last if nothing in it can become due.</summary>
     private readonly ImmutableDictionary<string, Transaction>?[] _idle;
 
+    /// <summary>By shard, what was looked through last for transactions of which nothing else is known here.</summary>
+    private readonly Published<ShardState>?[] _learned;
+
     /// <summary>What was found due, which transaction it was, and when that was.</summary>
     private Dictionary<string, Due> _due = [];
+
+    /// <summary>
+    /// Transactions that are open in a partition or group here, and not at their coordinator as far as this broker knows; and when that was
+    /// found, or the coordinators' logs were last read because of it.
+    /// </summary>
+    private Dictionary<(long ProducerId, long Number), long> _unknown = [];
 
     public TransactionWatch(
         TransactionCoordinator coordinator,
@@ -32,6 +41,7 @@ internal sealed class TransactionWatch : IAsyncDisposable
         _shards = shards;
         _options = options;
         _idle = new ImmutableDictionary<string, Transaction>?[shards.Count];
+        _learned = new Published<ShardState>?[shards.Count];
         _loop = RunAsync();
     }
 
@@ -48,6 +58,7 @@ internal sealed class TransactionWatch : IAsyncDisposable
     /// <summary>Looks at everything once.</summary>
     public async Task LookAsync()
     {
+        await LearnAsync();
         var due = new Dictionary<string, Due>();
         for (var shard = 0; shard < _shards.Count; shard++)
         {
@@ -98,6 +109,83 @@ internal sealed class TransactionWatch : IAsyncDisposable
                 return;
             }
         }
+    }
+
+    /// <summary>
+    /// Whoever served the coordinator's shard may be gone, and nobody else may ever look at that log: readers of committed records in other
+    /// shards would wait for ever. So the logs are read when a transaction has been open here for some time and nothing else is known of it.
+    /// </summary>
+    private async Task LearnAsync()
+    {
+        var isUnchanged = _unknown.Count == 0;
+        for (var shard = 0; shard < _shards.Count; shard++)
+        {
+            var current = _shards[shard].Current;
+            isUnchanged &= ReferenceEquals(current, _learned[shard]);
+            _learned[shard] = current;
+        }
+
+        if (isUnchanged)
+        {
+            return;
+        }
+
+        var now = _options.TimeProvider.GetTimestamp();
+        var isLate = false;
+        var unknown = new Dictionary<(long ProducerId, long Number), long>();
+        foreach (var one in OpenAndUnknown())
+        {
+            var since = _unknown.GetValueOrDefault(one, now);
+            var isLongSince = _options.TimeProvider.GetElapsedTime(since, now) >= _options.ForeignDelay;
+            isLate |= isLongSince;
+            unknown[one] = isLongSince ? now : since;
+        }
+
+        _unknown = unknown;
+        for (var shard = 0; isLate && shard < _shards.Count; shard++)
+        {
+            await _shards[shard].CatchUpAsync(_options.StoreTimeout);
+        }
+    }
+
+    private HashSet<(long ProducerId, long Number)> OpenAndUnknown()
+    {
+        var open = new HashSet<(long ProducerId, long Number)>();
+        for (var shard = 0; shard < _shards.Count; shard++)
+        {
+            var state = _shards[shard].Current.State;
+            foreach (var (_, partition) in state.Partitions)
+            {
+                foreach (var (producerId, transaction) in partition.OpenTransactions)
+                {
+                    open.Add((producerId, transaction.Number));
+                }
+            }
+
+            foreach (var (_, group) in state.Groups)
+            {
+                foreach (var (producerId, transaction) in group.Transactions)
+                {
+                    if (!transaction.Offsets.IsEmpty)
+                    {
+                        open.Add((producerId, transaction.Number));
+                    }
+                }
+            }
+        }
+
+        for (var shard = 0; open.Count > 0 && shard < _shards.Count; shard++)
+        {
+            foreach (var (_, transaction) in _shards[shard].Current.State.Transactions)
+            {
+                if (TransactionModule.isOngoing(transaction) || TransactionModule.isPrepared(transaction))
+                {
+                    open.Remove((transaction.ProducerId, transaction.Number));
+                }
+            }
+        }
+
+        return open;
     }
 
     private void Look(int shard, Dictionary<string, Due> due)

@@ -150,7 +150,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     private static long ChunkBytes(Partition state, FetchPartition partition, long endOffset)
     {
-        if (PagedBytes(state, partition) is > 0 and var paged)
+        if (PagedBytes(state, partition, endOffset) is > 0 and var paged)
         {
             // What the chunks there are like is not known before the page has been read; compactors make none larger.
             return Math.Min(paged, (long)partition.MaxBytes + CompactionLimits.Default.MaxChunkBytes);
@@ -169,7 +169,8 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     private static long Readable(Partition state, FetchPartition partition, long endOffset)
     {
-        var readable = PagedBytes(state, partition);
+        // A page may begin before what is decided ends, and hold much that is not decided.
+        var readable = partition.FetchOffset < endOffset ? PagedBytes(state, partition, endOffset) : 0;
         for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
             index < state.Chunks.Count && state.Chunks[index].BaseOffset < endOffset && readable < partition.MaxBytes;
             index++)
@@ -180,12 +181,12 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         return Math.Min(readable, partition.MaxBytes);
     }
 
-    /// <summary>The bytes in index pages that hold the offset or come after it.</summary>
-    private static long PagedBytes(Partition state, FetchPartition partition)
+    /// <summary>The bytes in index pages that hold the offset or come after it, and begin before the end.</summary>
+    private static long PagedBytes(Partition state, FetchPartition partition, long endOffset)
     {
         long bytes = 0;
         for (var index = PartitionModule.pagesBefore(partition.FetchOffset, state);
-            index < state.Pages.Count && bytes < partition.MaxBytes;
+            index < state.Pages.Count && state.Pages[index].BaseOffset < endOffset && bytes < partition.MaxBytes;
             index++)
         {
             bytes += state.Pages[index].RecordBytes;

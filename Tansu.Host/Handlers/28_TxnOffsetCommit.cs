@@ -15,6 +15,9 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
     private const short FirstVersionWithAbortable = 4;
     private const short FirstVersionThatAdds = 5;
 
+    /// <summary>How often other brokers may have taken offsets of the transaction before the client is asked to come again.</summary>
+    private const int MaxAttempts = 3;
+
     public override async ValueTask<TxnOffsetCommitResponse?> HandleAsync(
         RequestContext context,
         TxnOffsetCommitRequest request,
@@ -72,6 +75,32 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             return (null, ErrorCode.InvalidRequest);
         }
 
+        GroupReply? reply = null;
+        var error = await Groups.GuardAsync(async () =>
+        {
+            for (var attempt = 1; ; attempt++)
+            {
+                (reply, var refused) = await TryCommitAsync(context, request, offsets);
+                if (reply is not GroupReply.GroupRefused { refusal.IsCommitOvertaken: true } || attempt == MaxAttempts)
+                {
+                    return reply is GroupReply.GroupRefused { refusal: var refusal }
+                        ? await ExplainAsync(request, refusal, context.Version)
+                        : refused;
+                }
+
+                // This broker did not know what others had taken. As long as the client waits this commit is the newest one.
+                await broker.CoordinatorOf(request.GroupId).CatchUpAsync(broker.Settings.CatchUpTimeout);
+            }
+        });
+        return error == ErrorCode.None ? (reply, error) : (null, error);
+    }
+
+    private async ValueTask<(GroupReply? Reply, ErrorCode Error)> TryCommitAsync(
+        RequestContext context,
+        TxnOffsetCommitRequest request,
+        OffsetToCommit[] offsets)
+    {
+        var group = broker.CoordinatorOf(request.GroupId).Find(request.GroupId) ?? GroupModule.initial;
         var commit = new TransactionalCommit(
             request.MemberId,
             request.GroupInstanceId,
@@ -79,36 +108,29 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             request.ProducerId,
             request.ProducerEpoch,
             0,
+            GroupModule.transactionOf(request.ProducerId, group).Offsets,
             offsets);
-        ShardReply? reply = null;
-        var error = await Groups.GuardAsync(async () =>
+        var (found, refusal) = context.Version >= FirstVersionThatAdds
+            ? await AddAsync(request, commit)
+            : await VerifyAsync(request, commit);
+        if (found is null)
         {
-            var (found, refusal) = context.Version >= FirstVersionThatAdds
-                ? await AddAsync(request, commit)
-                : await VerifyAsync(request, commit);
-            if (found is null)
-            {
-                return ErrorOf(refusal!, context.Version);
-            }
+            return (null, ErrorOf(refusal!, context.Version));
+        }
 
-            // A broker that was paused may come to this after the client has gone on elsewhere.
-            if (context.Connection.IsClientGone())
-            {
-                return ErrorCode.None;
-            }
+        // A broker that was paused may come to this after the client has gone on elsewhere.
+        if (context.Connection.IsClientGone())
+        {
+            return (null, ErrorCode.None);
+        }
 
-            reply = await broker.Cluster.ShardOf(request.GroupId).Replica.SubmitAsync(found, Payload.None, broker.Settings.CoordinatorTimeout);
-            return reply switch
-            {
-                ShardReply.GroupAnswered { reply: GroupReply.GroupRefused { refusal: var refused } } =>
-                    await ExplainAsync(request, refused, context.Version),
-                ShardReply.TransactionAnswered { reply: TransactionReply.TransactionRefused { refusal: var refused } } =>
-                    ErrorOf(refused, context.Version),
-                ShardReply.TransactionAnswered => await FinishAsync(request.TransactionalId),
-                _ => ErrorCode.None,
-            };
-        });
-        return error == ErrorCode.None ? ((reply as ShardReply.GroupAnswered)?.reply, error) : (null, error);
+        return await broker.Cluster.ShardOf(request.GroupId).Replica.SubmitAsync(found, Payload.None, broker.Settings.CoordinatorTimeout) switch
+        {
+            ShardReply.GroupAnswered answered => (answered.reply, ErrorCode.None),
+            ShardReply.TransactionAnswered { reply: TransactionReply.TransactionRefused { refusal: var refused } } =>
+                (null, ErrorOf(refused, context.Version)),
+            _ => (null, await FinishAsync(request.TransactionalId)),
+        };
     }
 
     /// <summary>Transactions v2: adds the group; in the same entry as the offsets if one shard has both.</summary>
@@ -156,6 +178,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             commit.ProducerId,
             commit.ProducerEpoch,
             number,
+            commit.Known,
             commit.Offsets)));
 
     /// <summary>The transaction was an old one for the group: perhaps this broker did not know of a newer one, and asking again will do.</summary>

@@ -130,7 +130,15 @@ type Shards(count: int) =
         | BatchesJudged [| reply |] -> reply
         | _ -> failtest "one batch, one reply"
 
-    member this.Commit(producerId, epoch, number, offset: int64) =
+    /// What the producer's transaction has committed in the group.
+    member this.PendingOffsets(producerId: int64) =
+        Shard.group "group" (this.State(count - 1))
+        |> ValueOption.defaultValue Group.initial
+        |> Group.transactionOf producerId
+        |> _.Offsets
+
+    /// `known`: what a broker knows that has not kept up.
+    member this.Commit(producerId, epoch, number, offset: int64, ?known) =
         match
             this
                 .Submit(
@@ -144,6 +152,7 @@ type Shards(count: int) =
                             ProducerId = producerId
                             ProducerEpoch = epoch
                             Number = number
+                            Known = defaultArg known (this.PendingOffsets producerId)
                             Offsets = [|
                                 { Partition = partition 0; Offset = offset; LeaderEpoch = -1; Metadata = "" }
                             |]

@@ -462,6 +462,28 @@ let private groups =
                 |]
                 "forgotten"
 
+        testCase "that come late do not undo newer ones"
+        <| fun () ->
+            let shards = opened 1 []
+            let before = shards.PendingOffsets 7L
+            Expect.equal (shards.Commit(7L, 0s, 1L, 2L, before)) (OffsetsJudged [| ValueNone |]) "the first"
+            let first = shards.PendingOffsets 7L
+            Expect.equal (shards.Commit(7L, 0s, 1L, 2L, before)) (OffsetsJudged [| ValueNone |]) "the same again"
+
+            Expect.equal
+                (shards.Commit(7L, 0s, 1L, 3L, before))
+                (GroupRefused CommitOvertaken)
+                "a broker that has not kept up"
+
+            Expect.equal (shards.Commit(7L, 0s, 1L, 3L, first)) (OffsetsJudged [| ValueNone |]) "the second"
+            Expect.equal (shards.Commit(7L, 0s, 1L, 2L, before)) (GroupRefused CommitOvertaken) "the first, late"
+            shards.End(7L, 0s, true, false) |> ignore
+
+            let group =
+                Shard.group "group" (shards.State 0) |> ValueOption.defaultValue Group.initial
+
+            Expect.equal group.Offsets[partition 0].Offset 3L "the second counts"
+
         testCase "need no member, but the right one if they name one"
         <| fun () ->
             let shards = opened 1 []
@@ -474,6 +496,7 @@ let private groups =
                     ProducerId = 7L
                     ProducerEpoch = 0s
                     Number = 1L
+                    Known = shards.PendingOffsets 7L
                     Offsets = [| { Partition = partition 0; Offset = 9L; LeaderEpoch = -1; Metadata = "" } |]
                 }
 

@@ -19,6 +19,8 @@ let tests =
             GroupMixing.tests
             Compacting.tests
             Transactions.tests
+            TransactionReaders.tests
+            Pipeline.tests
             Soak.tests
         ]
     )

@@ -8,6 +8,7 @@ open Tansu.Codec.Messages
 open Tansu.Domain
 open Tansu.PropertyTests.Handlers.Desk
 open Tansu.PropertyTests.Handlers.TransactionRig
+open Tansu.PropertyTests.Stores
 
 let private only (desks: Desk list) = List.exactlyOne desks
 
@@ -194,6 +195,31 @@ let private costs =
                         let! one = cost desk transactor 1
                         let! fifty = cost desk transactor 50
                         Expect.equal (one, fifty) (expected, expected) "entries"
+                    })
+
+            testCaseTask
+                $"a transaction {generation} over 50 partitions in one shard is {expected} PUTs on S3, as one over one"
+                (fun () ->
+                    task {
+                        let! store = S3Server.openWith (S3Server.at (S3Server.freshPlace ()))
+                        let! desk = Desk.Open(store = store)
+                        let! _ = desk.Create("a", 50, [])
+                        let transactor = Transactor("tx", isV2)
+                        do! transactor.Initialize desk
+
+                        let puts partitions =
+                            task {
+                                let before = store.Requests.Snapshot()
+                                let! _ = cost desk transactor partitions
+                                let cost = store.Requests.Snapshot().Minus before
+                                Expect.equal cost.Delete 0L "nothing is deleted"
+                                return cost.Put
+                            }
+
+                        let! one = puts 1
+                        let! fifty = puts 50
+                        Expect.equal (one, fifty) (expected, expected) "PUTs"
+                        do! close desk
                     })
 
         brokersTest "an idle cluster writes nothing, whatever transactional ids there are" 1 3 (fun desks ->

@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Handlers.TransactionFencing
 
 open System
+open System.Collections.Concurrent
 open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
@@ -81,6 +82,7 @@ let private timedOut =
                 task {
                     let space = MemorySpace()
                     let offset = ref TimeSpan.Zero
+                    let notices = ConcurrentQueue<string>()
 
                     let opened port =
                         Desk.Open(
@@ -90,6 +92,7 @@ let private timedOut =
                                     AdvertisedHost = "localhost",
                                     AdvertisedPort = port,
                                     ShardCount = shards,
+                                    OnNotice = Action<string> notices.Enqueue,
                                     TimeProvider = timeProvider offset
                                 ),
                             time = timeProvider offset
@@ -114,6 +117,11 @@ let private timedOut =
                         TransactionState.CompleteAbort
                         "aborted"
 
+                    Expect.exists
+                        notices
+                        (fun notice -> notice.Contains "tx was open for longer than its timeout of 60000 ms")
+                        "the operator is told"
+
                     for partition in 0..5 do
                         let! read = readCommitted other "a" partition
                         let! stable = latest other 1y "a" partition
@@ -123,6 +131,36 @@ let private timedOut =
                     Expect.equal ended.ErrorCode ErrorCode.ProducerFenced "its producer is fenced"
                     do! close other
                 })
+
+        testCaseTask "is ended by a broker that knows no more of it than its records" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openDesk space 9092 5
+                let! other = openDesk space 9093 5
+                let! _ = one.Create("a", 5, [])
+                let! response = initialize one "tx" 3000
+                let coordinator = one.Broker.Cluster.Transactions.ShardOf "tx"
+                let topic = one.Broker.FindTopic(false, Guid.Empty, "a")
+
+                // Nobody looks at the coordinator's log any more.
+                let partition =
+                    Seq.find (fun partition -> one.Broker.Cluster.ShardOf(topic, partition).Index <> coordinator) [
+                        0..4
+                    ]
+
+                let bytes = transactionalBatch response.ProducerId response.ProducerEpoch 0 "no"
+
+                let! answer =
+                    one.Ask<_, ProduceResponse>(produceRequest "tx" "a" [ partition, bytes ], 12)
+
+                Expect.equal answer.Responses[0].PartitionResponses[0].ErrorCode ErrorCode.None "produced"
+                do! close one
+                let request = fetch "a" [ wanted partition 1L 1000 ]
+                request.MaxWaitMs <- 30_000
+                let! polled = other.Ask<_, FetchResponse>(request, 12)
+                Expect.equal (baseOffsets polled.Responses[0].Partitions[0]) [ 1L ] "the marker"
+                do! close other
+            })
 
         testCaseTask "is found by itself within seconds" (fun () ->
             task {

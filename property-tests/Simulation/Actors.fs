@@ -69,12 +69,13 @@ let private produce
             |]
 
         match!
-            broker.Replica.SubmitAsync(
-                command,
-                Payload [| ReadOnlyMemory bytes |],
-                cluster.Settings.BrokerPatience,
-                connection.Chain
-            )
+            (broker.ShardOf batch.Partition)
+                .Replica.SubmitAsync(
+                    command,
+                    Payload [| ReadOnlyMemory bytes |],
+                    cluster.Settings.BrokerPatience,
+                    connection.Chain
+                )
         with
         | BatchesJudged [| Appended(offset, logStart) |] ->
             cluster.Judge.OnAnswered(broker.Name, batch, offset)
@@ -122,7 +123,14 @@ let idempotentProducer (cluster: Cluster) (number: int) =
 
                     while left > 0 && answered < lifetime && inDoubt.Count < room do
                         let batch =
-                            cluster.Judge.NewBatch(number, partition, random.Next(1, 4), true, timestamp cluster client)
+                            cluster.Judge.NewBatch(
+                                number,
+                                partition,
+                                random.Next(1, 4),
+                                true,
+                                false,
+                                timestamp cluster client
+                            )
 
                         batch.Sequence <- sequence
                         sequence <- sequence + batch.Records
@@ -180,7 +188,7 @@ let plainProducer (cluster: Cluster) (number: int) =
 
             for _ in 1 .. cluster.Settings.BatchesPerProducer do
                 let batch =
-                    cluster.Judge.NewBatch(number, partition, random.Next(1, 4), false, timestamp cluster client)
+                    cluster.Judge.NewBatch(number, partition, random.Next(1, 4), false, false, timestamp cluster client)
 
                 while batch.AckedOffset.IsNone do
                     batch.Tries <- batch.Tries + 1
@@ -207,40 +215,84 @@ let plainProducer (cluster: Cluster) (number: int) =
 [<NoComparison; NoEquality>]
 type private Polled =
     | Records of records: struct (int64 * SimulatedRecord) list * next: int64
-    | AtEnd of highWatermark: int64
+    | AtEnd of endOffset: int64
     | BeforeStart of logStart: int64
     | Gone
 
 /// How often a broker looks again for what an old state of its refers to.
 let private looks = 5
 
-/// A poll, at the broker. What its state refers to may have been collected, if that is old: then it catches up, as a fetch does.
-let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker: Broker) : Task<Polled> =
-    task {
-        let look () =
-            Shard.partition key broker.Replica.Current.State
+/// Leaves out what clients do: markers and, by the list of aborted transactions that comes with a fetch, their records.
+let private readable isCommitted (aborted: AbortedTransaction[]) (found: struct (int64 * SimulatedRecord) list) =
+    let waiting =
+        Queue<AbortedTransaction>(aborted |> Seq.sortBy (fun (one: AbortedTransaction) -> one.FirstOffset))
 
-        if (look ()).HighWatermark <= offset then
-            do! broker.Replica.CatchUpAsync cluster.Settings.BrokerPatience
+    let passing = HashSet<int64>()
+
+    [
+        for struct (offset, record) in found do
+            while waiting.Count > 0 && waiting.Peek().FirstOffset <= offset do
+                passing.Add(waiting.Dequeue().ProducerId) |> ignore
+
+            if record.IsControl then
+                if record.Id = 0L then
+                    passing.Remove record.ProducerId |> ignore
+            elif not (isCommitted && record.IsTransactional && passing.Contains record.ProducerId) then
+                struct (offset, record)
+    ]
+
+/// A poll, at the broker. What its state refers to may have been collected, if that is old: then it catches up, as a fetch does.
+let private poll
+    (cluster: Cluster)
+    (reader: string)
+    isCommitted
+    (key: TopicPartition)
+    (offset: int64)
+    (broker: Broker)
+    : Task<Polled> =
+    task {
+        let shard = broker.ShardOf key
+
+        let look () =
+            Shard.partition key shard.Replica.Current.State
+
+        let endOf (partition: Partition) =
+            if isCommitted && cluster.Settings.Control <> StableOffsetIgnored then
+                Partition.lastStableOffset partition
+            else
+                partition.HighWatermark
+
+        if endOf (look ()) <= offset then
+            do! shard.Replica.CatchUpAsync cluster.Settings.BrokerPatience
 
         let mutable polled = ValueNone
         let mutable missed = 0
 
         while polled.IsNone do
             let partition = look ()
+            let endOffset = endOf partition
 
             if offset < partition.LogStartOffset then
                 polled <- ValueSome(BeforeStart partition.LogStartOffset)
-            elif offset >= partition.HighWatermark then
-                polled <- ValueSome(AtEnd partition.HighWatermark)
+            elif offset >= endOffset then
+                polled <- ValueSome(AtEnd endOffset)
             else
                 try
                     let! bytes =
-                        broker.Reader.ReadAsync(partition, offset, 400, true, CancellationToken.None)
+                        shard.Reader.ReadAsync(partition, offset, endOffset, 400, true, CancellationToken.None)
 
                     let found, next = Batches.readAll (bytes.Joined().ToArray())
 
-                    let found = found |> List.filter (fun struct (at, _) -> at >= offset)
+                    // Compaction may have left nothing that is decided, and then a client waits for more.
+                    let next = if bytes.Length = 0 && isCommitted then endOffset else next
+
+                    if next > endOffset then
+                        cluster.Judge.Violation
+                            $"{reader} at {broker.Name} is given records up to {next} of partition {key.Partition}, beyond {endOffset}"
+
+                    let found =
+                        readable isCommitted (Partition.abortedBetween offset next partition) found
+                        |> List.filter (fun struct (at, _) -> at >= offset)
 
                     polled <- ValueSome(Records(found, next))
                 with
@@ -249,7 +301,7 @@ let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker
                     missed <- missed + 1
 
                     if missed < looks then
-                        do! broker.Replica.CatchUpAsync cluster.Settings.BrokerPatience
+                        do! shard.Replica.CatchUpAsync cluster.Settings.BrokerPatience
                     else
                         if not (cluster.Judge.IsDeleted(key, offset)) then
                             cluster.Judge.Violation
@@ -262,7 +314,7 @@ let private poll (cluster: Cluster) (reader: string) key (offset: int64) (broker
 
 /// Reads a partition from its start to the end, now at this broker and now at that one; ends once it is told to and has
 /// everything.
-let reader (cluster: Cluster) (number: int) (isLast: unit -> bool) =
+let reader (cluster: Cluster) (number: int) isCommitted (isLast: unit -> bool) =
     let client = newProcess cluster $"reader {number}"
     let random = cluster.Scheduler.Random
 
@@ -272,19 +324,27 @@ let reader (cluster: Cluster) (number: int) (isLast: unit -> bool) =
             let mutable offset = 0L
             let mutable isDone = false
             let mutable broker = cluster.AnyBroker()
-            let mutable newest = Map.empty
+            let mutable given = []
 
             while not isDone do
                 if random.Next 4 = 0 then
                     broker <- cluster.AnyBroker()
 
                 let isFinal = isLast ()
-                let knownEnd = int64 (cluster.Judge.RecordsOf key).Count
+
+                // One that has been told where the log ends at some time must not be told less later.
+                let knownEnd =
+                    let partition = Shard.partition key (cluster.Judge.LogOf key).State
+
+                    if isCommitted then
+                        Partition.lastStableOffset partition
+                    else
+                        partition.HighWatermark
 
                 try
                     let connection = Connection(cluster, client, broker)
 
-                    match! connection.Call(clientPatience cluster, poll cluster client.Name key offset) with
+                    match! connection.Call(clientPatience cluster, poll cluster client.Name isCommitted key offset) with
                     | Records(found, next) ->
                         if next <= offset then
                             cluster.Judge.Violation $"{client.Name} gets nothing at offset {offset} below the end"
@@ -294,23 +354,28 @@ let reader (cluster: Cluster) (number: int) (isLast: unit -> bool) =
                                 cluster.Judge.Violation
                                     $"non-monotonic poll: {client.Name} is given offset {at} of partition {key.Partition} after {offset - 1L}"
 
-                            cluster.Judge.OnPassedOver(client.Name, key, offset, at)
-                            cluster.Judge.OnRead(client.Name, key, at, record)
-                            newest <- Map.add record.Key (if record.IsTombstone then -1L else record.Id) newest
+                            cluster.Judge.OnPassedOver(client.Name, key, isCommitted, offset, at)
+
+                            if isCommitted then
+                                cluster.Judge.OnReadCommitted(client.Name, key, at, record)
+                            else
+                                cluster.Judge.OnRead(client.Name, key, at, record)
+
+                            given <- struct (at, record) :: given
                             offset <- at + 1L
 
-                        cluster.Judge.OnPassedOver(client.Name, key, offset, next)
+                        cluster.Judge.OnPassedOver(client.Name, key, isCommitted, offset, next)
                         offset <- max offset next
                     | BeforeStart logStart -> offset <- logStart
-                    | AtEnd highWatermark ->
+                    | AtEnd endOffset ->
                         if isFinal && offset = int64 (cluster.Judge.RecordsOf key).Count then
                             isDone <- true
 
                             if (Topics.cleanup cluster.Settings key.TopicId |> ValueOption.exists _.Compacts) then
-                                cluster.Judge.OnReadAll(client.Name, key, newest)
-                        elif highWatermark < knownEnd then
+                                cluster.Judge.OnReadAll(client.Name, key, given)
+                        elif endOffset < knownEnd then
                             cluster.Judge.Violation
-                                $"{broker.Name} has caught up to {highWatermark} of partition {key.Partition}, which ended at {knownEnd} before"
+                                $"{broker.Name} has caught up to {endOffset} of partition {key.Partition}, which ended at {knownEnd} before"
 
                         do! rest cluster client (TimeSpan.FromSeconds 2.0)
                     | Gone -> do! rest cluster client (TimeSpan.FromSeconds 1.0)
@@ -326,9 +391,10 @@ let deleter (cluster: Cluster) (isOver: unit -> bool) =
     let client = newProcess cluster "deleter"
     let random = cluster.Scheduler.Random
 
-    let delete key (broker: Broker) : Task<DeleteRecordsReply> =
+    let delete (key: TopicPartition) (broker: Broker) : Task<DeleteRecordsReply> =
         task {
-            let partition = Shard.partition key broker.Replica.Current.State
+            let replica = (broker.ShardOf key).Replica
+            let partition = Shard.partition key replica.Current.State
             let span = partition.HighWatermark - partition.LogStartOffset
 
             let before =
@@ -337,10 +403,10 @@ let deleter (cluster: Cluster) (isOver: unit -> bool) =
                 else
                     partition.LogStartOffset + random.NextInt64(span + 1L)
 
-            cluster.Judge.Storage.OnToDelete(key, (if before < 0L then Int64.MaxValue else before))
+            (cluster.Judge.LogOf key).Storage.OnToDelete(key, (if before < 0L then Int64.MaxValue else before))
             let command = DeleteRecords [| { Partition = key; BeforeOffset = before } |]
 
-            match! broker.Replica.SubmitAsync(command, Payload.None, cluster.Settings.BrokerPatience) with
+            match! replica.SubmitAsync(command, Payload.None, cluster.Settings.BrokerPatience) with
             | RecordsDeleted [| reply |] -> return reply
             | _ -> return failwith "not the answer to DeleteRecords"
         }

@@ -9,16 +9,40 @@ open Tansu.Domain
 
 type ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>
 
-/// Knows everything that happens, and says what must not. It folds the entries as they are created, which gives the truth that
-/// brokers and clients are measured by.
+/// What all judges share.
 [<Sealed>]
-type Judge
+type Findings(now: unit -> TimeSpan, isTold: bool) =
+    let violations = List<string>()
+    let mutable hash = 14695981039346656037UL
+
+    member _.Violations = violations
+
+    member _.Violation(text: string) =
+        if violations.Count < 20 then
+            violations.Add $"{now().TotalSeconds:F3}s {text}"
+
+    /// For whoever reads along.
+    member _.Note(text: string) =
+        if isTold then
+            Console.Out.WriteLine $"{now().TotalSeconds:F3}s {text}"
+
+    /// The same history has the same hash.
+    member _.Hash = hash
+
+    member _.Remember(value: int64) =
+        hash <- (hash ^^^ uint64 value) * 1099511628211UL
+
+    member this.RememberTime() = this.Remember (now ()).Ticks
+
+/// Folds the entries of one log as they are created, which gives the truth that brokers are measured by.
+[<Sealed>]
+type LogJudge
     (
         logName: string,
-        now: unit -> TimeSpan,
+        findings: Findings,
+        transactions: TransactionChecks,
         tryGetObject: string -> byte[],
-        cleanupOf: TopicId -> Cleanup voption,
-        isTold: bool
+        cleanupOf: TopicId -> Cleanup voption
     ) =
     let codec = EntryCodec<ShardState, ShardEvent>(ShardCodec(), logName)
     let states = List<ShardState>([ Shard.initial ])
@@ -26,32 +50,11 @@ type Judge
     let events =
         List<IReadOnlyList<ShardEvent>>([ Array.empty :> IReadOnlyList<ShardEvent> ])
 
-    let sent = Dictionary<int64, SentBatch>()
-    let batches = List<SentBatch>()
-    let logStarts = Dictionary<TopicPartition, int64>()
-    /// Who was given a partition in a generation of a group.
-    let owners = Dictionary<struct (string * int * int), string>()
-
-    /// The largest offsets that clients were told are committed.
-    let commits = Dictionary<struct (string * int), int64>()
-
-    let violations = List<string>()
-    let mutable hash = 14695981039346656037UL
     let mutable ghosts = 0
-
-    let note (text: string) =
-        if isTold then
-            Console.Out.WriteLine $"{now().TotalSeconds:F3}s {text}"
-
-    let remember (value: int64) =
-        hash <- (hash ^^^ uint64 value) * 1099511628211UL
-
-    let violation (text: string) =
-        if violations.Count < 20 then
-            violations.Add $"{now().TotalSeconds:F3}s {text}"
-
+    let note text = findings.Note text
+    let remember value = findings.Remember value
+    let violation text = findings.Violation text
     let name (key: TopicPartition) = $"partition {key.Partition}"
-
     let storage = StorageChecks(cleanupOf, tryGetObject, violation)
     let recordsOf key = storage.RecordsOf key
     let partitions = HashSet<TopicPartition>()
@@ -62,16 +65,10 @@ type Judge
         (ShardCodec() :> ILogCodec<ShardState, ShardEvent>).WriteState(writer, state)
         writer.ToArray()
 
-    let append (number: int64) timeMs (payload: ReadOnlyMemory<byte>) (batch: BatchAppended) =
-        partitions.Add batch.Partition |> ignore
-        let known = recordsOf batch.Partition
-
-        if batch.BaseOffset <> int64 known.Count then
-            violation
-                $"offsets not contiguous: entry {number} appends to {name batch.Partition} at {batch.BaseOffset}, which ends at {known.Count}"
-
+    /// Bytes that an event refers to: the records in them.
+    let readBytes number (payload: ReadOnlyMemory<byte>) (dataObject: string | null) position length =
         let source =
-            match batch.DataObject with
+            match dataObject with
             | null -> payload
             | blob ->
                 match tryGetObject blob with
@@ -80,15 +77,54 @@ type Judge
                     ReadOnlyMemory.Empty
                 | content -> ReadOnlyMemory content
 
-        if batch.Position + batch.Length <= source.Length then
-            let appended, _ =
-                Batches.readAll (source.Slice(batch.Position, batch.Length).ToArray())
-
-            for struct (_, record) in appended do
-                storage.OnAppended(batch.Partition, record, timeMs)
-                remember record.Id
+        if position + length <= source.Length then
+            fst (Batches.readAll (source.Slice(position, length).ToArray()))
         else
             violation $"entry {number} refers to bytes that are not there"
+            []
+
+    let expectEnd number key (baseOffset: int64) =
+        partitions.Add key |> ignore
+
+        if baseOffset <> int64 (recordsOf key).Count then
+            violation
+                $"offsets not contiguous: entry {number} appends to {name key} at {baseOffset}, which ends at {(recordsOf key).Count}"
+
+    let append (number: int64) timeMs (payload: ReadOnlyMemory<byte>) (batch: BatchAppended) =
+        expectEnd number batch.Partition batch.BaseOffset
+
+        for struct (_, record) in readBytes number payload batch.DataObject batch.Position batch.Length do
+            if record.IsTransactional <> (batch.Transaction <> 0L) || record.IsControl then
+                violation $"entry {number} has a batch in {name batch.Partition} that is not what its event says"
+
+            storage.OnAppended(batch.Partition, record, timeMs)
+            remember record.Id
+
+    let mark (number: int64) timeMs payload (marker: TransactionMarker) =
+        expectEnd number marker.Partition marker.Offset
+
+        match readBytes number payload marker.DataObject marker.Position marker.Length with
+        | [ struct (_, record) ] when
+            record.IsControl
+            && record.ProducerId = marker.ProducerId
+            && record.Id = (if marker.IsCommit then 1L else 0L)
+            ->
+            storage.OnAppended(marker.Partition, record, timeMs)
+            storage.OnMarker(marker.Partition, marker.ProducerId, marker.IsCommit)
+            remember marker.Number
+        | _ -> violation $"entry {number} has a marker in {name marker.Partition} that is not what its event says"
+
+    /// The last stable offset never goes back.
+    let expectStable number (before: ShardState) (after: ShardState) =
+        for KeyValue(key, partition) in after.Partitions do
+            let earlier = Shard.partition key before
+
+            if
+                not (obj.ReferenceEquals(earlier, partition))
+                && Partition.lastStableOffset partition < Partition.lastStableOffset earlier
+            then
+                violation
+                    $"the last stable offset of {name key} goes back from {Partition.lastStableOffset earlier} to {Partition.lastStableOffset partition} with entry {number}"
 
     /// Offsets may only be committed by whoever owns the partition in the group's generation, and never go back.
     let commit (number: int64) (state: ShardState) groupId memberId (offsets: OffsetToCommit[]) =
@@ -110,24 +146,7 @@ type Judge
                         $"the committed offset of {name offset.Partition} goes back from {before.Offset} to {offset.Offset} with entry {number}"
                 | _ -> ()
 
-    /// Whether what is stored at the offset is this batch.
-    let isAt (batch: SentBatch) (offset: int64) =
-        let known = recordsOf batch.Partition
-
-        offset >= 0L
-        && offset + int64 batch.Records <= int64 known.Count
-        && Seq.forall
-            (fun index -> known[int offset + index].Id = batch.Id + int64 index)
-            (seq { 0 .. batch.Records - 1 })
-
-    member _.Violations = violations
-    member _.Violation text = violation text
-
-    /// For whoever reads along.
-    member _.Note text = note text
-
-    /// The same history has the same hash.
-    member _.Hash = hash
+    member _.LogName = logName
 
     /// The number of the newest entry.
     member _.Tail = int64 states.Count - 1L
@@ -137,32 +156,16 @@ type Judge
     /// Numbers of trimmed entries that were created again; harmless as long as nobody believes in them.
     member _.Ghosts = ghosts
 
-    member _.Batches = batches
-
-    member _.RecordsOf key = recordsOf key
+    /// Those that were written to.
+    member _.Partitions: IReadOnlyCollection<TopicPartition> = partitions
 
     /// What is stored, and what may have been removed.
     member _.Storage = storage
 
-    member _.NewBatch(producer, partition: TopicPartition, count, isIdempotent, timestampMs) =
-        let isKeyed =
-            match cleanupOf partition.TopicId with
-            | ValueSome cleanup -> cleanup.Compacts
-            | ValueNone -> false
-
-        let id = int64 (batches.Count + 1) * Batches.idStep
-
-        let batch =
-            SentBatch(id, producer, partition, count, isIdempotent, isKeyed, timestampMs)
-
-        sent[batch.Id] <- batch
-        batches.Add batch
-        batch
-
     /// The store is about to create an entry.
     member this.OnEntryCreated(number: int64, content: byte[]) =
         remember number
-        remember (now().Ticks)
+        findings.RememberTime()
 
         if number = this.Tail + 1L then
             let entry =
@@ -173,9 +176,11 @@ type Judge
 
             for event in entry.Events do
                 storage.OnEvent(number, entry.TimeMs, state, event)
+                transactions.OnEvent(number, state, event)
 
                 match event with
                 | BatchAppended batch -> append number entry.TimeMs (ObjectLayout.payload content) batch
+                | MarkerAppended marker -> mark number entry.TimeMs (ObjectLayout.payload content) marker
                 | GroupChanged(groupId, OffsetsCommitted(memberId, _, offsets)) ->
                     commit number state groupId memberId offsets
                 | _ -> ()
@@ -183,11 +188,12 @@ type Judge
                 state <- Shard.evolve state event context
 
             storage.CheckCounts(number, state)
-            note $"entry {number} is created with {entry.Events.Count} events"
+            expectStable number this.State state
+            note $"entry {number} of {logName} is created with {entry.Events.Count} events"
             states.Add state
             events.Add entry.Events
         elif number <= this.Tail then
-            note $"entry {number} is created again"
+            note $"entry {number} of {logName} is created again"
             ghosts <- ghosts + 1
         else
             violation $"entry {number} is created while the log ends at {this.Tail}"
@@ -219,7 +225,7 @@ type Judge
 
     /// A broker takes an entry into its state.
     member this.OnCommitted(broker: string, number: int64, taken: IReadOnlyList<ShardEvent>) =
-        note $"{broker} takes entry {number}"
+        note $"{broker} takes entry {number} of {logName}"
 
         if number > this.Tail then
             violation $"visible before durable: {broker} publishes entry {number} while the log ends at {this.Tail}"
@@ -249,15 +255,131 @@ type Judge
                     seen.HighWatermark <> partition.HighWatermark
                     || seen.LogStartOffset <> partition.LogStartOffset
                     || seen.Chunks.Count <> partition.Chunks.Count
+                    || Partition.lastStableOffset seen <> Partition.lastStableOffset partition
                 then
                     violation
                         $"states differ: {broker} at entry {published.EntryNumber} has {name key} from {seen.LogStartOffset} to {seen.HighWatermark}, and the log {partition.LogStartOffset} to {partition.HighWatermark}"
+
+            for KeyValue(transactionalId, transaction) in truth.Transactions do
+                match Shard.transaction transactionalId published.State with
+                | ValueSome seen when
+                    seen.State = transaction.State
+                    && seen.Number = transaction.Number
+                    && seen.ProducerEpoch = transaction.ProducerEpoch
+                    ->
+                    ()
+                | _ ->
+                    violation
+                        $"states differ: {broker} at entry {published.EntryNumber} has another state of {transactionalId} than the log"
 
             if
                 isThorough
                 && not ((bytesOf published.State).AsSpan().SequenceEqual(bytesOf truth))
             then
                 violation $"states differ: {broker} at entry {published.EntryNumber}"
+
+/// Knows everything that happens, and says what must not.
+[<Sealed>]
+type Judge
+    (
+        logNames: string[],
+        now: unit -> TimeSpan,
+        tryGetObject: string -> byte[],
+        cleanupOf: TopicId -> Cleanup voption,
+        isTold: bool
+    ) =
+    let findings = Findings(now, isTold)
+    let remember value = findings.Remember value
+    let violation text = findings.Violation text
+    let note text = findings.Note text
+    let name (key: TopicPartition) = $"partition {key.Partition}"
+    let transactions = TransactionChecks violation
+
+    let logs =
+        logNames
+        |> Array.map (fun logName -> LogJudge(logName, findings, transactions, tryGetObject, cleanupOf))
+
+    let logOf (key: TopicPartition) = logs[key.Partition % logs.Length]
+
+    let logOfName (key: string) =
+        logs[Placement.shardOfKey logs.Length key]
+
+    let storageOf key = (logOf key).Storage
+    let recordsOf key = (storageOf key).RecordsOf key
+    let partitions () = logs |> Seq.collect _.Partitions
+    let sent = Dictionary<int64, SentBatch>()
+    let batches = List<SentBatch>()
+    let clientTransactions = List<ClientTransaction>()
+    let logStarts = Dictionary<TopicPartition, int64>()
+    /// Who was given a partition in a generation of a group.
+    let owners = Dictionary<struct (string * int * int), string>()
+
+    /// The largest offsets that clients were told are committed.
+    let commits = Dictionary<struct (string * int), int64>()
+
+    /// Whether what is stored at the offset is this batch.
+    let isAt (batch: SentBatch) (offset: int64) =
+        let known = recordsOf batch.Partition
+
+        offset >= 0L
+        && offset + int64 batch.Records <= int64 known.Count
+        && Seq.forall
+            (fun index -> known[int offset + index].Id = batch.Id + int64 index)
+            (seq { 0 .. batch.Records - 1 })
+
+    member _.Violations = findings.Violations
+    member _.Violation text = violation text
+
+    /// For whoever reads along.
+    member _.Note text = findings.Note text
+
+    /// The same history has the same hash.
+    member _.Hash = findings.Hash
+
+    /// By shard.
+    member _.Logs = logs
+
+    /// The log of a partition.
+    member _.LogOf key = logOf key
+
+    /// The log of a group or a transactional id.
+    member _.LogOfName key = logOfName key
+
+    member _.Transactions = transactions
+    member _.ClientTransactions = clientTransactions
+
+    /// What a transaction has left open anywhere.
+    member _.LeftOpen: string list = [
+        for log in logs do
+            yield! transactions.LeftOpen log.State
+    ]
+
+    member _.Batches = batches
+
+    member _.RecordsOf key = recordsOf key
+
+    member _.NewBatch(producer, partition: TopicPartition, count, isIdempotent, isTransactional, timestampMs) =
+        let isKeyed =
+            match cleanupOf partition.TopicId with
+            | ValueSome cleanup -> cleanup.Compacts
+            | ValueNone -> false
+
+        let id = int64 (batches.Count + 1) * Batches.idStep
+
+        let batch =
+            SentBatch(id, producer, partition, count, isIdempotent, isKeyed, isTransactional, timestampMs)
+
+        sent[batch.Id] <- batch
+        batches.Add batch
+        batch
+
+    /// A client begins to write in a transaction.
+    member _.NewTransaction(transactionalId, groupId, key, from) =
+        let transaction =
+            ClientTransaction(clientTransactions.Count + 1, transactionalId, groupId, key, from)
+
+        clientTransactions.Add transaction
+        transaction
 
     /// A broker lets an answer to a batch go.
     member this.OnAnswered(broker: string, batch: SentBatch, offset: int64) =
@@ -277,7 +399,7 @@ type Judge
     /// A DeleteRecords request was answered.
     member this.OnDeleted(key: TopicPartition, logStart: int64) =
         remember logStart
-        let truth = (Shard.partition key this.State).LogStartOffset
+        let truth = (Shard.partition key (logOf key).State).LogStartOffset
 
         if logStart > truth then
             violation
@@ -286,6 +408,16 @@ type Judge
         match logStarts.TryGetValue key with
         | true, before when before > logStart -> ()
         | _ -> logStarts[key] <- logStart
+
+    /// A reader of committed records was given one.
+    member this.OnReadCommitted(reader: string, key: TopicPartition, offset: int64, record: SimulatedRecord) =
+        this.OnRead(reader, key, offset, record)
+
+        if offset < int64 (recordsOf key).Count then
+            match (storageOf key).FateOf(key, offset) with
+            | Fate.Plain
+            | Fate.Committed -> ()
+            | fate -> violation $"dirty read: {reader} is given offset {offset} of {name key}, which is {fate}"
 
     /// A reader was given a record.
     member _.OnRead(reader: string, key: TopicPartition, offset: int64, record: SimulatedRecord) =
@@ -302,27 +434,48 @@ type Judge
                 $"inconsistent offset: {reader} reads {id} at offset {offset} of {name key}, where {known[int offset]} is stored"
 
     /// A reader was given nothing of some offsets.
-    member _.OnPassedOver(reader: string, key: TopicPartition, first: int64, next: int64) =
+    member _.OnPassedOver(reader: string, key: TopicPartition, isCommitted: bool, first: int64, next: int64) =
         for offset in first .. next - 1L do
-            if not (storage.IsGone(key, offset)) then
+            let fate = (storageOf key).FateOf(key, offset)
+
+            if
+                not ((storageOf key).IsGone(key, offset))
+                && fate <> Fate.Marker
+                && not (isCommitted && fate = Fate.Aborted)
+            then
                 violation $"poll skip: {reader} is not given offset {offset} of {name key}"
 
-    /// A reader has read a partition from its start to its end, and knows the newest values of some keys; -1 for a tombstone.
-    member _.OnReadAll(reader: string, key: TopicPartition, seen: Map<int, int64>) =
+    /// A reader has read a partition from its start to its end, and was given these records of it, the last one first.
+    member _.OnReadAll(reader: string, key: TopicPartition, given: struct (int64 * SimulatedRecord) list) =
         let known = recordsOf key
+        let storage = storageOf key
+
+        let isValue offset =
+            match storage.FateOf(key, offset) with
+            | Fate.Plain
+            | Fate.Committed -> true
+            | _ -> false
+
+        let newest = Dictionary<int, int64>()
+
+        for struct (offset, record) in given do
+            if isValue offset then
+                newest.TryAdd(record.Key, (if record.IsTombstone then -1L else record.Id))
+                |> ignore
 
         for KeyValue(recordKey, id) in storage.NewestOf key do
-            let offset = known.FindLastIndex(fun record -> record.Key = recordKey)
+            let offset =
+                seq { known.Count - 1 .. -1 .. 0 }
+                |> Seq.find (fun offset -> known[offset].Key = recordKey && isValue (int64 offset))
 
-            match Map.tryFind recordKey seen with
-            | Some found when found = id -> ()
-            | None when id < 0L -> ()
+            match newest.TryGetValue recordKey with
+            | true, found when found = id -> ()
+            | false, _ when id < 0L -> ()
             // Deleted since, or a tombstone that a slow reader may miss.
             | _ when storage.IsGone(key, int64 offset) -> ()
-            | found ->
+            | _, found ->
                 violation
                     $"wrong value: {reader} ends with {found} for key {recordKey} of {name key}, and the newest is {id}"
-
 
     /// A member was given partitions.
     member _.OnOwned(owner: string, groupId: string, generation: int, partitions: int list) =
@@ -368,13 +521,13 @@ type Judge
 
     /// Whether the bytes at an offset may be gone.
     member this.IsDeleted(key: TopicPartition, offset: int64) =
-        offset < (Shard.partition key this.State).LogStartOffset
+        offset < (Shard.partition key (logOf key).State).LogStartOffset
 
     /// What only the whole history shows.
     member this.Finish() =
         for KeyValue(struct (groupId, partition), offset) in commits do
             let stored =
-                match Shard.group groupId this.State with
+                match Shard.group groupId (logOfName groupId).State with
                 | ValueSome group ->
                     Seq.tryPick
                         (fun (KeyValue(key: TopicPartition, committed: CommittedOffset)) ->
@@ -392,8 +545,8 @@ type Judge
 
         let count = Dictionary<int64, int>()
 
-        for key in partitions do
-            for { Id = id } in recordsOf key do
+        for key in partitions () do
+            for { Id = id } in recordsOf key |> Seq.filter (fun record -> not record.IsControl) do
                 count[id] <-
                     (match count.TryGetValue id with
                      | true, before -> before + 1
@@ -404,7 +557,7 @@ type Judge
                 | _ -> violation $"a record nobody sent: {id} in {name key}"
 
         for KeyValue(key, logStart) in logStarts do
-            let truth = (Shard.partition key this.State).LogStartOffset
+            let truth = (Shard.partition key (logOf key).State).LogStartOffset
 
             if truth < logStart then
                 violation $"the log start offset of {name key} is {truth}, and a client was told {logStart}"
@@ -432,8 +585,87 @@ type Judge
                 | _ -> ()
 
                 last[key] <- struct (batch.Id, offset)
-            | ValueNone when batch.Tries > 0 -> violation $"batch {batch.Id} was never acknowledged"
+            | ValueNone when batch.Tries > 0 && not batch.IsTransactional ->
+                violation $"batch {batch.Id} was never acknowledged"
             | ValueNone -> ()
 
             if stored > 1 && (batch.IsIdempotent || batch.Tries <= 1) then
                 violation $"duplicate: batch {batch.Id} is stored {stored} times after {batch.Tries} tries"
+
+        this.FinishTransactions()
+
+    /// All or none of each transaction, with its offsets.
+    member private _.FinishTransactions() =
+        let fates = Dictionary<int64, Fate>()
+
+        for key in partitions () do
+            recordsOf key
+            |> Seq.iteri (fun offset record ->
+                if record.IsTransactional && not record.IsControl then
+                    fates[record.Id] <- (storageOf key).FateOf(key, int64 offset))
+
+        // By group: what the offsets of committed transactions cover.
+        let covered = Dictionary<string, List<struct (int64 * int64)>>()
+
+        for transaction in clientTransactions do
+            let known = [
+                for batch in transaction.Batches do
+                    for index in 0 .. batch.Records - 1 do
+                        match fates.TryGetValue(batch.Id + int64 index) with
+                        | true, fate -> fate
+                        | _ -> Fate.Aborted
+            ]
+
+            let what = $"transaction {transaction.Id} of {transaction.TransactionalId}"
+            let isCommitted = List.contains Fate.Committed known
+
+            if List.contains Fate.Undecided known then
+                violation $"{what} never ends"
+
+            if isCommitted && List.exists (fun fate -> fate <> Fate.Committed) known then
+                violation $"torn transaction: only a part of {what} has committed"
+
+            if isCommitted && not transaction.MayCommit then
+                violation $"{what} has committed, and nobody had asked for that"
+
+            match transaction.Told with
+            | ValueSome told when told <> isCommitted && not known.IsEmpty ->
+                violation $"lost transaction: {what} has committed is {isCommitted}, and its client was told {told}"
+            | _ -> ()
+
+            if isCommitted && transaction.Until > transaction.From then
+                match covered.TryGetValue transaction.GroupId with
+                | true, spans -> spans.Add(struct (transaction.From, transaction.Until))
+                | _ -> covered[transaction.GroupId] <- List [ struct (transaction.From, transaction.Until) ]
+
+        // What was read is what committed transactions have copied, exactly once.
+        for group in
+            clientTransactions
+            |> Seq.groupBy (fun transaction -> struct (transaction.GroupId, transaction.Key)) do
+            let struct (groupId, key), _ = group
+
+            let spans =
+                match covered.TryGetValue groupId with
+                | true, spans -> spans |> Seq.sort |> Seq.toList
+                | _ -> []
+
+            let reached =
+                (0L, spans)
+                ||> List.fold (fun reached (struct (first, next)) ->
+                    if first <> reached then
+                        violation
+                            $"not exactly once: offsets of {groupId} up to {reached} were copied, and then those from {first} to {next}"
+
+                    next)
+
+            let stored =
+                match Shard.group groupId (logOfName groupId).State with
+                | ValueSome group ->
+                    match group.Offsets.TryGetValue key with
+                    | true, committed -> committed.Offset
+                    | _ -> 0L
+                | ValueNone -> 0L
+
+            if stored <> reached then
+                violation
+                    $"torn transaction: offset {stored} of {groupId} is committed, and what committed transactions wrote reaches {reached}"

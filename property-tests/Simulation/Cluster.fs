@@ -9,17 +9,26 @@ open Tansu.Adapters.Groups
 open Tansu.Adapters.Ports
 open Tansu.Adapters.Reading
 open Tansu.Adapters.Replica
+open Tansu.Adapters.Transactions
 open Tansu.Domain
 
 /// What one run is like; drawn from its seed.
 type Settings = {
     Brokers: int
+    /// Partition p is on shard p mod this.
+    Shards: int
     Partitions: int
     IdempotentProducers: int
     PlainProducers: int
     Readers: int
     /// Members of the consumer group.
     Members: int
+    /// Transactional ids.
+    TransactionalIds: int
+    /// How often a transactional id is taken, by one producer after another.
+    Takeovers: int
+    TransactionsPerProducer: int
+    TransactionTimeout: TimeSpan
     BatchesPerProducer: int
     /// The longest a producer waits between batches.
     LongestThought: TimeSpan
@@ -73,10 +82,14 @@ module Topics =
 type World(scheduler: Scheduler, settings: Settings) =
     let space = ObjectSpace()
     let store = scheduler.NewProcess("store", TimeSpan.Zero)
+    // Those of producers without transactions are below.
+    let mutable producerIds = 1000L
+
+    let logNames = Array.init settings.Shards (fun index -> $"shard-{index}")
 
     let judge =
         Judge(
-            World.LogName,
+            logNames,
             (fun () -> scheduler.Now),
             (fun name -> space.TryGet name),
             Topics.cleanup settings,
@@ -86,19 +99,19 @@ type World(scheduler: Scheduler, settings: Settings) =
     do
         space.OnCreated <-
             fun name content ->
-                if name.StartsWith(ObjectLayout.entryPrefix World.LogName, StringComparison.Ordinal) then
-                    judge.OnEntryCreated(ObjectLayout.number name, content)
-                elif name.StartsWith(ObjectLayout.snapshotPrefix World.LogName, StringComparison.Ordinal) then
-                    judge.OnSnapshot(ObjectLayout.number name, content)
+                for log in judge.Logs do
+                    if name.StartsWith(ObjectLayout.entryPrefix log.LogName, StringComparison.Ordinal) then
+                        log.OnEntryCreated(ObjectLayout.number name, content)
+                    elif name.StartsWith(ObjectLayout.snapshotPrefix log.LogName, StringComparison.Ordinal) then
+                        log.OnSnapshot(ObjectLayout.number name, content)
 
         space.OnDeleted <-
             fun name ->
-                if name.StartsWith(ObjectLayout.entryPrefix World.LogName, StringComparison.Ordinal) then
-                    judge.OnEntryDeleted(ObjectLayout.number name)
-                elif name.StartsWith(DataObjectName.Prefix World.LogName, StringComparison.Ordinal) then
-                    judge.OnObjectDeleted name
-
-    static member LogName = "shard-0"
+                for log in judge.Logs do
+                    if name.StartsWith(ObjectLayout.entryPrefix log.LogName, StringComparison.Ordinal) then
+                        log.OnEntryDeleted(ObjectLayout.number name)
+                    elif name.StartsWith(DataObjectName.Prefix log.LogName, StringComparison.Ordinal) then
+                        log.OnObjectDeleted name
 
     member _.Scheduler = scheduler
     member _.Settings = settings
@@ -112,35 +125,75 @@ type World(scheduler: Scheduler, settings: Settings) =
     /// How often a broker was stopped while it was compacting.
     member val StopsWhileCompacting = 0 with get, set
 
+    /// A producer id that nobody has, from a catalog that is always there.
+    member _.NextProducerId(asking: Process, _timeout: TimeSpan) : Task<int64> =
+        task {
+            do! Task.Delay(TimeSpan.FromMilliseconds(scheduler.Random.NextDouble() * 20.0), asking.Time)
+            producerIds <- producerIds + 1L
+            return producerIds
+        }
+
     /// What goes wrong at present.
     member val Faults = settings.Faults with get, set
 
 /// A broker that is not there to answer.
 exception NotThereException of unit
 
-/// One broker through its crashes and restarts: the real replica over its own faulty way to the store.
+/// One shard at one life of a broker.
+[<Sealed; AllowNullLiteral>]
+type BrokerShard(replica: ShardReplica, reader: RecordsReader, groups: GroupCoordinator, compactor: Compactor) =
+    let mutable last: Published<ShardState> = null
+    let mutable changes = 0
+
+    member _.Replica = replica
+    member _.Reader = reader
+    member _.Groups = groups
+    member _.Compactor = compactor
+
+    /// How many entries it has taken since its state was looked at.
+    member val Taken = 0 with get, set
+
+    /// Looks at the published state, if it is a new one.
+    member this.Check(judge: LogJudge, broker: string) =
+        let current = replica.Current
+
+        if not (obj.ReferenceEquals(current, last)) then
+            changes <- changes + 1
+
+            let isReload =
+                isNull last || current.EntryNumber - last.EntryNumber > int64 this.Taken
+
+            judge.OnPublished(broker, last, current, isReload || changes % 16 = 0)
+            last <- current
+            this.Taken <- 0
+
+/// One broker through its crashes and restarts: the real replicas over its own faulty way to the store.
 [<Sealed; AllowNullLiteral>]
 type Broker(number: int, cluster: World) =
     let scheduler = cluster.Scheduler
     let settings = cluster.Settings
     let mutable incarnation = 0
-    let mutable last: Published<ShardState> = null
-    let mutable committed = 0
-    let mutable changes = 0
 
     member val Name = $"broker {number}" with get, set
     member val Process: Process = null with get, set
-    /// Null while the broker is down or starting.
-    member val Replica: ShardReplica = null with get, set
-    member val Reader: RecordsReader = null with get, set
-    member val Groups: GroupCoordinator = null with get, set
-    member val Compactor: Compactor | null = null with get, set
+
+    /// By number; null while the broker is down or starting.
+    member val Shards: BrokerShard[] = null with get, set
+    member val Transactions: TransactionCoordinator = null with get, set
     member val IsCut = false with get, set
 
     /// Whether it is compacting now.
     member val IsCompacting = false with get, set
 
     member _.Incarnation = incarnation
+
+    /// The shard of a partition.
+    member this.ShardOf(key: TopicPartition) =
+        this.Shards[key.Partition % settings.Shards]
+
+    /// The shard of a group or a transactional id.
+    member this.ShardOfName(key: string) =
+        this.Shards[Placement.shardOfKey settings.Shards key]
 
     member private this.Watch(replica: ShardReplica, itsProcess: Process) =
         task {
@@ -165,55 +218,37 @@ type Broker(number: int, cluster: World) =
 
     /// Published states are looked at after every step of the broker.
     member this.Check() =
-        if not (isNull this.Replica) then
-            let current = this.Replica.Current
+        if not (isNull this.Shards) then
+            for index in 0 .. this.Shards.Length - 1 do
+                this.Shards[index].Check(cluster.Judge.Logs[index], this.Name)
 
-            if not (obj.ReferenceEquals(current, last)) then
-                changes <- changes + 1
-
-                let isReload =
-                    isNull last || current.EntryNumber - last.EntryNumber > int64 committed
-
-                cluster.Judge.OnPublished(this.Name, last, current, isReload || changes % 16 = 0)
-                last <- current
-                committed <- 0
-
-    member this.Start() =
-        incarnation <- incarnation + 1
+    member private this.OpenShard(index: int, itsProcess: Process, objects: IObjects) : Task<BrokerShard> =
         let random = scheduler.Random
-        let skew = TimeSpan.FromMilliseconds(float (random.Next(-5000, 5000)))
-        let itsProcess = scheduler.NewProcess($"{this.Name}.{incarnation}", skew)
-        this.Process <- itsProcess
-        last <- null
-        committed <- 0
+        let judge = cluster.Judge.Logs[index]
 
-        let objects =
-            FaultyObjects(
-                scheduler,
-                cluster.Space,
-                cluster.Store,
-                itsProcess,
-                (fun () -> cluster.Faults),
-                (fun () -> this.IsCut)
-            )
+        let note text =
+            cluster.Judge.Note $"{this.Name}: {text}"
 
         let log =
-            ObjectLog(World.LogName, objects, itsProcess.Time, Controls.safeguard settings.Control)
+            ObjectLog(judge.LogName, objects, itsProcess.Time, Controls.safeguard settings.Control)
             |> Controls.log settings.Control
 
         let blobs = ObjectBlobs objects |> Controls.blobs settings.Control
 
         let reader =
-            RecordsReader(0, log, blobs, RecordCache 2000L, settings.ReadAheadBytes)
+            RecordsReader(index, log, blobs, RecordCache 2000L, settings.ReadAheadBytes)
 
         let shardObserver = ShardObserver(reader, PartitionWaiters())
         let inner = shardObserver :> ICommitObserver<ShardEvent>
+        let opened: BrokerShard ref = ref null
 
         let observer = {
             new ICommitObserver<ShardEvent> with
                 member _.OnCommitted(number, events, written) =
-                    committed <- committed + 1
-                    cluster.Judge.OnCommitted(this.Name, number, events)
+                    if not (isNull opened.Value) then
+                        opened.Value.Taken <- opened.Value.Taken + 1
+
+                    judge.OnCommitted(this.Name, number, events)
                     inner.OnCommitted(number, events, written)
 
                 member _.OnPublished events = inner.OnPublished events
@@ -229,7 +264,7 @@ type Broker(number: int, cluster: World) =
                 SnapshotLeastShareOfState = 0.0,
                 TimeProvider = itsProcess.Time,
                 Random = Random(random.Next()),
-                OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
+                OnNotice = note
             )
 
         let decider =
@@ -240,70 +275,116 @@ type Broker(number: int, cluster: World) =
             }
             |> Controls.decider settings.Control
 
+        task {
+            while isNull opened.Value do
+                try
+                    let! replica =
+                        ShardReplica.OpenAsync(
+                            log,
+                            blobs,
+                            decider,
+                            ShardCodec(),
+                            observer,
+                            options,
+                            CancellationToken.None
+                        )
+
+                    let groups =
+                        GroupCoordinator(
+                            replica,
+                            GroupCoordinatorOptions(
+                                StoreTimeout = settings.BrokerPatience,
+                                Random = Random(random.Next()),
+                                TimeProvider = itsProcess.Time,
+                                OnNotice = note
+                            )
+                        )
+
+                    shardObserver.Groups <- groups
+
+                    let compactor =
+                        Compactor(
+                            replica,
+                            reader,
+                            log,
+                            blobs,
+                            Controls.cleanup settings.Control (Topics.cleanup settings),
+                            CompactorOptions(
+                                MemoryBytes = settings.CompactionMemoryBytes,
+                                Limits = settings.CompactionLimits,
+                                Grace = settings.ObjectGrace,
+                                TrimGrace = ObjectLayout.grace,
+                                ClaimLease = settings.ClaimLease,
+                                StoreTimeout = settings.BrokerPatience,
+                                TimeProvider = itsProcess.Time,
+                                Random = Random(random.Next()),
+                                OnNotice = note
+                            )
+                        )
+
+                    shardObserver.Compactor <- compactor
+                    opened.Value <- BrokerShard(replica, reader, groups, compactor)
+                    this.WatchGroups groups |> ignore
+
+                    if settings.Follows then
+                        replica.Follow() |> ignore
+
+                    this.Watch(replica, itsProcess) |> ignore
+                with
+                | :? StoreUnavailableException -> do! Task.Delay(TimeSpan.FromMilliseconds 300.0, itsProcess.Time)
+                | failure ->
+                    cluster.Judge.Violation $"{this.Name} cannot start: {failure.GetType().Name}: {failure.Message}"
+                    do! Task.Delay(TimeSpan.FromSeconds 5.0, itsProcess.Time)
+
+            return opened.Value
+        }
+
+    member this.Start() =
+        incarnation <- incarnation + 1
+        let random = scheduler.Random
+        let skew = TimeSpan.FromMilliseconds(float (random.Next(-5000, 5000)))
+        let itsProcess = scheduler.NewProcess($"{this.Name}.{incarnation}", skew)
+        this.Process <- itsProcess
+
+        let objects =
+            FaultyObjects(
+                scheduler,
+                cluster.Space,
+                cluster.Store,
+                itsProcess,
+                (fun () -> cluster.Faults),
+                (fun () -> this.IsCut)
+            )
+
         let start () =
             task {
-                while isNull this.Replica do
-                    try
-                        let! replica =
-                            ShardReplica.OpenAsync(
-                                log,
-                                blobs,
-                                decider,
-                                ShardCodec(),
-                                observer,
-                                options,
-                                CancellationToken.None
-                            )
+                let opening = [|
+                    for index in 0 .. settings.Shards - 1 -> this.OpenShard(index, itsProcess, objects)
+                |]
 
-                        let groups =
-                            GroupCoordinator(
-                                replica,
-                                GroupCoordinatorOptions(
-                                    StoreTimeout = settings.BrokerPatience,
-                                    Random = Random(random.Next()),
-                                    TimeProvider = itsProcess.Time,
-                                    OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
-                                )
-                            )
+                let shards = Array.zeroCreate opening.Length
 
-                        shardObserver.Groups <- groups
-                        this.Groups <- groups
-                        this.Reader <- reader
+                for index in 0 .. opening.Length - 1 do
+                    let! shard = opening[index]
+                    shards[index] <- shard
 
-                        let compactor =
-                            Compactor(
-                                replica,
-                                reader,
-                                log,
-                                blobs,
-                                Controls.cleanup settings.Control (Topics.cleanup settings),
-                                CompactorOptions(
-                                    MemoryBytes = settings.CompactionMemoryBytes,
-                                    Limits = settings.CompactionLimits,
-                                    Grace = settings.ObjectGrace,
-                                    TrimGrace = ObjectLayout.grace,
-                                    ClaimLease = settings.ClaimLease,
-                                    StoreTimeout = settings.BrokerPatience,
-                                    TimeProvider = itsProcess.Time,
-                                    Random = Random(random.Next()),
-                                    OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
-                                )
-                            )
+                let nodes = [| 1 .. settings.Brokers |]
 
-                        shardObserver.Compactor <- compactor
-                        this.Compactor <- compactor
-                        this.Replica <- replica
-                        this.WatchGroups groups |> ignore
+                let coordinator =
+                    new TransactionCoordinator(
+                        Array.map (fun (shard: BrokerShard) -> shard.Replica) shards,
+                        (fun timeout -> cluster.NextProducerId(itsProcess, timeout) |> ValueTask<int64>),
+                        TransactionCoordinatorOptions(
+                            IsLeaderOf = (fun shard -> Placement.leader shard nodes = number),
+                            StoreTimeout = settings.BrokerPatience,
+                            TimeProvider = itsProcess.Time,
+                            OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
+                        )
+                    )
 
-                        if settings.Follows then
-                            replica.Follow() |> ignore
-
-                        this.Watch(replica, itsProcess) |> ignore
-                    with
-                    | :? StoreUnavailableException -> do! Task.Delay(TimeSpan.FromMilliseconds 300.0, itsProcess.Time)
-                    | failure ->
-                        cluster.Judge.Violation $"{this.Name} cannot start: {failure.GetType().Name}: {failure.Message}"
-                        do! Task.Delay(TimeSpan.FromSeconds 5.0, itsProcess.Time)
+                if obj.ReferenceEquals(itsProcess, this.Process) then
+                    this.Transactions <- coordinator
+                    this.Shards <- shards
             }
 
         scheduler.Spawn(itsProcess, start) |> ignore
@@ -315,24 +396,22 @@ type Broker(number: int, cluster: World) =
         if not (isNull this.Process) then
             scheduler.Kill this.Process
 
-        this.Replica <- null
-        this.Reader <- null
-        this.Groups <- null
-        this.Compactor <- null
+        this.Shards <- null
+        this.Transactions <- null
         this.IsCompacting <- false
 
     /// A collector that does not look again after it has said how far it goes.
-    member private this.CollectCarelessly(itsProcess: Process) =
+    member private this.CollectCarelessly(shard: BrokerShard, logName: string, itsProcess: Process) =
         task {
-            let prefix = DataObjectName.Prefix World.LogName
-            let state = this.Replica.Current.State
+            let prefix = DataObjectName.Prefix logName
+            let state = shard.Replica.Current.State
 
             let beforeMs =
                 (itsProcess.Time.GetUtcNow() - settings.ObjectGrace).ToUnixTimeMilliseconds()
 
             let doomed = [|
                 for found in cluster.Space.List(scheduler.NowTicks, prefix) do
-                    match DataObjectName.TryGetTime(World.LogName, found.Name) with
+                    match DataObjectName.TryGetTime(logName, found.Name) with
                     | true, namedAtMs when namedAtMs < beforeMs && not (state.Objects.ContainsKey found.Name) ->
                         found.Name
                     | _ -> ()
@@ -340,7 +419,7 @@ type Broker(number: int, cluster: World) =
 
             if doomed.Length > 0 then
                 let! _ =
-                    this.Replica.SubmitAsync(CollectObjects beforeMs, Payload.None, settings.BrokerPatience)
+                    shard.Replica.SubmitAsync(CollectObjects beforeMs, Payload.None, settings.BrokerPatience)
 
                 Array.iter cluster.Space.Delete doomed
         }
@@ -350,23 +429,24 @@ type Broker(number: int, cluster: World) =
         task {
             while true do
                 do! Task.Delay(settings.LongestCompactionRest * scheduler.Random.NextDouble(), itsProcess.Time)
-                let compactor = this.Compactor
+                let shards = this.Shards
 
-                if not (isNull compactor) then
+                if not (isNull shards) then
                     this.IsCompacting <- true
 
-                    try
-                        if settings.Control = CarelessCollector then
-                            do! this.CollectCarelessly(itsProcess)
+                    for index in 0 .. shards.Length - 1 do
+                        try
+                            if settings.Control = CarelessCollector then
+                                do! this.CollectCarelessly(shards[index], cluster.Judge.Logs[index].LogName, itsProcess)
 
-                        let! counts = compactor.PassAsync CancellationToken.None
-                        cluster.Compaction <- cluster.Compaction + counts
-                    with
-                    | :? StoreUnavailableException
-                    | :? TimeoutException -> ()
-                    | failure ->
-                        cluster.Judge.Violation
-                            $"compaction at {this.Name} fails: {failure.GetType().Name}: {failure.Message}"
+                            let! counts = shards[index].Compactor.PassAsync CancellationToken.None
+                            cluster.Compaction <- cluster.Compaction + counts
+                        with
+                        | :? StoreUnavailableException
+                        | :? TimeoutException -> ()
+                        | failure ->
+                            cluster.Judge.Violation
+                                $"compaction at {this.Name} fails: {failure.GetType().Name}: {failure.Message}"
 
                     if obj.ReferenceEquals(itsProcess, this.Process) then
                         this.IsCompacting <- false
@@ -416,6 +496,9 @@ type Connection(cluster: Cluster, client: Process, broker: Broker) =
     /// Appends of this connection take effect in their order.
     member _.Chain = chain
 
+    /// What a handler asks before it does what the client may have had done elsewhere since.
+    member _.IsClientGone = isClosed
+
     /// The client gives it up: what has not been read by then is not taken any more.
     member _.Close() = isClosed <- true
 
@@ -427,7 +510,7 @@ type Connection(cluster: Cluster, client: Process, broker: Broker) =
             task {
                 try
                     // A broker listens once it is ready: a connection is refused from its beginning or not at all.
-                    isRefused <- isRefused || isNull broker.Replica
+                    isRefused <- isRefused || isNull broker.Shards
 
                     if isRefused || isClosed then
                         raise (NotThereException())

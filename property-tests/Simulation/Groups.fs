@@ -104,7 +104,9 @@ type private Member(cluster: Cluster, number: int, isLast: unit -> bool) =
                     CanSkipAssignment = true
                 }
 
-                match! broker.Groups.JoinAsync(GroupId, join, patience, CancellationToken.None) with
+                match!
+                    (broker.ShardOfName GroupId).Groups.JoinAsync(GroupId, join, patience, CancellationToken.None)
+                with
                 | JoinedAtOnce joined -> return Said(Choice1Of2 joined)
                 | JoinRefused(MemberIdRequired, id) -> return Said(Choice2Of2 id)
                 | JoinRefused(refusal, _) -> return Refusal refusal
@@ -140,7 +142,9 @@ type private Member(cluster: Cluster, number: int, isLast: unit -> bool) =
                             [||]
                 }
 
-                match! broker.Groups.SyncAsync(GroupId, sync, patience, CancellationToken.None) with
+                match!
+                    (broker.ShardOfName GroupId).Groups.SyncAsync(GroupId, sync, patience, CancellationToken.None)
+                with
                 | IsAssigned(_, _, assignment) -> return Said assignment
                 | SyncFailed refusal -> return Refusal refusal
                 | other -> return failwith $"not the answer to a SyncGroup: {other.GetType().Name}"
@@ -153,7 +157,8 @@ type private Member(cluster: Cluster, number: int, isLast: unit -> bool) =
         call clientPatience (fun broker ->
             task {
                 let! refusal =
-                    broker.Groups.HeartbeatAsync(GroupId, memberId, instanceId, generation, patience)
+                    (broker.ShardOfName GroupId)
+                        .Groups.HeartbeatAsync(GroupId, memberId, instanceId, generation, patience)
 
                 return if isNull (box refusal) then Said() else Refusal refusal
             })
@@ -164,10 +169,10 @@ type private Member(cluster: Cluster, number: int, isLast: unit -> bool) =
         call clientPatience (fun broker ->
             task {
                 if cluster.Settings.Control <> OffsetsAsKnown then
-                    do! broker.Groups.CatchUpAsync patience
+                    do! (broker.ShardOfName GroupId).Groups.CatchUpAsync patience
 
                 let group =
-                    Shard.group GroupId broker.Replica.Current.State
+                    Shard.group GroupId (broker.ShardOfName GroupId).Replica.Current.State
                     |> ValueOption.defaultValue Group.initial
 
                 return
@@ -210,7 +215,8 @@ type private Member(cluster: Cluster, number: int, isLast: unit -> bool) =
                 call clientPatience (fun broker ->
                     task {
                         match!
-                            broker.Groups.CommitAsync(GroupId, memberId, instanceId, generation, offsets, patience)
+                            (broker.ShardOfName GroupId)
+                                .Groups.CommitAsync(GroupId, memberId, instanceId, generation, offsets, patience)
                         with
                         | OffsetsJudged _ -> return Said()
                         | GroupRefused refusal -> return Refusal refusal
@@ -327,7 +333,7 @@ type private Member(cluster: Cluster, number: int, isLast: unit -> bool) =
                         task {
                             let leaving = [| { MemberId = memberId; InstanceId = instanceId } |]
 
-                            match! broker.Groups.AskAsync(GroupId, Leave leaving, patience) with
+                            match! (broker.ShardOfName GroupId).Groups.AskAsync(GroupId, Leave leaving, patience) with
                             | MembersLeft _ -> return Said()
                             | other -> return failwith $"not the answer to a LeaveGroup: {other.GetType().Name}"
                         })

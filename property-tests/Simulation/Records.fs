@@ -17,6 +17,7 @@ type SentBatch
         records: int,
         isIdempotent: bool,
         isKeyed: bool,
+        isTransactional: bool,
         timestampMs: int64
     ) =
     member _.Id = id
@@ -26,6 +27,7 @@ type SentBatch
     member _.IsIdempotent = isIdempotent
     /// Whether its records have keys, drawn from few, and some of them are tombstones.
     member _.IsKeyed = isKeyed
+    member _.IsTransactional = isTransactional
     /// Of all its records; -1 for none.
     member _.TimestampMs = timestampMs
     member val Sequence = 0 with get, set
@@ -36,11 +38,16 @@ type SentBatch
 
 /// A record as it is stored.
 type SimulatedRecord = {
+    /// Of a marker 1 for commit, 0 for abort.
     Id: int64
     /// -1 for none.
     Key: int
     IsTombstone: bool
     TimestampMs: int64
+    ProducerId: int64
+    IsTransactional: bool
+    /// Whether it is a marker.
+    IsControl: bool
 }
 
 /// Records as bytes, and back.
@@ -64,6 +71,7 @@ module Batches =
             RecordBatchBuilder(
                 ProducerId = producerId,
                 ProducerEpoch = producerEpoch,
+                IsTransactional = batch.IsTransactional,
                 BaseSequence =
                     (if batch.IsIdempotent then
                          batch.Sequence
@@ -93,17 +101,21 @@ module Batches =
 
         builder.Build()
 
-    let private record (sample: RecordsSamples.SampleRecord) = {
+    let private record (header: RecordBatchHeader) (sample: RecordsSamples.SampleRecord) = {
         Id =
-            match sample.Headers with
-            | [ _, Some id ] -> BinaryPrimitives.ReadInt64BigEndian(ReadOnlySpan id)
+            match sample.Headers, sample.Key with
+            | [ _, Some id ], _ -> BinaryPrimitives.ReadInt64BigEndian(ReadOnlySpan id)
+            | _, Some key when header.IsControl -> int64 (BinaryPrimitives.ReadInt16BigEndian(ReadOnlySpan(key, 2, 2)))
             | _ -> -1L
         Key =
             match sample.Key with
-            | Some key -> int key[0]
-            | None -> -1
+            | Some key when not header.IsControl -> int key[0]
+            | _ -> -1
         IsTombstone = sample.Value.IsNone
         TimestampMs = sample.TimestampMs
+        ProducerId = header.ProducerId
+        IsTransactional = header.IsTransactional
+        IsControl = header.IsControl
     }
 
     /// Every record, by its offset, of batches that lie end to end, and the offset after the last batch.
@@ -118,10 +130,12 @@ module Batches =
 
             let batch = Array.sub bytes position length
 
-            for offset, sample in RecordsSamples.readWithOffsets batch do
-                found.Add(struct (offset, record sample))
+            let header = RecordsSamples.headerOf batch
 
-            next <- (RecordsSamples.headerOf batch).LastOffset + 1L
+            for offset, sample in RecordsSamples.readWithOffsets batch do
+                found.Add(struct (offset, record header sample))
+
+            next <- header.LastOffset + 1L
             position <- position + length
 
         List.ofSeq found, next

@@ -82,10 +82,15 @@ let private drawLimits (random: Random) =
 /// What a run with this seed is like.
 let draw (random: Random) control = {
     Brokers = random.Next(1, 4) + (if random.Next 4 = 0 then 0 else 1)
-    Partitions = random.Next(1, 4)
-    IdempotentProducers = random.Next(1, 4)
+    Shards = [| 1; 2; 5 |][random.Next 3]
+    Partitions = random.Next(1, 6)
+    IdempotentProducers = random.Next(0, 3)
+    TransactionalIds = random.Next(1, 3)
+    Takeovers = random.Next(1, 4)
+    TransactionsPerProducer = random.Next(1, 7)
+    TransactionTimeout = TimeSpan.FromSeconds(10.0 ** (random.NextDouble() * 1.3 + 0.3))
     PlainProducers = random.Next(0, 3)
-    Readers = random.Next(1, 4)
+    Readers = random.Next(2, 5)
     Members = max 0 (random.Next 6 - 2)
     BatchesPerProducer = random.Next(5, 25)
     LongestThought = TimeSpan.FromMilliseconds(10.0 ** (random.NextDouble() * 3.8))
@@ -99,7 +104,7 @@ let draw (random: Random) control = {
             else
                 random.NextDouble() * 10.0
         )
-    Cleanups = Array.init 3 (fun _ -> drawCleanup random)
+    Cleanups = Array.init 5 (fun _ -> drawCleanup random)
     CompactionLimits =
         (if random.Next 5 = 0 then
              CompactionLimits.Default
@@ -153,13 +158,42 @@ let private emphasised settings =
             LongestPause = TimeSpan.FromSeconds 5.0
       }
     | ChunksAnyhow
-    | OldSegments
-    | RefusalsIgnored -> {
+    | OldSegments -> {
         settings with
             Brokers = 3
             ClaimLease = TimeSpan.Zero
             ObjectGrace = TimeSpan.Zero
             LongestCompactionRest = TimeSpan.FromSeconds 1.0
+      }
+    | RefusalsIgnored -> {
+        settings with
+            Brokers = 3
+            Partitions = 1
+            IdempotentProducers = 3
+            BatchesPerProducer = 25
+            LongestThought = TimeSpan.FromSeconds 2.0
+            ClaimLease = TimeSpan.Zero
+            ObjectGrace = TimeSpan.FromSeconds 5.0
+            LongestCompactionRest = TimeSpan.FromSeconds 2.0
+            // Room for all keys, and a proposal for nearly every chunk.
+            CompactionMemoryBytes = 400L
+            CompactionLimits = {
+                settings.CompactionLimits with
+                    LargeChunkBytes = 1000
+                    MaxChunkBytes = 2000
+                    MergeWidth = 2
+            }
+            Faults = { settings.Faults with IsSlow = 0.1 }
+            Cleanups =
+                settings.Cleanups
+                |> Array.map (fun _ ->
+                    ValueSome {
+                        Cleanup.ofConfigs Map.empty with
+                            Deletes = false
+                            Compacts = true
+                            DeleteRetentionMs = 0L
+                            MinCleanableDirtyRatio = 0.0
+                    })
       }
     | CarelessCollector -> {
         settings with
@@ -170,6 +204,16 @@ let private emphasised settings =
             LongestThought = TimeSpan.FromMilliseconds 300.0
             LongestCompactionRest = TimeSpan.FromSeconds 3.0
       }
+    | LateOffsets
+    | AnyTransactionEnds -> {
+        settings with
+            Brokers = 3
+            TransactionalIds = 3
+            TransactionsPerProducer = 8
+            BrokerPatience = TimeSpan.FromSeconds 10.0
+            MeanPeace = TimeSpan.FromSeconds 2.0
+            LongestPause = TimeSpan.FromSeconds 5.0
+      }
     | TombstonesAtOnce -> {
         settings with
             Cleanups =
@@ -179,27 +223,27 @@ let private emphasised settings =
     | _ -> settings
 
 /// What is stored although nobody needs it.
-let private leftOvers (cluster: Cluster) =
-    let state = cluster.Judge.State
+let private leftOvers (cluster: Cluster) = [
+    for log in cluster.Judge.Logs do
+        let state = log.State
 
-    let listed prefix =
-        cluster.Space.List(cluster.Scheduler.NowTicks, prefix)
+        let listed prefix =
+            cluster.Space.List(cluster.Scheduler.NowTicks, prefix)
 
-    [
-        for found in listed (DataObjectName.Prefix World.LogName) do
+        for found in listed (DataObjectName.Prefix log.LogName) do
             if not (state.Objects.ContainsKey found.Name) then
                 found.Name
 
-        for found in listed (ObjectLayout.entryPrefix World.LogName) do
+        for found in listed (ObjectLayout.entryPrefix log.LogName) do
             let payload = ObjectLayout.payload (cluster.Space.TryGet found.Name)
 
             if payload.Length > 0 && ObjectLayout.number found.Name < Shard.oldestEntry state then
                 found.Name
 
         // Some may have come after the last time that old ones were deleted.
-        if (listed (ObjectLayout.snapshotPrefix World.LogName)).Length > 10 then
+        if (listed (ObjectLayout.snapshotPrefix log.LogName)).Length > 10 then
             "snapshots"
-    ]
+]
 
 /// After all has been quiet for longer than any grace period, nothing is stored that nobody needs, and everything that somebody needs.
 let private expectTidy (cluster: Cluster) (main: Process) =
@@ -216,9 +260,31 @@ let private expectTidy (cluster: Cluster) (main: Process) =
             let names = left |> List.truncate 5 |> String.concat ", "
             cluster.Judge.Violation $"leaked: {left.Length} objects that nobody needs are still stored: {names}"
 
-        for name in cluster.Judge.State.Objects.Keys do
-            if isNull (cluster.Space.TryGet name) then
-                cluster.Judge.Violation $"lost data: {name} is needed and not stored"
+        for log in cluster.Judge.Logs do
+            for name in log.State.Objects.Keys do
+                if isNull (cluster.Space.TryGet name) then
+                    cluster.Judge.Violation $"lost data: {name} is needed and not stored"
+    }
+
+/// How long a transaction that its client has left may stay open after the trouble: until it times out, and until somebody has noticed.
+let private endingTime (settings: Settings) =
+    settings.TransactionTimeout
+    + settings.BrokerPatience * 2.0
+    + TimeSpan.FromSeconds 45.0
+
+/// With no client's help everything is decided and complete.
+let private expectEnded (cluster: Cluster) (main: Process) =
+    task {
+        let until = main.Time.GetUtcNow() + endingTime cluster.Settings
+
+        while not cluster.Judge.LeftOpen.IsEmpty && main.Time.GetUtcNow() < until do
+            do! Task.Delay(TimeSpan.FromSeconds 1.0, main.Time)
+
+        match cluster.Judge.LeftOpen with
+        | [] -> ()
+        | left ->
+            let names = String.concat ", " left
+            cluster.Judge.Violation $"transactions never end: {names} are left open"
     }
 
 let private live (cluster: Cluster) (main: Process) =
@@ -240,10 +306,12 @@ let private live (cluster: Cluster) (main: Process) =
         let producers = [|
             for number in 1 .. settings.IdempotentProducers -> Actors.idempotentProducer cluster number
             for number in 1 .. settings.PlainProducers -> Actors.plainProducer cluster (100 + number)
+            for number in 1 .. settings.TransactionalIds -> Transactions.takeovers cluster number
         |]
 
         let readers = [|
-            for number in 1 .. settings.Readers -> Actors.reader cluster number (fun () -> isProduced && isHealed)
+            for number in 1 .. settings.Readers ->
+                Actors.reader cluster number (number % 2 = 0) (fun () -> isProduced && isHealed)
         |]
 
         let members = [|
@@ -276,15 +344,26 @@ let private live (cluster: Cluster) (main: Process) =
             else
                 scheduler.Resume broker.Process
 
-        // One that has seen nothing reads everything from the store.
+        // One that has seen nothing reads everything from the store; or else one is gone, perhaps with what only it knows of.
         let newcomer = cluster.Brokers[0]
-        newcomer.Crash()
-        newcomer.Start()
+
+        if settings.Brokers > 1 && scheduler.Random.Next 2 = 0 then
+            newcomer.Crash()
+            do! expectEnded cluster main
+        else
+            newcomer.Crash()
+            newcomer.Start()
+            do! expectEnded cluster main
+
+        if newcomer.Process.IsDead then
+            newcomer.Start()
+
         let! _ = Task.WhenAll readers
         let! _ = Task.WhenAll members
 
         for partition in 0 .. settings.Partitions - 1 do
-            do! Actors.reader cluster (100 * settings.Partitions + partition) (fun () -> true)
+            do! Actors.reader cluster (100 * settings.Partitions + partition) false (fun () -> true)
+            do! Actors.reader cluster (200 * settings.Partitions + partition) true (fun () -> true)
 
         do! expectTidy cluster main
         cluster.Judge.Finish()
@@ -309,11 +388,11 @@ let private run (control: Control) (isTold: bool) (seed: int) : Outcome =
         Violations = List.ofSeq cluster.Judge.Violations
         Hash = cluster.Judge.Hash
         Steps = scheduler.Steps
-        Entries = cluster.Judge.Tail
-        Ghosts = cluster.Judge.Ghosts
+        Entries = (cluster.Judge.Logs |> Array.sumBy _.Tail)
+        Ghosts = (cluster.Judge.Logs |> Array.sumBy _.Ghosts)
         VirtualTime = scheduler.Now
         Compaction = cluster.Compaction
-        Replacements = cluster.Judge.Storage.Counts
+        Replacements = (cluster.Judge.Logs |> Array.map _.Storage.Counts |> Array.reduce (+))
         StopsWhileCompacting = cluster.StopsWhileCompacting
     }
 

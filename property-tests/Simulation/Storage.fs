@@ -24,6 +24,18 @@ type ReplacementCounts = {
         PagesFreed = left.PagesFreed + right.PagesFreed
     }
 
+/// What is decided about a record.
+[<RequireQualifiedAccess>]
+type Fate =
+    /// It is in no transaction.
+    | Plain
+    /// Its transaction is open in the partition.
+    | Undecided
+    | Committed
+    | Aborted
+    /// It is a marker.
+    | Marker
+
 /// What compactors may do to stored records, and what they have done: looks at every event, and reads what it refers to.
 [<Sealed>]
 type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -> byte[], violation: string -> unit) =
@@ -32,6 +44,9 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
 
     /// By offset: the time of their entries.
     let storedAt = Dictionary<TopicPartition, List<int64>>()
+
+    /// By offset.
+    let fates = Dictionary<TopicPartition, List<Fate>>()
 
     /// The offsets of the records that a reader has to be given.
     let present = Dictionary<TopicPartition, HashSet<int64>>()
@@ -59,6 +74,17 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
         orNew records (fun () -> List<SimulatedRecord>()) key
 
     let timesOf key = orNew storedAt List<int64> key
+    let fatesOf key = orNew fates List<Fate> key
+
+    /// Whether the record says what the value of its key is.
+    let isValue key (offset: int) =
+        match (fatesOf key)[offset] with
+        | Fate.Plain
+        | Fate.Committed -> true
+        | Fate.Undecided
+        | Fate.Aborted
+        | Fate.Marker -> false
+
     let presentIn key = orNew present HashSet<int64> key
     let name (key: TopicPartition) = $"partition {key.Partition}"
 
@@ -138,13 +164,21 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
         for index in known.Count - 1 .. -1 .. int logStart do
             let record = known[index]
 
-            if isSettled.Add record.Key && not (here.Contains(int64 index)) then
+            if
+                isValue key index
+                && isSettled.Add record.Key
+                && not (here.Contains(int64 index))
+            then
                 if not record.IsTombstone then
                     violation
                         $"lost record: after entry {number} the newest of key {record.Key} in {name key}, offset {index}, is gone"
                 else
                     for offset in here do
-                        if offset >= logStart && known[int offset].Key = record.Key then
+                        if
+                            offset >= logStart
+                            && known[int offset].Key = record.Key
+                            && isValue key (int offset)
+                        then
                             violation
                                 $"a deleted key comes back: after entry {number} offset {offset} of {name key} has a value of key {record.Key}, and the tombstone at {index} is gone"
 
@@ -180,9 +214,13 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
                 if not isCompacted then
                     violation $"lost record: entry {number} drops offset {offset} of {name key}"
 
+                if (fatesOf key)[int offset] = Fate.Undecided then
+                    violation $"lost record: entry {number} drops offset {offset} of {name key}, which is not decided"
+
                 let isNewest =
-                    seq { int offset + 1 .. known.Count - 1 }
-                    |> Seq.forall (fun later -> known[later].Key <> known[int offset].Key)
+                    isValue key (int offset)
+                    && seq { int offset + 1 .. known.Count - 1 }
+                       |> Seq.forall (fun later -> known[later].Key <> known[int offset].Key || not (isValue key later))
 
                 if
                     isNewest
@@ -272,8 +310,13 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
     /// What a reader that begins now at the partition's start must know of each key when it has read everything; -1 for a tombstone.
     member _.NewestOf(key) : Map<int, int64> =
         recordsOf key
-        |> Seq.map (fun record -> record.Key, (if record.IsTombstone then -1L else record.Id))
+        |> Seq.indexed
+        |> Seq.filter (fun (offset, _) -> isValue key offset)
+        |> Seq.map (fun (_, record) -> record.Key, (if record.IsTombstone then -1L else record.Id))
         |> Map.ofSeq
+
+    /// What is decided about the record at an offset.
+    member _.FateOf(key, offset: int64) = (fatesOf key)[int offset]
 
     /// Somebody is about to ask for records to be deleted.
     member _.OnToDelete(key, offset) =
@@ -288,6 +331,22 @@ type StorageChecks(cleanupOf: TopicId -> Cleanup voption, tryGetObject: string -
         (presentIn key).Add(int64 known.Count) |> ignore
         known.Add record
         (timesOf key).Add timeMs
+
+        (fatesOf key)
+            .Add(
+                if record.IsControl then Fate.Marker
+                elif record.IsTransactional then Fate.Undecided
+                else Fate.Plain
+            )
+
+    /// A transaction of a producer ended in a partition.
+    member _.OnMarker(key, producerId, isCommit) =
+        let known = recordsOf key
+        let fates = fatesOf key
+
+        for offset in 0 .. known.Count - 1 do
+            if fates[offset] = Fate.Undecided && known[offset].ProducerId = producerId then
+                fates[offset] <- if isCommit then Fate.Committed else Fate.Aborted
 
     /// Before an event is applied.
     member _.OnEvent(number: int64, timeMs: int64, before: ShardState, event: ShardEvent) =

@@ -50,6 +50,11 @@ let private controlled = [
     PayloadsTrimmed
     TrimBeforeSnapshot
     TombstonesAtOnce
+    NumbersIgnored
+    MarkersFirst
+    StableOffsetIgnored
+    LateOffsets
+    AnyTransactionEnds
 ]
 
 let private controls =
