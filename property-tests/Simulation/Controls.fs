@@ -54,8 +54,6 @@ type Control =
     | MarkersFirst
     /// Readers of committed records are given what is not decided yet.
     | StableOffsetIgnored
-    /// Of offsets committed in a transaction, those that come last count, however late they are.
-    | LateOffsets
     /// An EndTxn ends whichever transaction is open.
     | AnyTransactionEnds
 
@@ -270,17 +268,6 @@ module Controls =
                         groupId,
                         CommitInTransaction { commit with Number = isOpenOrNew known.Ended opened commit.Number }
                     )
-                | other -> other)
-        | LateOffsets ->
-            asking (fun state command ->
-                match command with
-                | AskGroup(groupId, CommitInTransaction commit) ->
-                    let pending =
-                        Shard.group groupId state
-                        |> ValueOption.defaultValue Group.initial
-                        |> Group.transactionOf commit.ProducerId
-
-                    AskGroup(groupId, CommitInTransaction { commit with Known = pending.Offsets })
                 | other -> other)
         | OldObjects -> {
             new IDecider<ShardState, ShardCommand, ShardEvent, ShardReply> with

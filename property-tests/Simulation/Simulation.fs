@@ -204,7 +204,6 @@ let private emphasised settings =
             LongestThought = TimeSpan.FromMilliseconds 300.0
             LongestCompactionRest = TimeSpan.FromSeconds 3.0
       }
-    | LateOffsets
     | AnyTransactionEnds -> {
         settings with
             Brokers = 3

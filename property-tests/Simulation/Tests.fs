@@ -53,7 +53,6 @@ let private controlled = [
     NumbersIgnored
     MarkersFirst
     StableOffsetIgnored
-    LateOffsets
     AnyTransactionEnds
 ]
 
