@@ -47,15 +47,7 @@ let private say (text: string) =
 
 /// Produces the records of a plan whose numbers are one producer's, at most so many a second, until told to stop; then waits until all are
 /// acknowledged.
-let private produce
-    bootstrap
-    (ledger: Ledger)
-    (anomalies: Anomalies)
-    producers
-    mine
-    perSecond
-    (stop: CancellationToken)
-    =
+let private produce bootstrap (ledger: Ledger) (anomalies: Anomalies) producers mine perSecond (stop: CancellationToken) =
     task {
         let config =
             Clients.configure
@@ -63,11 +55,7 @@ let private produce
                     EnableIdempotence = true,
                     LingerMs = 20.0,
                     MessageTimeoutMs = 600_000,
-                    CompressionType =
-                        (if mine = 0 then
-                             CompressionType.Lz4
-                         else
-                             CompressionType.Zstd),
+                    CompressionType = (if mine = 0 then CompressionType.Lz4 else CompressionType.Zstd),
                     TopicMetadataRefreshIntervalMs = 500
                 ))
                 bootstrap
@@ -130,13 +118,7 @@ let private consumerConfig bootstrap =
 type private Jump = { partition: int; toOffset: int64 }
 
 /// Reads a topic from its start to the end that it comes to, once. Gives what it read.
-let private readOnce
-    bootstrap
-    (ledger: Ledger)
-    (anomalies: Anomalies)
-    (suspects: List<int * int64>)
-    (stop: CancellationToken)
-    =
+let private readOnce bootstrap (ledger: Ledger) (anomalies: Anomalies) (suspects: List<int * int64>) (stop: CancellationToken) =
     let plan = ledger.Plan
 
     use consumer =
@@ -201,12 +183,7 @@ let private readOnce
     for jump in jumps do
         let rec start attempts =
             try
-                consumer
-                    .QueryWatermarkOffsets(
-                        TopicPartition(plan.topic, Partition jump.partition),
-                        TimeSpan.FromSeconds 10.0
-                    )
-                    .Low.Value
+                consumer.QueryWatermarkOffsets(TopicPartition(plan.topic, Partition jump.partition), TimeSpan.FromSeconds 10.0).Low.Value
             with :? KafkaException when attempts > 1 ->
                 start (attempts - 1)
 
@@ -222,10 +199,7 @@ let private readOnce
 /// What a soak has seen of the store.
 type private Watched() =
     let looks = List<TimeSpan * Look>()
-
-    member _.Add(time, look) =
-        lock looks (fun () -> looks.Add(time, look))
-
+    member _.Add(time, look) = lock looks (fun () -> looks.Add(time, look))
     member _.All = lock looks (fun () -> List.ofSeq looks)
 
 let private createTopics bootstrap (plan: Plan) =
@@ -353,17 +327,8 @@ let private compareWithModel bootstrap (ledger: Ledger) (anomalies: Anomalies) =
 let private run (place: Place) (load: Load) (random: Random) =
     task {
         use scratch = new Scratch()
-
-        let arguments = [
-            "--compaction-interval"
-            string intervalMs
-            "--gc-grace"
-            string (int grace.TotalMilliseconds)
-        ]
-
-        use brokers =
-            new Brokers(brokerCount, scratch.Path, place.storageEngine, place.environment, arguments)
-
+        let arguments = [ "--compaction-interval"; string intervalMs; "--gc-grace"; string (int grace.TotalMilliseconds) ]
+        use brokers = new Brokers(brokerCount, scratch.Path, place.storageEngine, place.environment, arguments)
         let bootstrap = brokers.Bootstrap
         let anomalies = Anomalies()
         let compacted = Ledger(updated load, anomalies)
@@ -422,8 +387,7 @@ let private run (place: Place) (load: Load) (random: Random) =
             && stream.Acknowledged >= load.records
 
         let isAlive () =
-            (Array.append (Array.map (fun task -> task :> Task) producing) reading)
-            |> Array.forall (fun task -> not task.IsFaulted)
+            (Array.append (Array.map (fun task -> task :> Task) producing) reading) |> Array.forall (fun task -> not task.IsFaulted)
 
         while not (isOver ()) && isAlive () do
             let! _ = look ()
@@ -463,8 +427,7 @@ let private run (place: Place) (load: Load) (random: Random) =
 
                     return
                         if superseded > 200 || tombstones > 200 then
-                            ValueSome
-                                $"{records} records, {superseded} of them superseded, {tombstones} tombstones, {lost} lost"
+                            ValueSome $"{records} records, {superseded} of them superseded, {tombstones} tombstones, {lost} lost"
                         else
                             ValueNone
                 })

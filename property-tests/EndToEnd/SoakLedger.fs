@@ -28,7 +28,8 @@ type Plan = {
 } with
 
     /// The record's key. All numbers of a key are given out by one producer, in order.
-    member this.KeyOf(number: int64) = int (mix number 1 % uint64 this.keys)
+    member this.KeyOf(number: int64) =
+        int (mix number 1 % uint64 this.keys)
 
     member this.PartitionOf(number: int64) =
         if this.keys > 0 then
@@ -37,8 +38,7 @@ type Plan = {
             int (number % int64 this.partitions)
 
     /// A fifth of the records of a topic with keys deletes its key.
-    member this.IsTombstone(number: int64) =
-        this.keys > 0 && mix number 2 % 5UL = 0UL
+    member this.IsTombstone(number: int64) = this.keys > 0 && mix number 2 % 5UL = 0UL
 
     member this.Message(number: int64) =
         let headers = Headers()
@@ -49,9 +49,7 @@ type Plan = {
                 null
             else
                 let least, most = this.valueBytes
-
-                let bytes =
-                    Array.zeroCreate<byte>(least + int (mix number 3 % uint64 (most - least + 1)))
+                let bytes = Array.zeroCreate<byte> (least + int (mix number 3 % uint64 (most - least + 1)))
                 // Half of it compresses well, as real records do.
                 Random(int (mix number 4 &&& 0x7FFFFFFFUL)).NextBytes(bytes.AsSpan(0, bytes.Length / 2))
                 bytes
@@ -117,11 +115,7 @@ type Ledger(plan: Plan, anomalies: Anomalies) =
             elif isAcknowledged && before > 0L then
                 anomalies.Add $"{plan.topic}-{partition}: record {number} at offset {offset} was acknowledged twice"
             else
-                known[int offset] <-
-                    if isAcknowledged then
-                        number + 1L
-                    else
-                        (if before = 0L then -(number + 1L) else before)
+                known[int offset] <- if isAcknowledged then number + 1L else (if before = 0L then -(number + 1L) else before)
 
                 if plan.keys > 0 then
                     let key = plan.KeyOf number

@@ -103,9 +103,7 @@ let postgres () =
                 fun () ->
                     task {
                         let! entries = server.Scalar<int64>(database, "SELECT count(*) FROM tansu_entry")
-
-                        let! snapshots =
-                            server.Scalar<int64>(database, "SELECT count(*) FROM tansu_snapshot")
+                        let! snapshots = server.Scalar<int64>(database, "SELECT count(*) FROM tansu_snapshot")
 
                         let! bytes =
                             server.Scalar<int64>(
