@@ -388,7 +388,7 @@ let private quick name (place: unit -> Task<Place>) =
 
             let load = {
                 records = 20_000
-                maxBatch = 100
+                maxBatch = 250
                 disturbances = [
                     KillWorker(random.Next(workerCount - 1))
                     KillBroker(random.Next brokerCount)

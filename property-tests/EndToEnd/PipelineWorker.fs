@@ -16,7 +16,7 @@ let output = "output"
 let group = "copiers"
 
 /// How long a transaction of a worker may be open, in milliseconds.
-let transactionMs = 10_000
+let transactionMs = 6_000
 
 /// The shortest session that brokers take, in milliseconds.
 let private sessionMs = 6000
@@ -29,7 +29,7 @@ let private Committed = "committed"
 let private Aborted = "aborted"
 
 /// A transaction that has not come to its end by then never will: it has been aborted.
-let private deadline = TimeSpan.FromMilliseconds(float transactionMs * 1.5)
+let private deadline = TimeSpan.FromMilliseconds(float transactionMs)
 
 /// librdkafka 2.16 never returns from SendOffsetsToTransaction, whatever its timeout, if the group's coordinator dies and goes from the metadata
 /// meanwhile (issues 5456 and 5511 of confluentinc/librdkafka). Only a new process helps.
