@@ -354,6 +354,12 @@ type Judge
             yield! transactions.LeftOpen log.State
     ]
 
+    /// Where a transaction that is open keeps somebody waiting.
+    member _.KeptWaiting: string list = [
+        for log in logs do
+            yield! transactions.KeptWaiting log.State
+    ]
+
     member _.Batches = batches
 
     member _.RecordsOf key = recordsOf key

@@ -206,12 +206,8 @@ type TransactionChecks(violation: string -> unit) =
                 transaction.Groups.Contains groupId && transaction.EndedGroups.Add groupId)
         | _ -> ()
 
-    /// What is left open in a shard.
-    member _.LeftOpen(state: ShardState) : string list = [
-        for KeyValue(transactionalId, transaction) in state.Transactions do
-            if Transaction.isOngoing transaction || Transaction.isPrepared transaction then
-                transactionalId
-
+    /// Partitions and groups in a shard that have something undecided.
+    member _.KeptWaiting(state: ShardState) : string list = [
         for KeyValue(key, partition) in state.Partitions do
             if not partition.OpenTransactions.IsEmpty then
                 name key
@@ -219,4 +215,13 @@ type TransactionChecks(violation: string -> unit) =
         for KeyValue(groupId, group) in state.Groups do
             if Group.hasPendingOffsets group then
                 groupId
+    ]
+
+    /// What is left open in a shard.
+    member this.LeftOpen(state: ShardState) : string list = [
+        for KeyValue(transactionalId, transaction) in state.Transactions do
+            if Transaction.isOngoing transaction || Transaction.isPrepared transaction then
+                transactionalId
+
+        yield! this.KeptWaiting state
     ]
