@@ -19,6 +19,7 @@ internal sealed class Housekeeping : IAsyncDisposable
     private readonly Cluster _cluster;
     private readonly ClusterOptions _options;
     private readonly CancellationTokenSource _stopping = new();
+    private readonly SemaphoreSlim _turn = new(1);
     private readonly Bell _bell;
     private readonly Task _loop;
 
@@ -46,6 +47,7 @@ internal sealed class Housekeeping : IAsyncDisposable
     {
         await StopAsync();
         _stopping.Dispose();
+        _turn.Dispose();
     }
 
     private async Task RunAsync()
@@ -83,8 +85,21 @@ internal sealed class Housekeeping : IAsyncDisposable
         await Task.Delay(time, _options.TimeProvider, _stopping.Token).ConfigureAwait(
             ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
-    /// <summary>Everything once.</summary>
+    /// <summary>Everything once, after whoever does it already.</summary>
     public async Task DoAsync()
+    {
+        await _turn.WaitAsync(_stopping.Token);
+        try
+        {
+            await DoAllAsync();
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private async Task DoAllAsync()
     {
         foreach (var topic in _cluster.Catalog.TopicsBeingRemoved.Values)
         {
