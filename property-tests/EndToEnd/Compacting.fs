@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.EndToEnd.Compacting
 
 open System
+open System.IO
 open System.Collections.Generic
 open System.Diagnostics
 open System.Text
@@ -118,6 +119,17 @@ let private expectOutOfRange (broker: RealBroker) (topic: string) (offset: int64
          || error.Code = ErrorCode.Local_AutoOffsetReset)
         $"out of range, and not {error.Code}: {error.Reason}"
 
+/// The objects in the store: segments, here.
+let private objectsIn (scratch: Scratch) =
+    let directory = DirectoryInfo(Path.Combine(scratch.Path, "store", "objects"))
+
+    if directory.Exists then
+        set [
+            for file in directory.EnumerateFiles("*", SearchOption.AllDirectories) -> file.Name
+        ]
+    else
+        Set.empty
+
 let private retained name configs (isCut: int64 -> bool) =
     testCaseTask
         $"{name}: the log start advances, a consumer before it is out of range, offsets after it stay"
@@ -132,6 +144,8 @@ let private retained name configs (isCut: int64 -> bool) =
                 let old = Timestamp(DateTimeOffset.UtcNow.AddHours -1.0)
 
                 for round in 0..9 do
+                    let before = objectsIn scratch
+
                     let! _ =
                         produceAll producer "retained" [
                             for index in 0..9 ->
@@ -141,7 +155,14 @@ let private retained name configs (isCut: int64 -> bool) =
                                 )
                         ]
 
-                    ()
+                    // Each round is a chunk of its own: a pass has moved it, or deleted it already.
+                    until
+                        "a pass"
+                        (fun () ->
+                            not (Set.isSubset (objectsIn scratch) before)
+                            || startOf broker "retained" >= int64 (round + 1) * 10L)
+                        id
+                    |> ignore
 
                 let! _ =
                     produceAll producer "retained" [ Message<byte array, byte array>(Value = [| 200uy |]) ]
