@@ -28,8 +28,14 @@ module GroupOffsets =
                 ValueSome CommitOvertaken
             | ValueNone -> ValueNone
 
-    /// Judges what is to be remembered, partition by partition.
-    let private judge (settings: GroupSettings) (isDeleted: TopicId -> bool) (offsets: OffsetToCommit[]) =
+    /// Judges what is to be remembered, partition by partition; `eventOf` makes an event of what is.
+    let private accept
+        (settings: GroupSettings)
+        (isDeleted: TopicId -> bool)
+        (offsets: OffsetToCommit[])
+        (eventOf: OffsetToCommit[] -> GroupEvent)
+        (group: Group)
+        =
         let refusals =
             offsets
             |> Array.map (fun offset ->
@@ -44,21 +50,22 @@ module GroupOffsets =
             Array.zip offsets refusals
             |> Array.choose (fun (offset, refusal) -> if refusal.IsNone then Some offset else None)
 
-        struct (refusals, accepted)
+        if accepted.Length = 0 then
+            GroupChange.refused (OffsetsJudged refusals)
+        else
+            GroupChange.unchanged group
+            |> GroupChange.add (eventOf accepted)
+            |> GroupChange.decided (OffsetsJudged refusals)
 
     /// Judges an OffsetCommit; `isDeleted` says which topics are gone.
     let commit (settings: GroupSettings) (isDeleted: TopicId -> bool) (commit: GroupCommit) (group: Group) =
         match commitProblem commit group with
         | ValueSome refusal -> GroupChange.refused (GroupRefused refusal)
         | ValueNone ->
-            let struct (refusals, accepted) = judge settings isDeleted commit.Offsets
+            let committed accepted =
+                OffsetsCommitted(commit.MemberId, commit.Broker, accepted)
 
-            if accepted.Length = 0 then
-                GroupChange.refused (OffsetsJudged refusals)
-            else
-                GroupChange.unchanged group
-                |> GroupChange.add (OffsetsCommitted(commit.MemberId, commit.Broker, accepted))
-                |> GroupChange.decided (OffsetsJudged refusals)
+            accept settings isDeleted commit.Offsets committed group
 
     /// Whether a newer commit of the same transaction may be there. One that says the same again does no harm.
     let private isOvertaken (pending: GroupTransaction) (commit: TransactionalCommit) =
@@ -108,16 +115,10 @@ module GroupOffsets =
         match transactionalProblem commit group with
         | ValueSome refusal -> GroupChange.refused (GroupRefused refusal)
         | ValueNone ->
-            let struct (refusals, accepted) = judge settings isDeleted commit.Offsets
+            let pending accepted =
+                PendingOffsetsCommitted(commit.ProducerId, commit.ProducerEpoch, commit.Number, accepted)
 
-            if accepted.Length = 0 then
-                GroupChange.refused (OffsetsJudged refusals)
-            else
-                GroupChange.unchanged group
-                |> GroupChange.add (
-                    PendingOffsetsCommitted(commit.ProducerId, commit.ProducerEpoch, commit.Number, accepted)
-                )
-                |> GroupChange.decided (OffsetsJudged refusals)
+            accept settings isDeleted commit.Offsets pending group
 
     /// The topics that members read; none if that cannot be told.
     let private subscribedTopics (group: Group) =

@@ -161,6 +161,24 @@ module Group =
                 PhaseEntry = context.EntryNumber
         }
 
+    /// Offsets with those of a commit in place of what they were.
+    let private withCommitted
+        (context: EntryContext)
+        (committed: OffsetToCommit[])
+        (offsets: ImmutableDictionary<TopicPartition, CommittedOffset>)
+        =
+        let builder = offsets.ToBuilder()
+
+        for offset in committed do
+            builder[offset.Partition] <- {
+                Offset = offset.Offset
+                LeaderEpoch = offset.LeaderEpoch
+                Metadata = offset.Metadata
+                CommitTimeMs = context.TimeMs
+            }
+
+        builder.ToImmutable()
+
     let private pend
         (context: EntryContext)
         (producerId: int64)
@@ -170,15 +188,6 @@ module Group =
         (group: Group)
         : Group =
         let known = transactionOf producerId group
-        let builder = known.Offsets.ToBuilder()
-
-        for offset in offsets do
-            builder[offset.Partition] <- {
-                Offset = offset.Offset
-                LeaderEpoch = offset.LeaderEpoch
-                Metadata = offset.Metadata
-                CommitTimeMs = context.TimeMs
-            }
 
         {
             group with
@@ -189,7 +198,7 @@ module Group =
                             known with
                                 Epoch = producerEpoch
                                 Number = number
-                                Offsets = builder.ToImmutable()
+                                Offsets = withCommitted context offsets known.Offsets
                                 LastTimeMs = context.TimeMs
                         }
                     )
@@ -254,34 +263,23 @@ module Group =
                 Members = Array.fold (fun members id -> Map.remove id members) group.Members memberIds
           }
         | MembersSeen memberIds -> seen context memberIds group
-        | OffsetsCommitted(memberId, broker, offsets) ->
-            let builder = group.Offsets.ToBuilder()
-
-            for offset in offsets do
-                builder[offset.Partition] <- {
-                    Offset = offset.Offset
-                    LeaderEpoch = offset.LeaderEpoch
-                    Metadata = offset.Metadata
-                    CommitTimeMs = context.TimeMs
-                }
-
-            {
-                group with
-                    Offsets = builder.ToImmutable()
-                    Members =
-                        match Map.tryFind memberId group.Members with
-                        | Some committer ->
-                            Map.add
-                                memberId
-                                {
-                                    committer with
-                                        SeenAtEntry = context.EntryNumber
-                                        CommitEntry = context.EntryNumber
-                                        CommitBroker = broker
-                                }
-                                group.Members
-                        | None -> group.Members
-            }
+        | OffsetsCommitted(memberId, broker, offsets) -> {
+            group with
+                Offsets = withCommitted context offsets group.Offsets
+                Members =
+                    match Map.tryFind memberId group.Members with
+                    | Some committer ->
+                        Map.add
+                            memberId
+                            {
+                                committer with
+                                    SeenAtEntry = context.EntryNumber
+                                    CommitEntry = context.EntryNumber
+                                    CommitBroker = broker
+                            }
+                            group.Members
+                    | None -> group.Members
+          }
         | OffsetsDeleted partitions -> { group with Offsets = group.Offsets.RemoveRange partitions }
         | GroupDeleted -> initial
         | PendingOffsetsCommitted(producerId, producerEpoch, number, offsets) ->

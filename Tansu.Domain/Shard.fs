@@ -215,19 +215,6 @@ module Shard =
                     | _ -> state.Transactions.SetItem(transactionalId, Transaction.evolve transaction event context)
         }
 
-    let private forgetPartitions topicId (transactions: ImmutableDictionary<string, Transaction>) =
-        let changed =
-            transactions
-            |> Seq.choose (fun (KeyValue(transactionalId, transaction)) ->
-                let rest = Transaction.forgetTopic topicId transaction
-
-                if obj.ReferenceEquals(rest, transaction) then
-                    None
-                else
-                    Some(System.Collections.Generic.KeyValuePair(transactionalId, rest)))
-
-        transactions.SetItems changed
-
     let private updateGroup groupId event context (state: ShardState) =
         let group = group groupId state |> ValueOption.defaultValue Group.initial
 
@@ -239,19 +226,19 @@ module Shard =
                     | _ -> state.Groups.SetItem(groupId, Group.evolve group event context)
         }
 
-    /// Deleted topics take their committed offsets with them.
-    let private forgetOffsets topicId (groups: ImmutableDictionary<string, Group>) =
+    /// Takes a deleted topic out of everything that knows of it; `forget` gives the same again where nothing does.
+    let private forgetIn (forget: 'Value -> 'Value) (all: ImmutableDictionary<string, 'Value>) =
         let changed =
-            groups
-            |> Seq.choose (fun (KeyValue(groupId, group)) ->
-                let rest = Group.forgetTopic topicId group
+            all
+            |> Seq.choose (fun (KeyValue(key, value)) ->
+                let rest = forget value
 
-                if obj.ReferenceEquals(rest, group) then
+                if obj.ReferenceEquals(rest, value) then
                     None
                 else
-                    Some(System.Collections.Generic.KeyValuePair(groupId, rest)))
+                    Some(System.Collections.Generic.KeyValuePair(key, rest)))
 
-        groups.SetItems changed
+        all.SetItems changed
 
     let private update key change (state: ShardState) = {
         state with
@@ -357,8 +344,9 @@ module Shard =
             state with
                 Partitions = state.Partitions.RemoveRange(removed |> Array.map (fun (KeyValue(key, _)) -> key))
                 RemovedTopics = state.RemovedTopics.SetItem(topicId, context.TimeMs)
-                Groups = forgetOffsets topicId state.Groups
-                Transactions = forgetPartitions topicId state.Transactions
+                // Committed offsets go with the topic.
+                Groups = forgetIn (Group.forgetTopic topicId) state.Groups
+                Transactions = forgetIn (Transaction.forgetTopic topicId) state.Transactions
         }
 
         (without, removed)

@@ -14,9 +14,6 @@ namespace Tansu.Adapters.Compaction;
 /// </remarks>
 public sealed class BatchCleaner
 {
-    /// <summary>The CRC is that of all bytes from the attributes on.</summary>
-    private const int ChecksummedFrom = 21;
-
     /// <summary>For each record of the batch at hand whether it stays.</summary>
     private readonly List<bool> _isKept = [];
 
@@ -220,7 +217,7 @@ public sealed class BatchCleaner
             throw new RecordFormatException($"The {batch.Length} bytes are not one whole record batch.");
         }
 
-        if (Crc32C.Compute(batch[ChecksummedFrom..]) != header.Crc)
+        if (!header.IsIntact(batch))
         {
             throw new RecordFormatException($"The CRC of the batch at offset {header.BaseOffset} is not that of its bytes.");
         }

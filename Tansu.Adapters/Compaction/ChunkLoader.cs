@@ -52,9 +52,9 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
         {
             while (next < missing.Count && running.Count < parallelReads)
             {
-                var end = EndOfRead(chunks, missing, next);
-                running.Enqueue((ReadAsync(chunks[missing[next]], End(chunks, missing, next, end), cancellationToken), next, end));
-                next = end;
+                var (afterLast, end) = EndOfRead(chunks, missing, next);
+                running.Enqueue((ReadAsync(chunks[missing[next]], end, cancellationToken), next, afterLast));
+                next = afterLast;
             }
 
             var (read, from, to) = running.Dequeue();
@@ -145,8 +145,8 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
 
     private static long EntryNumber(Chunk chunk) => chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0;
 
-    /// <summary>Up to which of the missing chunks one request reads.</summary>
-    private static int EndOfRead(IReadOnlyList<Chunk> chunks, List<int> missing, int first)
+    /// <summary>Up to which of the missing chunks (exclusive) one request reads, and the byte after the last of theirs.</summary>
+    private static (int AfterLast, int End) EndOfRead(IReadOnlyList<Chunk> chunks, List<int> missing, int first)
     {
         var start = chunks[missing[first]];
         var end = start.Position + start.Length;
@@ -165,18 +165,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
             index++;
         }
 
-        return index;
-    }
-
-    private static int End(IReadOnlyList<Chunk> chunks, List<int> missing, int first, int afterLast)
-    {
-        var end = 0;
-        for (var index = first; index < afterLast; index++)
-        {
-            end = Math.Max(end, chunks[missing[index]].Position + chunks[missing[index]].Length);
-        }
-
-        return end;
+        return (index, end);
     }
 
     private async Task<byte[]> ReadAsync(Chunk first, int end, CancellationToken cancellationToken)

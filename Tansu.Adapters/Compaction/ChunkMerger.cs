@@ -7,7 +7,7 @@ namespace Tansu.Adapters.Compaction;
 /// Writes chunks of many partitions into a segment, or one for each large topic, those of each partition side by side: batches from entries and data objects, and small chunks
 /// of segments. Records stay what they are.
 /// </summary>
-internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotice)
+internal sealed class ChunkMerger(CompactionScope scope)
 {
     /// <summary>Does one job. What has changed meanwhile stays for the next pass.</summary>
     public async Task MergeAsync(ChunkRange[] job, CancellationToken cancellationToken)
@@ -97,8 +97,7 @@ internal sealed class ChunkMerger(CompactionScope scope, Action<string>? onNotic
         }
         catch (RecordFormatException damaged)
         {
-            // Left as it is, for whoever can repair the store.
-            onNotice?.Invoke($"partition {range.Partition.Partition} of topic {range.Partition.TopicId.Value}: {damaged.Message}; it is not compacted");
+            scope.TellDamaged(range.Partition, damaged);
             return false;
         }
     }

@@ -1,6 +1,7 @@
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
 using Tansu.Adapters.Replica;
+using Tansu.Codec.Records;
 using Tansu.Domain;
 
 namespace Tansu.Adapters.Compaction;
@@ -111,6 +112,10 @@ internal sealed class CompactionScope
 
         return reply.areMade;
     }
+
+    /// <summary>Tells that a partition's records are damaged: they are left as they are, for whoever can repair the store.</summary>
+    public void TellDamaged(TopicPartition partition, RecordFormatException damaged) => _options.OnNotice?.Invoke(
+        $"partition {partition.Partition} of topic {partition.TopicId.Value}: {damaged.Message}; it is not compacted");
 
     /// <exception cref="TimeoutException">The store does not answer in time.</exception>
     public Task<ShardReply> SubmitAsync(ShardCommand command) => Replica.SubmitAsync(command, Payload.None, _options.StoreTimeout);

@@ -149,7 +149,9 @@ public sealed class Compactor
         var listsStrays = now - _listedAt >= _options.Grace / 4;
         var collector = new GarbageCollector(_log.Name, scope, _options);
         await collector.CollectAsync(listsStrays, cancellationToken);
-        await EmptyAsync(scope, collector.NeededBytes, cancellationToken);
+
+        // What is still needed of objects that are mostly not is written anew, so that they become garbage.
+        await DoAsync(CompactionPlan.sparseJobs(_options.MemoryBytes / 2, collector.NeededBytes, scope.State), scope, cancellationToken);
         _listedAt = listsStrays ? now : _listedAt;
     }
 
@@ -191,19 +193,13 @@ public sealed class Compactor
             fresh = CompactionPlan.freshJobs(_options.Limits, budget, scope.State);
         }
 
-        var merger = new ChunkMerger(scope, _options.OnNotice);
-        foreach (var job in fresh)
+        if (!await DoAsync(fresh, scope, cancellationToken))
         {
-            if (!await ClaimAsync(scope))
-            {
-                return;
-            }
-
-            await merger.MergeAsync(job, cancellationToken);
+            return;
         }
 
         await CleanAsync(scope, cleanup, cancellationToken);
-        await MergeAsync(scope, merger, budget, cancellationToken);
+        await MergeAsync(scope, budget, cancellationToken);
         var pager = new IndexPager(scope);
         await pager.PageAsync(cancellationToken);
         await pager.FreeAsync(cancellationToken);
@@ -230,8 +226,7 @@ public sealed class Compactor
                 }
                 catch (RecordFormatException damaged)
                 {
-                    _options.OnNotice?.Invoke(
-                        $"partition {due.Partition.Partition} of topic {due.Partition.TopicId.Value}: {damaged.Message}; it is not compacted");
+                    scope.TellDamaged(due.Partition, damaged);
                     break;
                 }
 
@@ -240,42 +235,34 @@ public sealed class Compactor
         }
     }
 
-    private async Task MergeAsync(CompactionScope scope, ChunkMerger merger, long budget, CancellationToken cancellationToken)
+    private async Task MergeAsync(CompactionScope scope, long budget, CancellationToken cancellationToken)
     {
         // What was merged may be of a size to be merged again. It ends when chunks are large, or a round has brought nothing.
         while (CompactionPlan.mergeJobs(_options.Limits, budget, scope.State) is { Length: > 0 } jobs)
         {
             var before = scope.Counts.ChunksReplaced;
-            foreach (var job in jobs)
-            {
-                if (!await ClaimAsync(scope))
-                {
-                    return;
-                }
-
-                await merger.MergeAsync(job, cancellationToken);
-            }
-
-            if (scope.Counts.ChunksReplaced == before)
+            if (!await DoAsync(jobs, scope, cancellationToken) || scope.Counts.ChunksReplaced == before)
             {
                 return;
             }
         }
     }
 
-    /// <summary>Writes anew what is still needed of objects that are mostly not, so that they become garbage.</summary>
-    private async Task EmptyAsync(CompactionScope scope, Dictionary<string, long> sizes, CancellationToken cancellationToken)
+    /// <summary>Writes the chunks of jobs anew. False if another broker compacts the shard now.</summary>
+    private async Task<bool> DoAsync(ChunkRange[][] jobs, CompactionScope scope, CancellationToken cancellationToken)
     {
-        var merger = new ChunkMerger(scope, _options.OnNotice);
-        foreach (var job in CompactionPlan.sparseJobs(_options.MemoryBytes / 2, sizes, scope.State))
+        var merger = new ChunkMerger(scope);
+        foreach (var job in jobs)
         {
             if (!await ClaimAsync(scope))
             {
-                return;
+                return false;
             }
 
             await merger.MergeAsync(job, cancellationToken);
         }
+
+        return true;
     }
 
     /// <summary>Says that this broker compacts the shard, if it has not done so lately. False if another one does.</summary>

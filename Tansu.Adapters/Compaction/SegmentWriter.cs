@@ -19,6 +19,10 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names, Compac
     private readonly List<ReadOnlyMemory<byte>> _slices = [];
     private readonly List<Chunk> _chunks = [];
     private int _length;
+
+    /// <summary>Where the run that <see cref="Begin"/> began is: its first slice, and its first byte.</summary>
+    private int _runSlice;
+    private int _runStart;
     private string _name = "";
     private int _chunkStart;
     private int _chunkTarget;
@@ -45,6 +49,8 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names, Compac
         _chunkTarget = (int)Math.Min(limits.MaxChunkBytes, expectedBytes / parts);
         _chunks.Clear();
         _chunkStart = _length;
+        _runSlice = _slices.Count;
+        _runStart = _length;
     }
 
     /// <summary>Adds a batch, which stays the caller's and must not change until <see cref="PutAsync"/> is done.</summary>
@@ -82,27 +88,21 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names, Compac
         return [.. _chunks];
     }
 
-    /// <summary>The bytes of a chunk that was made since the last put, in one piece.</summary>
+    /// <summary>The bytes of a chunk that the last <see cref="End"/> gave, in one piece.</summary>
     public byte[] CopyOf(Chunk chunk)
     {
         var bytes = GC.AllocateUninitializedArray<byte>(chunk.Length);
-        Content().Slice(chunk.Position, chunk.Length).CopyTo(bytes);
+        Sequences.Of(CollectionsMarshal.AsSpan(_slices)[_runSlice..]).Slice(chunk.Position - _runStart, chunk.Length).CopyTo(bytes);
         return bytes;
     }
 
-    /// <summary>Puts what was gathered into the store, if anything was, and begins anew.</summary>
+    /// <summary>Puts what was gathered, which is something, into the store and begins anew.</summary>
     public async ValueTask PutAsync(CancellationToken cancellationToken)
     {
-        if (_length > 0)
-        {
-            await blobs.PutAsync(_name, Content(), cancellationToken);
-        }
-
+        await blobs.PutAsync(_name, Sequences.Of(CollectionsMarshal.AsSpan(_slices)), cancellationToken);
         _slices.Clear();
         _length = 0;
     }
-
-    private ReadOnlySequence<byte> Content() => Sequences.Of(CollectionsMarshal.AsSpan(_slices));
 
     private void CloseChunk()
     {

@@ -50,14 +50,6 @@ internal static class GroupStateCodec
 
     private static Group FromStored(ShardSnapshot.Group stored)
     {
-        var offsets = ImmutableDictionary.CreateBuilder<TopicPartition, CommittedOffset>();
-        foreach (var offset in stored.Offsets)
-        {
-            offsets.Add(
-                ShardCodec.Key(offset.TopicId, offset.Partition),
-                new CommittedOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommitTimeMs));
-        }
-
         return new Group(
             stored.ProtocolType,
             PhaseOf(stored.Phase),
@@ -67,7 +59,7 @@ internal static class GroupStateCodec
             stored.ProtocolName,
             stored.Leader,
             new FSharpMap<string, GroupMember>(stored.Members.Select(static member => Tuple.Create(member.MemberId, FromStored(member)))),
-            offsets.ToImmutable(),
+            FromStored(stored.Offsets),
             stored.EmptySinceMs,
             TransactionStateCodec.FromStored(stored.Transactions));
     }
@@ -123,7 +115,22 @@ internal static class GroupStateCodec
         stored.CommitEntry,
         stored.CommitBroker);
 
-    private static ShardSnapshot.GroupOffset[] ToStored(ImmutableDictionary<TopicPartition, CommittedOffset> offsets)
+    /// <summary>Offsets of partitions, committed or waiting for their transaction.</summary>
+    public static ImmutableDictionary<TopicPartition, CommittedOffset> FromStored(ShardSnapshot.GroupOffset[] stored)
+    {
+        var offsets = ImmutableDictionary.CreateBuilder<TopicPartition, CommittedOffset>();
+        foreach (var offset in stored)
+        {
+            offsets.Add(
+                ShardCodec.Key(offset.TopicId, offset.Partition),
+                new CommittedOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommitTimeMs));
+        }
+
+        return offsets.ToImmutable();
+    }
+
+    /// <summary>The same, ordered by partition.</summary>
+    public static ShardSnapshot.GroupOffset[] ToStored(ImmutableDictionary<TopicPartition, CommittedOffset> offsets)
     {
         var stored = new List<ShardSnapshot.GroupOffset>(offsets.Count);
         foreach (var (partition, offset) in offsets)

@@ -26,21 +26,7 @@ internal static class ShardStateCodec
         }
 
         removed.Sort(static (left, right) => left.TopicId.CompareTo(right.TopicId));
-        var deadPages = new List<ShardSnapshot.DeadPage>(state.DeadPages.Count);
-        foreach (var page in state.DeadPages)
-        {
-            deadPages.Add(new ShardSnapshot.DeadPage
-            {
-                BaseOffset = page.BaseOffset,
-                LastOffset = page.LastOffset,
-                Object = objects.IndexOf(page.ObjectName),
-                Position = page.Position,
-                Length = page.Length,
-                ChunkCount = page.ChunkCount,
-                RecordBytes = page.RecordBytes,
-                MaxTimestampMs = page.MaxTimestampMs,
-            });
-        }
+        var deadPages = ToStored(state.DeadPages, objects);
 
         // The rest are objects that only pages list.
         foreach (var name in state.Objects.Keys.Order(StringComparer.Ordinal))
@@ -59,7 +45,7 @@ internal static class ShardStateCodec
                 .. state.Garbage.OrderBy(static item => item.Key, StringComparer.Ordinal)
                     .Select(static item => new ShardSnapshot.GarbageObject { Name = item.Key, SinceMs = item.Value }),
             ],
-            DeadPages = [.. deadPages],
+            DeadPages = deadPages,
             CompactorBroker = claim.Broker,
             CompactorAtMs = claim.AtMs,
             Partitions = [.. partitions],
@@ -108,17 +94,7 @@ internal static class ShardStateCodec
             stored.ObjectsCollectedBeforeMs,
             references.ToImmutable(),
             garbage.ToImmutable(),
-            [
-                .. stored.DeadPages.Select(page => new IndexPage(
-                    page.BaseOffset,
-                    page.LastOffset,
-                    ObjectTable.NameOf(stored.DataObjects, page.Object),
-                    page.Position,
-                    page.Length,
-                    page.ChunkCount,
-                    page.RecordBytes,
-                    page.MaxTimestampMs)),
-            ],
+            FromStored(stored.DeadPages, stored.DataObjects),
             stored.CompactorAtMs == 0
                 ? FSharpValueOption<CompactorClaim>.ValueNone
                 : FSharpValueOption<CompactorClaim>.NewValueSome(new CompactorClaim(stored.CompactorBroker, stored.CompactorAtMs)),
@@ -184,20 +160,7 @@ internal static class ShardStateCodec
             PartitionIndex = key.Partition,
             LogStartOffset = partition.LogStartOffset,
             HighWatermark = partition.HighWatermark,
-            Pages =
-            [
-                .. partition.Pages.Select(page => new ShardSnapshot.Page
-                {
-                    BaseOffset = page.BaseOffset,
-                    LastOffset = page.LastOffset,
-                    Object = objects.IndexOf(page.ObjectName),
-                    Position = page.Position,
-                    Length = page.Length,
-                    ChunkCount = page.ChunkCount,
-                    RecordBytes = page.RecordBytes,
-                    MaxTimestampMs = page.MaxTimestampMs,
-                }),
-            ],
+            Pages = ToStored(partition.Pages, objects),
             Chunks = chunks,
             Producers = [.. producers],
             CleanedToOffset = partition.CleanedToOffset,
@@ -259,30 +222,50 @@ internal static class ShardStateCodec
                 producer.EndedTransaction));
         }
 
-        var pages = ImmutableList.CreateBuilder<IndexPage>();
-        foreach (var page in stored.Pages)
-        {
-            pages.Add(new IndexPage(
-                page.BaseOffset,
-                page.LastOffset,
-                ObjectTable.NameOf(objects, page.Object),
-                page.Position,
-                page.Length,
-                page.ChunkCount,
-                page.RecordBytes,
-                page.MaxTimestampMs));
-        }
-
         return new Partition(
             stored.LogStartOffset,
             stored.HighWatermark,
-            pages.ToImmutable(),
+            FromStored(stored.Pages, objects),
             chunks.ToImmutable(),
             stored.CleanedToOffset,
             producers.ToImmutable(),
             TransactionStateCodec.FromStored(stored.OpenTransactions),
             TransactionStateCodec.FromStored(stored.AbortedTransactions));
     }
+
+    private static ShardSnapshot.Page[] ToStored(ImmutableList<IndexPage> pages, ObjectTable objects)
+    {
+        var stored = new ShardSnapshot.Page[pages.Count];
+        var index = 0;
+        foreach (var page in pages)
+        {
+            stored[index++] = new ShardSnapshot.Page
+            {
+                BaseOffset = page.BaseOffset,
+                LastOffset = page.LastOffset,
+                Object = objects.IndexOf(page.ObjectName),
+                Position = page.Position,
+                Length = page.Length,
+                ChunkCount = page.ChunkCount,
+                RecordBytes = page.RecordBytes,
+                MaxTimestampMs = page.MaxTimestampMs,
+            };
+        }
+
+        return stored;
+    }
+
+    private static ImmutableList<IndexPage> FromStored(ShardSnapshot.Page[] stored, string[] objects) => [.. Array.ConvertAll(
+        stored,
+        page => new IndexPage(
+            page.BaseOffset,
+            page.LastOffset,
+            ObjectTable.NameOf(objects, page.Object),
+            page.Position,
+            page.Length,
+            page.ChunkCount,
+            page.RecordBytes,
+            page.MaxTimestampMs))];
 
     private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects) => chunk.DataObjectIndex < 0
         ? ChunkSource.NewInlineEntry(chunk.EntryNumber)

@@ -93,7 +93,7 @@ internal static class TransactionStateCodec
                 Ended = transaction.Ended,
                 Number = transaction.Number,
                 LastTimeMs = transaction.LastTimeMs,
-                Offsets = ToStored(transaction.Offsets),
+                Offsets = GroupStateCodec.ToStored(transaction.Offsets),
             });
         }
 
@@ -106,43 +106,15 @@ internal static class TransactionStateCodec
         var transactions = ImmutableDictionary.CreateBuilder<long, GroupTransaction>();
         foreach (var transaction in stored)
         {
-            var offsets = ImmutableDictionary.CreateBuilder<TopicPartition, CommittedOffset>();
-            foreach (var offset in transaction.Offsets)
-            {
-                offsets.Add(
-                    ShardCodec.Key(offset.TopicId, offset.Partition),
-                    new CommittedOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommitTimeMs));
-            }
-
             transactions.Add(transaction.ProducerId, new GroupTransaction(
                 transaction.ProducerEpoch,
                 transaction.Ended,
                 transaction.Number,
-                offsets.ToImmutable(),
+                GroupStateCodec.FromStored(transaction.Offsets),
                 transaction.LastTimeMs));
         }
 
         return transactions.ToImmutable();
-    }
-
-    private static ShardSnapshot.PendingOffset[] ToStored(ImmutableDictionary<TopicPartition, CommittedOffset> offsets)
-    {
-        var stored = new List<ShardSnapshot.PendingOffset>(offsets.Count);
-        foreach (var (partition, offset) in offsets)
-        {
-            stored.Add(new ShardSnapshot.PendingOffset
-            {
-                TopicId = partition.TopicId.Value,
-                Partition = partition.Partition,
-                Offset = offset.Offset,
-                LeaderEpoch = offset.LeaderEpoch,
-                Metadata = offset.Metadata,
-                CommitTimeMs = offset.CommitTimeMs,
-            });
-        }
-
-        stored.Sort(static (left, right) => Compare(left.TopicId, left.Partition, right.TopicId, right.Partition));
-        return [.. stored];
     }
 
     private static ShardSnapshot.Transaction ToStored(string transactionalId, Transaction transaction)
@@ -158,7 +130,11 @@ internal static class TransactionStateCodec
             });
         }
 
-        partitions.Sort(static (left, right) => Compare(left.TopicId, left.Partition, right.TopicId, right.Partition));
+        partitions.Sort(static (left, right) =>
+        {
+            var byTopic = left.TopicId.CompareTo(right.TopicId);
+            return byTopic != 0 ? byTopic : left.Partition.CompareTo(right.Partition);
+        });
         return new ShardSnapshot.Transaction
         {
             TransactionalId = transactionalId,
@@ -233,10 +209,4 @@ internal static class TransactionStateCodec
         5 => TransactionState.CompleteAbort,
         _ => throw new KafkaFormatException($"a transaction is in unknown state {stored}"),
     };
-
-    private static int Compare(Guid leftTopic, int leftPartition, Guid rightTopic, int rightPartition)
-    {
-        var byTopic = leftTopic.CompareTo(rightTopic);
-        return byTopic != 0 ? byTopic : leftPartition.CompareTo(rightPartition);
-    }
 }

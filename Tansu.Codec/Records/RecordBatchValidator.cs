@@ -92,7 +92,7 @@ public static class RecordBatchValidator
             return RecordBatchOutcome.TooLarge;
         }
 
-        if (Crc32C.Compute(records[RecordBatchLayout.Attributes..]) != header.Crc)
+        if (!header.IsIntact(records))
         {
             return RecordBatchOutcome.BadCrc;
         }

@@ -16,7 +16,7 @@ open Tansu.PropertyTests.Replica.Rig
 
 let private other = TopicId(Guid(2, 0s, 0s, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy))
 
-let private kept = {
+let kept = {
     Deletes = false
     Compacts = false
     RetentionMs = -1L
@@ -30,7 +30,7 @@ let private kept = {
 let private compactorWith (options: CompactorOptions) cleanup (one: Member) =
     Compactor(one.replica, one.reader, one.log, one.blobs, (fun _ -> ValueSome cleanup), options)
 
-let private compactor cleanup one =
+let compactor cleanup one =
     compactorWith (CompactorOptions(Grace = TimeSpan.Zero)) cleanup one
 
 let private pass (compactor: Compactor) =

@@ -5,23 +5,11 @@ open System
 open System.Threading
 open System.Threading.Tasks
 open Expecto
-open Tansu.Adapters.Compaction
 open Tansu.Adapters.Replica
 open Tansu.Adapters.Transactions
 open Tansu.Codec.Records
 open Tansu.Domain
 open Tansu.PropertyTests.Replica.Rig
-
-let private byKey = {
-    Deletes = false
-    Compacts = true
-    RetentionMs = -1L
-    RetentionBytes = -1L
-    DeleteRetentionMs = 0L
-    MinCompactionLagMs = 0L
-    MaxCompactionLagMs = Int64.MaxValue
-    MinCleanableDirtyRatio = 0.0
-}
 
 let private write (one: Member) sequence transaction =
     task {
@@ -66,22 +54,12 @@ let private offsets (one: Member) =
         return offsetsIn (records.Joined())
     }
 
-let private compactor (one: Member) =
-    Compactor(
-        one.replica,
-        one.reader,
-        one.log,
-        one.blobs,
-        (fun _ -> ValueSome byKey),
-        CompactorOptions(Grace = TimeSpan.Zero)
-    )
-
 let tests =
     testList "compacting transactions" [
         testCaseTask "keeps the committed record until another one of its key has committed" (fun () ->
             task {
                 let! one = openMember (Tansu.Adapters.MemorySpace())
-                let compactor = compactor one
+                let compactor = Compacting.compactor { Compacting.kept with Compacts = true } one
 
                 let coordinator =
                     new TransactionCoordinator(

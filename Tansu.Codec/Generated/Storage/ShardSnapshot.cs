@@ -48,7 +48,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 
     /// <summary>Pages of no partition whose chunks are still counted.</summary>
     /// <remarks>In versions 3 to 4.</remarks>
-    public DeadPage[] DeadPages { get; set; } = [];
+    public Page[] DeadPages { get; set; } = [];
 
     /// <summary>The broker that compacts the shard; 0 with CompactorAtMs 0 for none.</summary>
     /// <remarks>In versions 3 to 4.</remarks>
@@ -188,10 +188,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                 var count = reader.ReadArrayCount(true, 49);
                 if (count > 0)
                 {
-                    var elements = new DeadPage[count];
+                    var elements = new Page[count];
                     for (var i = 0; i < elements.Length; i++)
                     {
-                        elements[i] = ShardSnapshot.DeadPage.Read(ref reader, version);
+                        elements[i] = ShardSnapshot.Page.Read(ref reader, version);
                     }
 
                     message.DeadPages = elements;
@@ -307,6 +307,122 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             }
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <summary>An index page: where the list of some chunks is.</summary>
+    public sealed class Page
+    {
+        /// <summary>Offset of the first record.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public long BaseOffset { get; set; }
+
+        /// <summary>Offset of the last record.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public long LastOffset { get; set; }
+
+        /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public int Object { get; set; }
+
+        /// <summary>Where the list begins, in bytes.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public int Position { get; set; }
+
+        /// <summary>The length of the list, in bytes.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public int Length { get; set; }
+
+        /// <summary>How many chunks it lists.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public int ChunkCount { get; set; }
+
+        /// <summary>The sum of the chunks' lengths, in bytes.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public long RecordBytes { get; set; }
+
+        /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
+        /// <remarks>In versions 3 to 4.</remarks>
+        public long MaxTimestampMs { get; set; }
+
+        internal static Page Read(ref KafkaReader reader, short version)
+        {
+            var message = new Page();
+            message.BaseOffset = reader.ReadInt64();
+            message.LastOffset = reader.ReadInt64();
+            message.Object = reader.ReadInt32();
+            message.Position = reader.ReadInt32();
+            message.Length = reader.ReadInt32();
+            message.ChunkCount = reader.ReadInt32();
+            message.RecordBytes = reader.ReadInt64();
+            message.MaxTimestampMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt64(BaseOffset);
+            writer.WriteInt64(LastOffset);
+            writer.WriteInt32(Object);
+            writer.WriteInt32(Position);
+            writer.WriteInt32(Length);
+            writer.WriteInt32(ChunkCount);
+            writer.WriteInt64(RecordBytes);
+            writer.WriteInt64(MaxTimestampMs);
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>A partition's offset, committed or waiting for its transaction.</summary>
+    public sealed class GroupOffset
+    {
+        /// <summary>The topic's id.</summary>
+        /// <remarks>In versions 2 to 4.</remarks>
+        public Guid TopicId { get; set; }
+
+        /// <summary>The partition.</summary>
+        /// <remarks>In versions 2 to 4.</remarks>
+        public int Partition { get; set; }
+
+        /// <summary>The next offset to read.</summary>
+        /// <remarks>In versions 2 to 4.</remarks>
+        public long Offset { get; set; }
+
+        /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
+        /// <remarks>In versions 2 to 4.</remarks>
+        public int LeaderEpoch { get; set; }
+
+        /// <summary>Whatever the client wants to remember.</summary>
+        /// <remarks>In versions 2 to 4.</remarks>
+        public string Metadata { get; set; } = "";
+
+        /// <summary>When it was committed, in milliseconds since 1970.</summary>
+        /// <remarks>In versions 2 to 4.</remarks>
+        public long CommitTimeMs { get; set; }
+
+        internal static GroupOffset Read(ref KafkaReader reader, short version)
+        {
+            var message = new GroupOffset();
+            message.TopicId = reader.ReadUuid();
+            message.Partition = reader.ReadInt32();
+            message.Offset = reader.ReadInt64();
+            message.LeaderEpoch = reader.ReadInt32();
+            message.Metadata = reader.ReadString(true);
+            message.CommitTimeMs = reader.ReadInt64();
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteUuid(TopicId);
+            writer.WriteInt32(Partition);
+            writer.WriteInt64(Offset);
+            writer.WriteInt32(LeaderEpoch);
+            writer.WriteString(Metadata, true);
+            writer.WriteInt64(CommitTimeMs);
+            writer.WriteUnsignedVarint(0);
+        }
     }
 
     /// <summary>All partitions ever written to, ordered by topic id and number.</summary>
@@ -499,70 +615,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                     element.Write(writer, version);
                 }
             }
-            writer.WriteUnsignedVarint(0);
-        }
-    }
-
-    /// <summary>Older chunks, ordered by offset.</summary>
-    public sealed class Page
-    {
-        /// <summary>Offset of the first record.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long BaseOffset { get; set; }
-
-        /// <summary>Offset of the last record.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long LastOffset { get; set; }
-
-        /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int Object { get; set; }
-
-        /// <summary>Where the list begins, in bytes.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int Position { get; set; }
-
-        /// <summary>The length of the list, in bytes.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int Length { get; set; }
-
-        /// <summary>How many chunks it lists.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int ChunkCount { get; set; }
-
-        /// <summary>The sum of the chunks' lengths, in bytes.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long RecordBytes { get; set; }
-
-        /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long MaxTimestampMs { get; set; }
-
-        internal static Page Read(ref KafkaReader reader, short version)
-        {
-            var message = new Page();
-            message.BaseOffset = reader.ReadInt64();
-            message.LastOffset = reader.ReadInt64();
-            message.Object = reader.ReadInt32();
-            message.Position = reader.ReadInt32();
-            message.Length = reader.ReadInt32();
-            message.ChunkCount = reader.ReadInt32();
-            message.RecordBytes = reader.ReadInt64();
-            message.MaxTimestampMs = reader.ReadInt64();
-            reader.SkipTags();
-            return message;
-        }
-
-        internal void Write(KafkaWriter writer, short version)
-        {
-            writer.WriteInt64(BaseOffset);
-            writer.WriteInt64(LastOffset);
-            writer.WriteInt32(Object);
-            writer.WriteInt32(Position);
-            writer.WriteInt32(Length);
-            writer.WriteInt32(ChunkCount);
-            writer.WriteInt64(RecordBytes);
-            writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
     }
@@ -1119,58 +1171,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         }
     }
 
-    /// <summary>Committed offsets, ordered by topic id and partition.</summary>
-    public sealed class GroupOffset
-    {
-        /// <summary>The topic's id.</summary>
-        /// <remarks>In versions 2 to 4.</remarks>
-        public Guid TopicId { get; set; }
-
-        /// <summary>The partition.</summary>
-        /// <remarks>In versions 2 to 4.</remarks>
-        public int Partition { get; set; }
-
-        /// <summary>The next offset to read.</summary>
-        /// <remarks>In versions 2 to 4.</remarks>
-        public long Offset { get; set; }
-
-        /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
-        /// <remarks>In versions 2 to 4.</remarks>
-        public int LeaderEpoch { get; set; }
-
-        /// <summary>Whatever the client wants to remember.</summary>
-        /// <remarks>In versions 2 to 4.</remarks>
-        public string Metadata { get; set; } = "";
-
-        /// <summary>When it was committed, in milliseconds since 1970.</summary>
-        /// <remarks>In versions 2 to 4.</remarks>
-        public long CommitTimeMs { get; set; }
-
-        internal static GroupOffset Read(ref KafkaReader reader, short version)
-        {
-            var message = new GroupOffset();
-            message.TopicId = reader.ReadUuid();
-            message.Partition = reader.ReadInt32();
-            message.Offset = reader.ReadInt64();
-            message.LeaderEpoch = reader.ReadInt32();
-            message.Metadata = reader.ReadString(true);
-            message.CommitTimeMs = reader.ReadInt64();
-            reader.SkipTags();
-            return message;
-        }
-
-        internal void Write(KafkaWriter writer, short version)
-        {
-            writer.WriteUuid(TopicId);
-            writer.WriteInt32(Partition);
-            writer.WriteInt64(Offset);
-            writer.WriteInt32(LeaderEpoch);
-            writer.WriteString(Metadata, true);
-            writer.WriteInt64(CommitTimeMs);
-            writer.WriteUnsignedVarint(0);
-        }
-    }
-
     /// <summary>Transactional producers, ordered by id.</summary>
     public sealed class GroupTransaction
     {
@@ -1196,7 +1196,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 
         /// <summary>Ordered by topic id and partition.</summary>
         /// <remarks>Only in version 4.</remarks>
-        public PendingOffset[] Offsets { get; set; } = [];
+        public GroupOffset[] Offsets { get; set; } = [];
 
         internal static GroupTransaction Read(ref KafkaReader reader, short version)
         {
@@ -1210,10 +1210,10 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                 var count = reader.ReadArrayCount(true, 42);
                 if (count > 0)
                 {
-                    var elements = new PendingOffset[count];
+                    var elements = new GroupOffset[count];
                     for (var i = 0; i < elements.Length; i++)
                     {
-                        elements[i] = ShardSnapshot.PendingOffset.Read(ref reader, version);
+                        elements[i] = ShardSnapshot.GroupOffset.Read(ref reader, version);
                     }
 
                     message.Offsets = elements;
@@ -1243,58 +1243,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         }
     }
 
-    /// <summary>Ordered by topic id and partition.</summary>
-    public sealed class PendingOffset
-    {
-        /// <summary>The topic's id.</summary>
-        /// <remarks>Only in version 4.</remarks>
-        public Guid TopicId { get; set; }
-
-        /// <summary>The partition.</summary>
-        /// <remarks>Only in version 4.</remarks>
-        public int Partition { get; set; }
-
-        /// <summary>The next offset to read.</summary>
-        /// <remarks>Only in version 4.</remarks>
-        public long Offset { get; set; }
-
-        /// <summary>The epoch of the record before it; -1 if the client did not say.</summary>
-        /// <remarks>Only in version 4.</remarks>
-        public int LeaderEpoch { get; set; }
-
-        /// <summary>Whatever the client wants to remember.</summary>
-        /// <remarks>Only in version 4.</remarks>
-        public string Metadata { get; set; } = "";
-
-        /// <summary>When it was committed, in milliseconds since 1970.</summary>
-        /// <remarks>Only in version 4.</remarks>
-        public long CommitTimeMs { get; set; }
-
-        internal static PendingOffset Read(ref KafkaReader reader, short version)
-        {
-            var message = new PendingOffset();
-            message.TopicId = reader.ReadUuid();
-            message.Partition = reader.ReadInt32();
-            message.Offset = reader.ReadInt64();
-            message.LeaderEpoch = reader.ReadInt32();
-            message.Metadata = reader.ReadString(true);
-            message.CommitTimeMs = reader.ReadInt64();
-            reader.SkipTags();
-            return message;
-        }
-
-        internal void Write(KafkaWriter writer, short version)
-        {
-            writer.WriteUuid(TopicId);
-            writer.WriteInt32(Partition);
-            writer.WriteInt64(Offset);
-            writer.WriteInt32(LeaderEpoch);
-            writer.WriteString(Metadata, true);
-            writer.WriteInt64(CommitTimeMs);
-            writer.WriteUnsignedVarint(0);
-        }
-    }
-
     /// <summary>Objects that nothing refers to any more, ordered by name.</summary>
     public sealed class GarbageObject
     {
@@ -1319,70 +1267,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         {
             writer.WriteString(Name, true);
             writer.WriteInt64(SinceMs);
-            writer.WriteUnsignedVarint(0);
-        }
-    }
-
-    /// <summary>Pages of no partition whose chunks are still counted.</summary>
-    public sealed class DeadPage
-    {
-        /// <summary>Offset of the first record.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long BaseOffset { get; set; }
-
-        /// <summary>Offset of the last record.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long LastOffset { get; set; }
-
-        /// <summary>The place in the list of objects of the one that holds the list of chunks.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int Object { get; set; }
-
-        /// <summary>Where the list begins, in bytes.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int Position { get; set; }
-
-        /// <summary>The length of the list, in bytes.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int Length { get; set; }
-
-        /// <summary>How many chunks it lists.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public int ChunkCount { get; set; }
-
-        /// <summary>The sum of the chunks' lengths, in bytes.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long RecordBytes { get; set; }
-
-        /// <summary>The largest record timestamp, in milliseconds since 1970.</summary>
-        /// <remarks>In versions 3 to 4.</remarks>
-        public long MaxTimestampMs { get; set; }
-
-        internal static DeadPage Read(ref KafkaReader reader, short version)
-        {
-            var message = new DeadPage();
-            message.BaseOffset = reader.ReadInt64();
-            message.LastOffset = reader.ReadInt64();
-            message.Object = reader.ReadInt32();
-            message.Position = reader.ReadInt32();
-            message.Length = reader.ReadInt32();
-            message.ChunkCount = reader.ReadInt32();
-            message.RecordBytes = reader.ReadInt64();
-            message.MaxTimestampMs = reader.ReadInt64();
-            reader.SkipTags();
-            return message;
-        }
-
-        internal void Write(KafkaWriter writer, short version)
-        {
-            writer.WriteInt64(BaseOffset);
-            writer.WriteInt64(LastOffset);
-            writer.WriteInt32(Object);
-            writer.WriteInt32(Position);
-            writer.WriteInt32(Length);
-            writer.WriteInt32(ChunkCount);
-            writer.WriteInt64(RecordBytes);
-            writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
     }
