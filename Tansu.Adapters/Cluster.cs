@@ -56,6 +56,7 @@ public sealed class Cluster : IAsyncDisposable
             ProducerIds.NextAsync,
             new TransactionCoordinatorOptions
             {
+                IsShared = store.Limits.IsShared,
                 IsLeaderOf = shard => Nodes.LeaderOf(shard).Id == self.Id,
                 StoreTimeout = options.StoreTimeout,
                 TimeProvider = options.TimeProvider,

@@ -15,6 +15,9 @@ public sealed record TransactionCoordinatorOptions
     /// <summary>Whether this broker is to act first for a shard.</summary>
     public Func<int, bool> IsLeaderOf { get; init; } = static _ => true;
 
+    /// <summary>Whether other brokers may write to the logs: if not, there is nothing to learn of them.</summary>
+    public bool IsShared { get; init; } = true;
+
     /// <summary>How long the store may take for what is done in the background.</summary>
     public TimeSpan StoreTimeout { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -58,7 +58,11 @@ internal sealed class TransactionWatch : IAsyncDisposable
     /// <summary>Looks at everything once.</summary>
     public async Task LookAsync()
     {
-        await LearnAsync();
+        if (_options.IsShared)
+        {
+            await LearnAsync();
+        }
+
         var due = new Dictionary<string, Due>();
         for (var shard = 0; shard < _shards.Count; shard++)
         {
