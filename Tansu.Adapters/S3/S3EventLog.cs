@@ -199,8 +199,8 @@ internal sealed class S3EventLog : IEventLog
     }
 
     /// <summary>
-    /// The entry is there. If this broker was paused meanwhile, its number may be one that had been emptied: then it is nobody's entry, and
-    /// who reads it looks at the hint first and finds that it is trimmed.
+    /// The entry was created. If this broker was paused meanwhile, its number may be trimmed by now. Then nobody can tell any more whether it was
+    /// the log's next entry, which others have read and left behind, or was created again in vain under a number that had been emptied.
     /// </summary>
     private async Task<AppendOutcome> ConfirmAsync(long number, byte[] content, S3Moment asked, CancellationToken cancellationToken)
     {
@@ -210,8 +210,8 @@ internal sealed class S3EventLog : IEventLog
             {
                 if (number < (await ReadHintAsync(cancellationToken).ConfigureAwait(false)).TrimBelow)
                 {
-                    _client.Notice($"Log {Name}: this broker was paused while it wrote entry {number}, which others have left behind; it reads on.");
-                    return AppendOutcome.Conflict;
+                    _client.Notice($"Log {Name}: this broker was paused while it wrote entry {number}, which is trimmed by now; what became of it is unknown.");
+                    return AppendOutcome.Unknown;
                 }
             }
             catch (Exception failure) when (failure is StoreUnavailableException or OperationCanceledException)

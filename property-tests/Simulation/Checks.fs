@@ -596,7 +596,15 @@ type Judge
             | ValueNone -> ()
 
             if stored > 1 && (batch.IsIdempotent || batch.Tries <= 1) then
-                violation $"duplicate: batch {batch.Id} is stored {stored} times after {batch.Tries} tries"
+                let places = [
+                    for key in partitions () do
+                        for offset, record in Seq.indexed (recordsOf key) do
+                            if record.Id = batch.Id && not record.IsControl then
+                                $"{name key}@{offset}"
+                ]
+
+                violation
+                    $"duplicate: batch {batch.Id} of producer {batch.Producer} is stored at {places} after {batch.Tries} tries"
 
         this.FinishTransactions()
 

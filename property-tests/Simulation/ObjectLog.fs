@@ -119,10 +119,11 @@ type ObjectLog(name: string, objects: IObjects, time: TimeProvider, safeguard: S
                             let! _ = readBound ()
                             ()
 
-                        // Even if it is fresh: something else may have read the bound since.
+                        // Even if it is fresh: something else may have read the bound since. Then it was the next entry and has been
+                        // trimmed since, or it was created again in vain: nobody can tell.
                         return
                             if number < bound then
-                                AppendOutcome.Conflict
+                                AppendOutcome.Unknown
                             else
                                 AppendOutcome.Appended
                     with :? StoreUnavailableException ->

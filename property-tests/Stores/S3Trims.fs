@@ -27,11 +27,11 @@ let private atOnce (clock: TimeProvider) =
     StoreOptions(S3TrimGrace = TimeSpan.Zero, TimeProvider = clock)
 
 /// Appends up to 20, with snapshots at 10 and 18, and trims below 15.
-let private leaveBehind (place: string) =
+let private leaveBehind (place: string) first =
     task {
         use! store = openWith { at place with options = atOnce TimeProvider.System }
         let! log = store.OpenLogAsync("shard-0", none)
-        do! appendRange log 6L 20L
+        do! appendRange log first 20L
         do! log.SaveSnapshotAsync(10L, sequence [| 10uy |], none)
         do! log.SaveSnapshotAsync(18L, sequence [| 18uy |], none)
         do! log.TrimAsync(15L, none)
@@ -54,7 +54,7 @@ let private pausedBefore name (clock: #TimeProvider) (pause: #TimeProvider -> un
             use! store = openWith { at place with options = atOnce clock }
             let! log = store.OpenLogAsync("shard-0", none)
             do! appendRange log 1L 5L
-            do! leaveBehind place
+            do! leaveBehind place 6L
             pause clock
             let before = store.Requests.Snapshot().Put
             let! outcome = tryAppend log 6L [| 1uy |] [||]
@@ -75,7 +75,7 @@ let private pausedInside =
                     task {
                         if pausing && request.Method = HttpMethod.Put then
                             pausing <- false
-                            do! leaveBehind place
+                            do! leaveBehind place 6L
                             clock.Advance(TimeSpan.FromHours 2.0)
 
                         return! send ()
@@ -88,12 +88,43 @@ let private pausedInside =
             do! appendRange log 1L 5L
             pausing <- true
             let! outcome = tryAppend log 6L [| 1uy |] [||]
-            Expect.equal outcome AppendOutcome.Conflict "entry 6, emptied while it was written"
+            Expect.equal outcome AppendOutcome.Unknown "entry 6, emptied while it was written"
 
             // The number is taken again, and yet nobody reads it.
             use! other = openWith (at place)
             let! otherLog = other.OpenLogAsync("shard-0", none)
             do! failsWith<EntryMissingException> "another broker" (fun () -> readHeads otherLog 5L 10)
+            do! expectReload log
+        })
+
+let private pausedAfter =
+    testCaseTask "a writer that was paused before it had the answer does not call its entry another's" (fun () ->
+        task {
+            let place = freshPlace ()
+            let clock = ManualTime()
+            let mutable pausing = false
+
+            let pause: Decide =
+                fun request _ send ->
+                    task {
+                        let! answer = send ()
+
+                        if pausing && request.Method = HttpMethod.Put then
+                            pausing <- false
+                            do! leaveBehind place 7L
+                            clock.Advance(TimeSpan.FromHours 2.0)
+
+                        return answer
+                    }
+
+            use! store =
+                openWith { at place with options = atOnce clock; wrap = intercept pause }
+
+            let! log = store.OpenLogAsync("shard-0", none)
+            do! appendRange log 1L 5L
+            pausing <- true
+            let! outcome = tryAppend log 6L [| 1uy |] [||]
+            Expect.equal outcome AppendOutcome.Unknown "entry 6, which others have read, and trimmed since"
             do! expectReload log
         })
 
@@ -109,7 +140,7 @@ let private pausedReading =
                     task {
                         if pausing && request.Method = HttpMethod.Get then
                             pausing <- false
-                            do! leaveBehind place
+                            do! leaveBehind place 6L
                             clock.Advance(TimeSpan.FromHours 2.0)
 
                         return! send ()
@@ -241,6 +272,7 @@ let tests =
             clock.Monotonic <- TimeSpan.FromHours 2.0)
         pausedBefore "the wall clock was set back" (TwoClocks()) (fun clock -> clock.Wall <- TimeSpan.FromHours -2.0)
         pausedInside
+        pausedAfter
         pausedReading
         leftovers
         graceful
