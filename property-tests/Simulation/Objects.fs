@@ -183,18 +183,15 @@ type FaultyObjects
             answerAfter reported noAnswer
             atStore (reported + between 0.0 latestLanding) (fun () -> effect () |> ignore)
         else
-            let stopped =
-                if chance faults.PausedWhileSending then
-                    let span = between 10.0 180_000.0
-                    scheduler.Pause(owner, span, random.Next 2 = 0)
-                    span
-                else
-                    TimeSpan.Zero
+            let isStopped = chance faults.PausedWhileSending
 
-            // What a stopped process has not sent yet goes with it if it is killed.
+            if isStopped then
+                scheduler.Pause(owner, between 10.0 180_000.0, random.Next 2 = 0)
+
+            // A stopped process sends when it goes on, and what it has not sent yet goes with it if it is killed.
             scheduler.After(
-                (if stopped > TimeSpan.Zero then owner else store),
-                stopped,
+                (if isStopped then owner else store),
+                TimeSpan.Zero,
                 fun () ->
                     atStore first (fun () ->
                         let result = effect ()
