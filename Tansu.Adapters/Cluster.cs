@@ -154,7 +154,7 @@ public sealed class Cluster : IAsyncDisposable
                 replicaOptions,
                 cache,
                 waiters,
-                topicId => CleanupOf(topicId, known?.Current.State),
+                store.Limits.Forgets ? static _ => KeepsNothing : topicId => CleanupOf(topicId, known?.Current.State),
                 cancellationToken)));
         var opened = await catalog;
         known = opened;
@@ -362,6 +362,17 @@ public sealed class Cluster : IAsyncDisposable
         catalog is not null && catalog.TopicsById.TryGetValue(topicId, out var topic)
             ? FSharpValueOption<Cleanup>.NewValueSome(CleanupModule.ofConfigs(topic.Configs))
             : FSharpValueOption<Cleanup>.ValueNone;
+
+    /// <summary>Retention of a store that forgets anyway: nothing, so that the state does not grow with what can no longer be read.</summary>
+    private static readonly FSharpValueOption<Cleanup> KeepsNothing = FSharpValueOption<Cleanup>.NewValueSome(new Cleanup(
+        deletes: true,
+        compacts: false,
+        retentionMs: -1,
+        retentionBytes: 0,
+        deleteRetentionMs: 0,
+        minCompactionLagMs: 0,
+        maxCompactionLagMs: long.MaxValue,
+        minCleanableDirtyRatio: 1));
 
     /// <summary>
     /// What another broker's claim to compact a shard is worth. Where passes follow one another quickly nobody may wait long for a broker that has died.

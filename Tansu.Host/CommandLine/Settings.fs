@@ -58,7 +58,7 @@ module Setting =
             "--storage-engine"
             "STORAGE_ENGINE"
             "file://./tansu-data"
-            "Where everything is kept: file:///dir, file://./dir, s3://bucket/prefix, postgres://user@host/database or memory://."
+            "Where everything is kept: file:///dir, file://./dir, s3://bucket/prefix, postgres://user@host/database, memory:// (until the broker ends) or null:// (not at all: for measuring)."
 
     let shards =
         setting "--shards" "SHARDS" "1" "How many shard logs a new cluster gets; one that exists keeps its own."
@@ -273,13 +273,13 @@ module internal Value =
             isFile
             || isPostgres
             || isS3
-            || text = "memory://"
+            || text = "null://"
             || text.StartsWith("memory://", StringComparison.Ordinal)
         then
             Ok text
         else
             Error
-                "file:///directory, file://./directory, s3://bucket/prefix, postgres://user@host/database or memory://"
+                "file:///directory, file://./directory, s3://bucket/prefix, postgres://user@host/database, memory:// or null://"
 
     let wholeNumber (lowest: int) (highest: int) (text: string) : Result<int, string> =
         match Int32.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture) with

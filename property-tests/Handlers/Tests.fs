@@ -13,6 +13,7 @@ let tests =
         Pipelining.tests
         SeveralNodes.tests
         Measuring.tests
+        Forgetting.tests
         GroupMembers.tests
         GroupOffsets.tests
         GroupLooking.tests
