@@ -21,11 +21,15 @@ internal sealed class KafkaClientException : Exception
         : base(error.ToString())
     {
         Code = error.Code;
+        Error = error;
         IsRetriable = KafkaError.IsRetriable(error.Code);
     }
 
     /// <summary>What the broker answered; <see cref="ErrorCode.NetworkException"/> if it answered nothing.</summary>
     public ErrorCode Code { get; }
+
+    /// <summary>What the broker answered; null if it answered nothing.</summary>
+    public KafkaError? Error { get; }
 
     /// <summary>Whether the same may work in a moment, after asking who serves it now.</summary>
     public bool IsRetriable { get; }

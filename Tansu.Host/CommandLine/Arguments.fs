@@ -118,17 +118,3 @@ type internal VerifyArgument =
             | Storage_Engine _ ->
                 $"The store to check. [environment: {Setting.storageEngine.Variable}; default: {Setting.storageEngine.Default}]"
             | Rounds _ -> $"How many races to run. [default: {Verification.DefaultRounds}]"
-
-/// The commands of `tansu`, for Argu.
-type internal TansuArgument =
-    | [<CliPrefix(CliPrefix.None)>] Broker of ParseResults<BrokerArgument>
-    | [<CliPrefix(CliPrefix.None); CustomCommandLine("verify-store")>] Verify_Store of ParseResults<VerifyArgument>
-    | Version
-
-    interface IArgParserTemplate with
-        member argument.Usage =
-            match argument with
-            | Broker _ -> "Run a broker. Without any command, `tansu` does the same."
-            | Verify_Store _ ->
-                "Check that a store keeps what Tansu relies on: of several writers of one object exactly one wins."
-            | Version -> "Print the version."

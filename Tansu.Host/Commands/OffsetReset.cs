@@ -1,0 +1,195 @@
+using Tansu.Codec;
+using Tansu.Host.Client;
+using Tansu.Host.CommandLine;
+
+namespace Tansu.Host.Commands;
+
+/// <summary>`tansu group reset-offsets`: works out where to, and commits it only if told to.</summary>
+/// <param name="client">The cluster.</param>
+/// <param name="output">Where to answer.</param>
+/// <param name="execute">Whether to commit.</param>
+internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool execute)
+{
+    private readonly KafkaAdmin _admin = new(client);
+
+    /// <summary>Resets groups, each as a whole or, if something is wrong with it, not at all.</summary>
+    /// <exception cref="KafkaClientException">The cluster does not answer.</exception>
+    public async Task RunAsync(string[] groups, TopicScope[] topics, ResetTarget target, CancellationToken cancellationToken)
+    {
+        var done = new List<(string Group, List<Row> Rows)>();
+        foreach (var group in groups)
+        {
+            try
+            {
+                var rows = await PlanAsync(group, topics, target, cancellationToken);
+                done.Add((group, execute ? await CommitAsync(group, rows, cancellationToken) : rows));
+            }
+            catch (KafkaClientException failure) when (failure.Error is not null || !failure.IsRetriable)
+            {
+                output.Fail($"group {group}: {failure.Message}");
+            }
+        }
+
+        var table = new TextTable("GROUP", "TOPIC", "PARTITION", "COMMITTED", "NEW");
+        foreach (var (group, rows) in done)
+        {
+            foreach (var row in rows.Where(row => row.Error is null))
+            {
+                var before = row.Before is { } offset ? TopicCommands.Number(offset) : null;
+                table.Add(group, row.Partition.Topic, TopicCommands.Number(row.Partition.Partition), before, TopicCommands.Number(row.After));
+            }
+        }
+
+        output.Table(table);
+        if (!execute && !table.IsEmpty)
+        {
+            output.Line("Nothing was changed: do it with --execute.");
+        }
+
+        output.Document(json =>
+        {
+            json.WriteBoolean("executed", execute);
+            json.WriteObjects("groups", done, group =>
+            {
+                json.WriteString("group", group.Group);
+                json.WriteObjects("partitions", group.Rows, row =>
+                {
+                    json.WriteString("topic", row.Partition.Topic);
+                    json.WriteNumber("partition", row.Partition.Partition);
+                    json.WriteNumberOrNull("committed", row.Before);
+                    json.WriteNumber("new", row.After);
+                    json.WriteError(row.Error);
+                });
+            });
+        });
+    }
+
+    private async Task<List<Row>> PlanAsync(string group, TopicScope[] topics, ResetTarget target, CancellationToken cancellationToken)
+    {
+        await RequireNoMembersAsync(group, cancellationToken);
+        var committed = await _admin.CommittedOffsetsAsync(group, cancellationToken);
+        var partitions = topics.Length == 0 ? [.. committed.Keys] : await PartitionsOfAsync(topics, cancellationToken);
+        if (partitions.Count == 0)
+        {
+            throw new KafkaClientException("nothing is committed", isRetriable: false);
+        }
+
+        var earliest = await OffsetsAsync(partitions, KafkaAdmin.Earliest, cancellationToken);
+        var latest = await OffsetsAsync(partitions, KafkaAdmin.Latest, cancellationToken);
+        var found = TimeOf(target) is { } time ? await OffsetsAsync(partitions, time, cancellationToken) : latest;
+        var rows = new List<Row>();
+        foreach (var partition in partitions.OrderBy(key => key.Topic, StringComparer.Ordinal).ThenBy(key => key.Partition))
+        {
+            long? before = committed.TryGetValue(partition, out var offset) ? offset.Offset : null;
+            var wanted = target switch
+            {
+                ResetTarget.ToOffset to => to.offset,
+                ResetTarget.ShiftBy shift => Saturated(RequireCommitted(partition, before), shift.records),
+                _ when target.IsToEarliest => earliest[partition],
+                _ when target.IsToLatest => latest[partition],
+                _ when target.IsToCurrent => RequireCommitted(partition, before),
+                // No record is that young.
+                _ => found[partition] < 0 ? latest[partition] : found[partition],
+            };
+            rows.Add(new Row(partition, before, Math.Max(earliest[partition], Math.Min(latest[partition], wanted)), null));
+        }
+
+        return rows;
+    }
+
+    private async Task<List<Row>> CommitAsync(string group, List<Row> rows, CancellationToken cancellationToken)
+    {
+        var offsets = rows.ToDictionary(row => row.Partition, row => row.After);
+        var outcomes = (await _admin.CommitOffsetsAsync(group, offsets, cancellationToken)).ToDictionary(outcome => outcome.Key);
+        List<Row> committed = [.. rows.Select(row => row with { Error = outcomes[row.Partition].Error })];
+        foreach (var row in committed)
+        {
+            if (row.Error is { } error)
+            {
+                output.Fail($"group {group}, topic {row.Partition.Topic}, partition {row.Partition.Partition}: {error}");
+            }
+        }
+
+        return committed;
+    }
+
+    // A group that does not exist may be given offsets: it begins with them.
+    private async Task RequireNoMembersAsync(string groupId, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var group = await _admin.DescribeGroupAsync(groupId, cancellationToken);
+            if (group.State is not ("Empty" or "Dead"))
+            {
+                throw new KafkaClientException(
+                    $"it has {group.Members.Count} members and is in state {group.State}: stop them first", isRetriable: false);
+            }
+        }
+        catch (KafkaClientException failure) when (failure.Code == ErrorCode.GroupIdNotFound)
+        {
+        }
+    }
+
+    private async Task<IReadOnlyList<TopicPartition>> PartitionsOfAsync(TopicScope[] topics, CancellationToken cancellationToken)
+    {
+        string[] names = [.. topics.Select(topic => topic.Topic).Distinct()];
+        var metadata = await client.RetryAsync(token => client.MetadataAsync(names, token), cancellationToken);
+        var partitions = new List<TopicPartition>();
+        foreach (var scope in topics)
+        {
+            var known = Known(metadata, scope.Topic);
+            foreach (var partition in scope.Partitions.Length == 0 ? known : scope.Partitions)
+            {
+                partitions.Add(known.Contains(partition)
+                    ? new TopicPartition(scope.Topic, partition)
+                    : throw new KafkaClientException($"topic {scope.Topic} has no partition {partition}", isRetriable: false));
+            }
+        }
+
+        return [.. partitions.Distinct()];
+    }
+
+    private static int[] Known(ClusterMetadata metadata, string topic)
+    {
+        try
+        {
+            return [.. metadata.Topic(topic).Partitions.Select(partition => partition.PartitionIndex)];
+        }
+        catch (KafkaClientException failure) when (failure.Error is { } error)
+        {
+            throw new KafkaClientException(error with { Message = $"topic {topic}: {error.Message}" });
+        }
+    }
+
+    private async Task<Dictionary<TopicPartition, long>> OffsetsAsync(
+        IReadOnlyList<TopicPartition> partitions, long time, CancellationToken cancellationToken)
+    {
+        var answers = await _admin.ListOffsetsAsync(partitions.ToDictionary(partition => partition, _ => time), cancellationToken);
+        var offsets = new Dictionary<TopicPartition, long>();
+        foreach (var (partition, (offset, error)) in answers)
+        {
+            offsets[partition] = error is not { } failure
+                ? offset
+                : throw new KafkaClientException(
+                    failure with { Message = $"topic {partition.Topic}, partition {partition.Partition}: {failure.Message}" });
+        }
+
+        return offsets;
+    }
+
+    private long? TimeOf(ResetTarget target) => target switch
+    {
+        ResetTarget.ToTime to => to.timestampMs,
+        ResetTarget.ByDuration by => Math.Max(0, client.Options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds() - by.milliseconds),
+        _ => null,
+    };
+
+    private static long RequireCommitted(TopicPartition partition, long? committed) => committed
+        ?? throw new KafkaClientException(
+            $"nothing is committed for topic {partition.Topic}, partition {partition.Partition}", isRetriable: false);
+
+    private static long Saturated(long offset, long records) =>
+        records > long.MaxValue - offset ? long.MaxValue : offset + records;
+
+    private sealed record Row(TopicPartition Partition, long? Before, long After, KafkaError? Error);
+}
