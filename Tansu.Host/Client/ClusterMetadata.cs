@@ -44,7 +44,7 @@ internal sealed class ClusterMetadata
     {
         if (!_topics.TryGetValue(name, out var topic))
         {
-            throw new KafkaClientException(KafkaError.Of(ErrorCode.UnknownTopicOrPartition)!.Value);
+            throw new KafkaClientException(new KafkaError(ErrorCode.UnknownTopicOrPartition));
         }
 
         KafkaError.ThrowIf(topic.ErrorCode);
@@ -61,10 +61,10 @@ internal sealed class ClusterMetadata
             {
                 return candidate.LeaderId >= 0 && _nodes.ContainsKey(candidate.LeaderId)
                     ? candidate.LeaderId
-                    : throw new KafkaClientException(KafkaError.Of(ErrorCode.LeaderNotAvailable)!.Value);
+                    : throw new KafkaClientException(new KafkaError(ErrorCode.LeaderNotAvailable));
             }
         }
 
-        throw new KafkaClientException(KafkaError.Of(ErrorCode.UnknownTopicOrPartition)!.Value);
+        throw new KafkaClientException(new KafkaError(ErrorCode.UnknownTopicOrPartition));
     }
 }

@@ -32,4 +32,4 @@ internal sealed record GroupMember(
 /// <param name="Offset">The offset of the next record to read.</param>
 /// <param name="LeaderEpoch">The leader epoch of the record before; -1 if not known.</param>
 /// <param name="Metadata">What the consumer noted beside it.</param>
-internal readonly record struct CommittedOffset(long Offset, int LeaderEpoch, string Metadata);
+internal sealed record CommittedOffset(long Offset, int LeaderEpoch, string Metadata);

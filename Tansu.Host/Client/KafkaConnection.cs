@@ -14,7 +14,6 @@ namespace Tansu.Host.Client;
 internal sealed class KafkaConnection : IAsyncDisposable
 {
     private const int LengthBytes = 4;
-    private const int BufferBytes = 64 * 1024;
 
     private readonly ClientOptions _options;
     private readonly Socket _socket;
@@ -249,19 +248,15 @@ internal sealed class KafkaConnection : IAsyncDisposable
 
     private async Task ReceiveAllAsync()
     {
-        // Buffered, so that many small answers need one system call; a large one goes straight into its own memory.
-        var stream = new BufferedStream(new NetworkStream(_socket, ownsSocket: false), BufferBytes);
-        var length = new byte[LengthBytes];
+        using var reader = new ReplyReader(_socket, _options.MaxReplyBytes);
         try
         {
             while (true)
             {
-                await stream.ReadExactlyAsync(length);
-                var frame = await ReceiveAsync(stream, BinaryPrimitives.ReadInt32BigEndian(length));
-                Deliver(frame);
+                Deliver(await reader.ReadAsync());
             }
         }
-        catch (Exception failure) when (failure is IOException or SocketException or ObjectDisposedException)
+        catch (Exception failure) when (failure is EndOfStreamException or SocketException or ObjectDisposedException)
         {
             Break(new KafkaClientException($"lost the connection to {NameOf(Address)}", isRetriable: true, failure));
         }
@@ -269,26 +264,6 @@ internal sealed class KafkaConnection : IAsyncDisposable
         {
             Break(new KafkaClientException(
                 $"what answers at {NameOf(Address)} does not speak Kafka, or wants TLS: {failure.Message}", isRetriable: false, failure));
-        }
-    }
-
-    private async Task<ReplyFrame> ReceiveAsync(Stream stream, int length)
-    {
-        if (length < LengthBytes || length > _options.MaxReplyBytes)
-        {
-            throw new KafkaFormatException($"an answer of {length} bytes");
-        }
-
-        var frame = new ReplyFrame(length);
-        try
-        {
-            await stream.ReadExactlyAsync(frame.Bytes);
-            return frame;
-        }
-        catch
-        {
-            frame.Dispose();
-            throw;
         }
     }
 

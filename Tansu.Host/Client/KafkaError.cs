@@ -6,8 +6,14 @@ namespace Tansu.Host.Client;
 /// <summary>An error that a broker answered, in words.</summary>
 /// <param name="Code">Kafka's code.</param>
 /// <param name="Message">What the broker said of it, or what the code means; without a full stop.</param>
-internal readonly record struct KafkaError(ErrorCode Code, string Message)
+internal sealed record KafkaError(ErrorCode Code, string Message)
 {
+    /// <summary>An error of which the broker said nothing but its code.</summary>
+    public KafkaError(ErrorCode code)
+        : this(code, Meaning(code))
+    {
+    }
+
     /// <summary>The error of an answer; null for none.</summary>
     /// <param name="code">The code of the answer.</param>
     /// <param name="message">What the broker said of it; null or empty if it said nothing.</param>
@@ -18,7 +24,7 @@ internal readonly record struct KafkaError(ErrorCode Code, string Message)
             return null;
         }
 
-        return new KafkaError(code, string.IsNullOrEmpty(message) ? Meaning(code) : message.TrimEnd('.'));
+        return string.IsNullOrEmpty(message) ? new KafkaError(code) : new KafkaError(code, message.TrimEnd('.'));
     }
 
     /// <summary>Throws the error of an answer, if it is one.</summary>

@@ -1,4 +1,4 @@
 namespace Tansu.Host.Client;
 
 /// <summary>One partition of one topic.</summary>
-internal readonly record struct TopicPartition(string Topic, int Partition);
+internal sealed record TopicPartition(string Topic, int Partition);

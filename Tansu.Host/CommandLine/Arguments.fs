@@ -14,6 +14,7 @@ module internal Verification =
 
 /// The flags of `tansu broker`, for Argu: it splits them and writes the help; values are read by `Configuration`,
 /// so that a flag and a variable are refused in the same words.
+[<NoComparison; NoEquality>]
 type internal BrokerArgument =
     | Cluster_Id of id: string
     | Listener_Url of url: string
@@ -108,6 +109,7 @@ type internal BrokerArgument =
             $"{setting.Purpose} [environment: {setting.Variable}; default: {setting.Default}]"
 
 /// The flags of `tansu verify-store`, for Argu.
+[<NoComparison; NoEquality>]
 type internal VerifyArgument =
     | Storage_Engine of url: string
     | Rounds of count: string

@@ -1,6 +1,7 @@
 namespace Tansu.Host.CommandLine
 
 /// How a command reaches a cluster, and how it answers.
+[<NoComparison>]
 type ClientSettings = {
     /// The brokers to ask for all others; one that answers is enough.
     BootstrapServers: Endpoint array
@@ -11,6 +12,7 @@ type ClientSettings = {
 }
 
 /// A configuration to be changed.
+[<NoComparison>]
 type ConfigChange = {
     /// Such as `retention.ms`.
     Name: string
@@ -19,7 +21,8 @@ type ConfigChange = {
 }
 
 /// What a new topic is to be like.
-type NewTopic = {
+[<NoComparison>]
+type NewTopicSettings = {
     /// How many partitions; -1 for the broker's default.
     Partitions: int
     /// How many copies of each; -1 for the broker's default.
@@ -33,8 +36,9 @@ type NewTopic = {
 }
 
 /// What `tansu topic` is asked to do.
+[<NoComparison>]
 type TopicTask =
-    | CreateTopics of topics: string array * settings: NewTopic
+    | CreateTopics of topics: string array * settings: NewTopicSettings
     | ListTopics
     /// Without names all topics.
     | DescribeTopics of topics: string array
@@ -43,9 +47,11 @@ type TopicTask =
     | DeleteTopics of topics: string array * ifExists: bool
 
 /// Some partitions of a topic; without numbers all of them.
+[<NoComparison>]
 type TopicScope = { Topic: string; Partitions: int array }
 
 /// Where the offsets of a group are set to.
+[<NoComparison>]
 type ResetTarget =
     | ToEarliest
     | ToLatest
@@ -60,6 +66,7 @@ type ResetTarget =
     | ByDuration of milliseconds: int64
 
 /// What `tansu group` is asked to do.
+[<NoComparison>]
 type GroupTask =
     /// Only groups in one of the states and of one of the types; without any, all.
     | ListGroups of states: string array * types: string array
@@ -71,6 +78,7 @@ type GroupTask =
     | DeleteOffsets of group: string * topics: TopicScope array
 
 /// What configurations belong to.
+[<NoComparison>]
 type ConfigOwner =
     | OfTopic of name: string
     | OfBroker of id: int
@@ -79,12 +87,14 @@ type ConfigOwner =
     | OfGroup of name: string
 
 /// What `tansu config` is asked to do.
+[<NoComparison>]
 type ConfigTask =
     /// Without names all that somebody has set, and with `defaults` all that there are.
     | GetConfigs of owner: ConfigOwner * names: string array * defaults: bool * explain: bool
     | SetConfigs of owner: ConfigOwner * changes: ConfigChange array
 
 /// A task for a running cluster.
+[<NoComparison>]
 type ClientTask =
     | OnTopics of TopicTask
     | OnGroups of GroupTask

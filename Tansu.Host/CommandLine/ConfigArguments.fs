@@ -3,6 +3,7 @@ namespace Tansu.Host.CommandLine
 open Argu
 
 /// `tansu config get`.
+[<NoComparison; NoEquality>]
 type internal ConfigGetArgument =
     | [<MainCommand>] Name of name: string
     | Topic of name: string
@@ -40,6 +41,7 @@ type internal ConfigGetArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu config set`.
+[<NoComparison; NoEquality>]
 type internal ConfigSetArgument =
     | [<MainCommand>] Change of ``name=value``: string
     | Topic of name: string

@@ -3,6 +3,7 @@ namespace Tansu.Host.CommandLine
 open Argu
 
 /// `tansu group list`.
+[<NoComparison; NoEquality>]
 type internal GroupListArgument =
     | State of name: string
     | Type of name: string
@@ -28,6 +29,7 @@ type internal GroupListArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu group describe`.
+[<NoComparison; NoEquality>]
 type internal GroupDescribeArgument =
     | [<MainCommand>] Group of name: string
     | Bootstrap_Server of host: string
@@ -50,6 +52,7 @@ type internal GroupDescribeArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu group reset-offsets`.
+[<NoComparison; NoEquality>]
 type internal GroupResetArgument =
     | [<MainCommand>] Group of name: string
     | Topic of ``name:partitions``: string
@@ -106,6 +109,7 @@ type internal GroupResetArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu group delete`.
+[<NoComparison; NoEquality>]
 type internal GroupDeleteArgument =
     | [<MainCommand>] Group of name: string
     | Bootstrap_Server of host: string
@@ -128,6 +132,7 @@ type internal GroupDeleteArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu group delete-offsets`.
+[<NoComparison; NoEquality>]
 type internal GroupDeleteOffsetsArgument =
     | [<MainCommand>] Group of name: string
     | Topic of ``name:partitions``: string

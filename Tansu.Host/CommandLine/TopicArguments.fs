@@ -32,6 +32,7 @@ type internal IClientArgument =
     abstract Said: string * string
 
 /// `tansu topic create`.
+[<NoComparison; NoEquality>]
 type internal TopicCreateArgument =
     | [<MainCommand>] Topic of name: string
     | Partitions of count: string
@@ -70,6 +71,7 @@ type internal TopicCreateArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu topic list`.
+[<NoComparison; NoEquality>]
 type internal TopicListArgument =
     | Bootstrap_Server of host: string
     | Timeout_Ms of milliseconds: string
@@ -89,6 +91,7 @@ type internal TopicListArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu topic describe`.
+[<NoComparison; NoEquality>]
 type internal TopicDescribeArgument =
     | [<MainCommand>] Topic of name: string
     | Bootstrap_Server of host: string
@@ -111,6 +114,7 @@ type internal TopicDescribeArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu topic alter`.
+[<NoComparison; NoEquality>]
 type internal TopicAlterArgument =
     | [<MainCommand>] Topic of name: string
     | Partitions of count: string
@@ -142,6 +146,7 @@ type internal TopicAlterArgument =
             | Json -> Common.jsonUsage
 
 /// `tansu topic delete`.
+[<NoComparison; NoEquality>]
 type internal TopicDeleteArgument =
     | [<MainCommand>] Topic of name: string
     | If_Exists

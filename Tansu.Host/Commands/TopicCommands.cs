@@ -24,7 +24,7 @@ internal sealed class TopicCommands(KafkaClient client, CommandOutput output)
         _ => ListAsync(cancellationToken),
     };
 
-    private async Task CreateAsync(string[] names, NewTopic settings, CancellationToken cancellationToken)
+    private async Task CreateAsync(string[] names, NewTopicSettings settings, CancellationToken cancellationToken)
     {
         var topics = names.Select(name => new CreateTopicsRequest.CreatableTopic
         {
