@@ -66,10 +66,10 @@ module internal ClientReading =
 
     let private settings (variable: string -> string option) (said: Said) : ClientSettings =
         let name, text =
-            match one Common.BootstrapServer said, variable Common.BootstrapVariable with
-            | Some text, _ -> Common.BootstrapServer, text
-            | None, Some text -> Common.BootstrapVariable, text
-            | None, None -> Common.BootstrapServer, Common.DefaultBootstrapServer
+            match one ClientCommands.BootstrapServer said, variable ClientCommands.BootstrapVariable with
+            | Some text, _ -> ClientCommands.BootstrapServer, text
+            | None, Some text -> ClientCommands.BootstrapVariable, text
+            | None, None -> ClientCommands.BootstrapServer, ClientCommands.DefaultBootstrapServer
 
         let text =
             match Expansion.expand variable text with
@@ -78,7 +78,7 @@ module internal ClientReading =
 
         {
             BootstrapServers = text.Split ',' |> Array.map (fun part -> valued name server (part.Trim()))
-            TimeoutMs = number "--timeout-ms" 1 Int32.MaxValue Common.DefaultTimeoutMs said
+            TimeoutMs = number "--timeout-ms" 1 Int32.MaxValue ClientCommands.DefaultTimeoutMs said
             Json = has "--json" said
         }
 

@@ -46,29 +46,35 @@ module internal Typed =
 
         parser.ParseCommandLine(Array.collect split arguments).GetAllResults()
 
-    // What stands alone takes whatever Argu does not know, and a switch leaves its value to it: both are mistakes.
-    let private mistake (arguments: string array) (said: ClientReading.Said) =
-        let isUnknown (flag, value: string) = flag = "" && value.StartsWith '-'
+    // Argu knows the flags of all commands, gives what it does not know to what stands alone, and the value of a switch too.
+    let private mistake (command: ClientCommand) (arguments: string array) (said: ClientReading.Said) =
+        let isKnown flag =
+            command.Flags |> List.exists (fun known -> known.Flag = flag)
 
-        let isValued (flag, value) =
-            flag <> ""
-            && value = ""
-            && arguments
-               |> Array.exists (fun argument ->
-                   argument.StartsWith(flag + "=", StringComparison.Ordinal)
-                   && argument.Length > flag.Length + 1)
+        let isValued (flag: string) =
+            arguments
+            |> Array.exists (fun argument ->
+                argument.StartsWith(flag + "=", StringComparison.Ordinal)
+                && argument.Length > flag.Length + 1)
 
-        match List.tryFind isUnknown said, List.tryFind isValued said with
-        | Some(_, value), _ -> Some $"unrecognized argument: '{value}'"
-        | None, Some(flag, _) -> Some $"{flag} takes no value"
-        | None, None -> None
+        said
+        |> List.tryPick (fun (flag, value) ->
+            if flag = "" && (value.StartsWith '-' || not (isKnown "")) then
+                Some $"unrecognized argument: '{value}'"
+            elif not (isKnown flag) then
+                Some $"unrecognized argument: '{flag}'"
+            elif flag <> "" && value = "" && isValued flag then
+                Some $"{flag} takes no value"
+            else
+                None)
 
-    let private client<'Argument when 'Argument :> IClientArgument> command arguments =
-        let said = results<'Argument> command arguments |> List.map _.Said
+    let private client (command: ClientCommand) arguments =
+        let said =
+            results<ClientArgument> command.Name arguments |> List.map ClientArgument.Said
 
-        match mistake arguments said with
+        match mistake command arguments said with
         | Some line -> Mistaken line
-        | None -> Client(command, said)
+        | None -> Client(command.Name, said)
 
     let private broker arguments =
         let flags =
@@ -95,20 +101,10 @@ module internal Typed =
         match command with
         | "broker" -> broker arguments
         | "verify-store" -> verifyStore arguments
-        | "topic create" -> client<TopicCreateArgument> command arguments
-        | "topic list" -> client<TopicListArgument> command arguments
-        | "topic describe" -> client<TopicDescribeArgument> command arguments
-        | "topic alter" -> client<TopicAlterArgument> command arguments
-        | "topic delete" -> client<TopicDeleteArgument> command arguments
-        | "group list" -> client<GroupListArgument> command arguments
-        | "group describe" -> client<GroupDescribeArgument> command arguments
-        | "group reset-offsets" -> client<GroupResetArgument> command arguments
-        | "group delete" -> client<GroupDeleteArgument> command arguments
-        | "group delete-offsets" -> client<GroupDeleteOffsetsArgument> command arguments
-        | "config get" -> client<ConfigGetArgument> command arguments
-        | "config set" -> client<ConfigSetArgument> command arguments
-        // Every command of the help is above: a test goes through them.
-        | _ -> invalidArg (nameof command) command
+        | _ ->
+            match ClientCommands.tryFind command with
+            | Some command -> client command arguments
+            | None -> invalidArg (nameof command) command
 
 /// The `tansu` command line.
 [<AbstractClass; Sealed>]
@@ -132,16 +128,12 @@ type CommandLine private () =
     [<MethodImpl(MethodImplOptions.NoInlining)>]
     static let parseCommand (command: string) (arguments: string array) : Choice<Asked, Command> =
         try
-            let arguments =
-                arguments
-                |> Array.map (fun argument -> if argument = "-h" then "--help" else argument)
-
             match Typed.ask command arguments with
             | Mistaken line -> Choice2Of2(refuse $"tansu {command}" line)
             | asked -> Choice1Of2 asked
         with :? ArguParseException as refusal ->
             if refusal.ErrorCode = ErrorCode.HelpText then
-                Choice2Of2(Print(refusal.Message.TrimEnd() + Help.after command))
+                Choice2Of2(Print refusal.Message)
             else
                 Choice2Of2(refuse $"tansu {command}" (firstLine refusal.Message))
 
@@ -158,7 +150,8 @@ type CommandLine private () =
             Choice2Of2(Print $"tansu {version}")
         elif first.StartsWith("-", StringComparison.Ordinal) then
             parseCommand "broker" arguments
-        elif Help.isCommand first then
+        // Before the help's lists are made, which a broker does not need.
+        elif first = "broker" || first = "verify-store" then
             parseCommand first arguments[1..]
         elif not (Help.isGroup first) then
             Choice2Of2(refuse "tansu" $"there is no command '{first}'")
@@ -166,10 +159,15 @@ type CommandLine private () =
             Choice2Of2(refuse $"tansu {first}" $"'{first}' needs one of its commands: {Help.choices first}")
         elif isHelp arguments[1] then
             Choice2Of2(Print(Help.ofGroup first))
-        elif Help.isCommand $"{first} {arguments[1]}" then
-            parseCommand $"{first} {arguments[1]}" arguments[2..]
         else
-            Choice2Of2(refuse $"tansu {first}" $"there is no command '{first} {arguments[1]}'")
+            match ClientCommands.tryFind $"{first} {arguments[1]}" with
+            | None -> Choice2Of2(refuse $"tansu {first}" $"there is no command '{first} {arguments[1]}'")
+            | Some command when
+                arguments
+                |> Array.exists (fun argument -> argument = "--help" || argument = "-h")
+                ->
+                Choice2Of2(Print(Help.ofCommand command))
+            | Some command -> parseCommand command.Name arguments[2..]
 
     static let settle (variable: string -> string option) (dotEnv: Map<string, string>) (asked: Asked) =
         // The real environment wins over the file; an empty variable counts as not set.

@@ -1,34 +1,20 @@
 namespace Tansu.Host.CommandLine
 
 open System
+open System.Text
 
-/// The commands of `tansu`, and the help that lists them. That of a single command is Argu's.
+/// The help: of `tansu`, of a group of commands, and of a command for a cluster. That of `broker` and `verify-store` is Argu's.
 module internal Help =
+    let private width = 100
+
     /// Every command with what it does, in the order of the help; those of two words belong to a group of commands.
-    let commands = [
+    let private commands = [
         "broker", "Run a broker. Without any command, `tansu` does the same."
         "verify-store",
         "Check that a store keeps what Tansu relies on: of several writers of one object exactly one wins."
-        "topic create", "Create topics."
-        "topic list", "List the topics."
-        "topic describe", "Show partitions, leaders, offsets and configurations of topics."
-        "topic alter", "Give topics more partitions or other configurations."
-        "topic delete", "Delete topics with all their records."
-        "group list", "List the consumer groups."
-        "group describe", "Show members, assignments, committed offsets and lag of consumer groups."
-        "group reset-offsets", "Set the committed offsets of consumer groups that have no members."
-        "group delete", "Delete consumer groups that have no members."
-        "group delete-offsets", "Delete committed offsets of a consumer group."
-        "config get", "Show configurations of a topic, a broker or a consumer group."
-        "config set", "Set or delete configurations of a topic, a broker or a consumer group."
+        for command in ClientCommands.all do
+            command.Name, command.Purpose
     ]
-
-    let private lines (chosen: (string * string) list) =
-        let width = chosen |> List.map (fun (name, _) -> name.Length) |> List.max
-
-        chosen
-        |> List.map (fun (name, purpose) -> $"    {name.PadRight width}  {purpose}")
-        |> String.concat "\n"
 
     let private exitCodes =
         "EXIT CODES:\n\
@@ -36,13 +22,16 @@ module internal Help =
          \x20   1  something failed, if only for one of several topics or groups: standard error says what\n\
          \x20   2  wrong usage"
 
+    let private lines (chosen: (string * string) list) =
+        let widest = chosen |> List.map (fun (name, _) -> name.Length) |> List.max
+
+        chosen
+        |> List.map (fun (name, purpose) -> $"    {name.PadRight widest}  {purpose}")
+        |> String.concat "\n"
+
     let private ofGroupOf (name: string) =
         commands
         |> List.filter (fun (command, _) -> command.StartsWith(name + " ", StringComparison.Ordinal))
-
-    /// Whether a command is called so, with all its words.
-    let isCommand (name: string) =
-        commands |> List.exists (fun (command, _) -> command = name)
 
     /// Whether it is the first of two words.
     let isGroup (name: string) = not (List.isEmpty (ofGroupOf name))
@@ -66,6 +55,46 @@ module internal Help =
           COMMANDS:\n{lines (ofGroupOf group)}\n\n\
           `tansu {group} <command> --help` explains the flags of a command.\n\n{exitCodes}"
 
-    /// What follows Argu's help of a command.
-    let after (command: string) =
-        if command.Contains ' ' then $"\n\n{exitCodes}" else ""
+    let private form (flag: ClientFlag) =
+        match flag.Flag, flag.Value with
+        | "", value -> $"<{value}>"
+        | name, "" -> name
+        | name, value -> $"{name} <{value}>"
+
+    // Words in lines that begin at a column.
+    let private wrapped (column: int) (text: string) =
+        let result = StringBuilder()
+        let mutable used = column
+
+        for word in text.Split ' ' do
+            if used > column && used + 1 + word.Length > width then
+                result.Append('\n').Append(' ', column) |> ignore
+                used <- column
+            elif used > column then
+                result.Append ' ' |> ignore
+                used <- used + 1
+
+            result.Append word |> ignore
+            used <- used + word.Length
+
+        result.ToString()
+
+    /// What `tansu topic create --help` and its like print.
+    let ofCommand (command: ClientCommand) =
+        let column =
+            6 + (command.Flags |> List.map (fun flag -> (form flag).Length) |> List.max)
+
+        let explained (flag: ClientFlag) =
+            $"    {(form flag).PadRight(column - 6)}  {wrapped column flag.Purpose}"
+
+        let alone =
+            command.Flags
+            |> List.filter (fun flag -> flag.Flag = "")
+            |> List.map (fun flag -> $" <{flag.Value}>...")
+            |> String.concat ""
+
+        $"{command.Purpose}\n\n\
+          USAGE: tansu {command.Name}{alone} [flags]\n\n\
+          FLAGS:\n"
+        + (command.Flags |> List.map explained |> String.concat "\n")
+        + $"\n\n{exitCodes}"
