@@ -24,9 +24,13 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
                 var rows = await PlanAsync(group, topics, target, cancellationToken);
                 done.Add((group, execute ? await CommitAsync(group, rows, cancellationToken) : rows));
             }
-            catch (KafkaClientException failure) when (failure.Error is not null || !failure.IsRetriable)
+            catch (KafkaClientException failure) when (failure.Error is not null)
             {
                 output.Fail($"group {group}: {failure.Message}");
+            }
+            catch (NotResettableException refusal)
+            {
+                output.Fail($"group {group}: {refusal.Message}");
             }
         }
 
@@ -71,7 +75,7 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
         var partitions = topics.Length == 0 ? [.. committed.Keys] : await PartitionsOfAsync(topics, cancellationToken);
         if (partitions.Count == 0)
         {
-            throw new KafkaClientException("nothing is committed", isRetriable: false);
+            throw new NotResettableException("nothing is committed");
         }
 
         var earliest = await OffsetsAsync(partitions, KafkaAdmin.Earliest, cancellationToken);
@@ -121,8 +125,7 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
             var group = await _admin.DescribeGroupAsync(groupId, cancellationToken);
             if (group.State is not ("Empty" or "Dead"))
             {
-                throw new KafkaClientException(
-                    $"it has {group.Members.Count} members and is in state {group.State}: stop them first", isRetriable: false);
+                throw new NotResettableException($"it has {group.Members.Count} members and is in state {group.State}: stop them first");
             }
         }
         catch (KafkaClientException failure) when (failure.Code == ErrorCode.GroupIdNotFound)
@@ -142,7 +145,7 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
             {
                 partitions.Add(known.Contains(partition)
                     ? new TopicPartition(scope.Topic, partition)
-                    : throw new KafkaClientException($"topic {scope.Topic} has no partition {partition}", isRetriable: false));
+                    : throw new NotResettableException($"topic {scope.Topic} has no partition {partition}"));
             }
         }
 
@@ -185,11 +188,13 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
     };
 
     private static long RequireCommitted(TopicPartition partition, long? committed) => committed
-        ?? throw new KafkaClientException(
-            $"nothing is committed for topic {partition.Topic}, partition {partition.Partition}", isRetriable: false);
+        ?? throw new NotResettableException($"nothing is committed for topic {partition.Topic}, partition {partition.Partition}");
 
     private static long Saturated(long offset, long records) =>
         records > long.MaxValue - offset ? long.MaxValue : offset + records;
+
+    /// <summary>Something that no broker has said and that the group cannot be reset for.</summary>
+    private sealed class NotResettableException(string message) : Exception(message);
 
     private sealed record Row(TopicPartition Partition, long? Before, long After, KafkaError? Error);
 }
