@@ -31,7 +31,8 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
             {
                 failure = failure is null
                     ? unreachable
-                    : new KafkaClientException($"{failure.Message}; {unreachable.Message}", failure.IsRetriable && unreachable.IsRetriable, unreachable);
+                    : new KafkaClientException(
+                        $"{failure.Message}; {unreachable.Message}", failure.IsRetriable && unreachable.IsRetriable, unreachable);
             }
         }
 
@@ -97,14 +98,16 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
     /// <summary>Asks for topics, without creating any. Each answer renews what is known of the brokers.</summary>
     /// <param name="topics">Their names; null for all, empty for the brokers alone.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<ClusterMetadata> MetadataAsync(IReadOnlyCollection<string>? topics, CancellationToken cancellationToken)
+    public async Task<ClusterMetadata> MetadataAsync(string[]? topics, CancellationToken cancellationToken)
     {
         var connection = await AnyAsync(cancellationToken);
         var version = connection.VersionOf<MetadataRequest>();
         var request = new MetadataRequest
         {
             // Version 0 says "all" by an empty array, and cannot ask for none.
-            Topics = topics is null ? version == 0 ? [] : null : [.. topics.Select(name => new MetadataRequest.MetadataRequestTopic { Name = name })],
+            Topics = topics is null
+                ? version == 0 ? [] : null
+                : Array.ConvertAll(topics, name => new MetadataRequest.MetadataRequestTopic { Name = name }),
             AllowAutoTopicCreation = false,
         };
         var response = await connection.AskAsync<MetadataRequest, MetadataResponse>(request, version, cancellationToken);
