@@ -42,7 +42,9 @@ let private created (request: Request) =
     let asked = read<CreateTopicsRequest> request
 
     CreateTopicsResponse(
-        Topics = [| for topic in asked.Topics -> CreateTopicsResponse.CreatableTopicResult(Name = topic.Name) |]
+        Topics = [|
+            for topic in asked.Topics -> CreateTopicsResponse.CreatableTopicResult(Name = topic.Name)
+        |]
     )
 
 let private unexpected (request: Request) =
@@ -82,8 +84,7 @@ let private oldBroker =
                             ApiKeys = (versions [ ApiKeys.ApiVersions, 0s, 2s ]).ApiKeys
                         )
                         |> answerIn 0s
-                    | ApiKeys.ApiVersions ->
-                        versions [ 18s, 0s, 2s; 3s, 0s, 1s; 19s, 0s, 3s ] |> answer request
+                    | ApiKeys.ApiVersions -> versions [ 18s, 0s, 2s; 3s, 0s, 1s; 19s, 0s, 3s ] |> answer request
                     | ApiKeys.Metadata -> metadata [ port ] 1 [||] |> answer request
                     | ApiKeys.CreateTopics ->
                         asked <- Some((read<CreateTopicsRequest> request).Topics[0])
@@ -158,7 +159,8 @@ let private leaders =
                     match request.ApiKey with
                     | ApiKeys.ApiVersions -> allVersions () |> answer request
                     | ApiKeys.Metadata ->
-                        metadata ports 1 [| topic "t" [| 1; (if moved then 2 else 1); 2 |] |] |> answer request
+                        metadata ports 1 [| topic "t" [| 1; (if moved then 2 else 1); 2 |] |]
+                        |> answer request
                     | ApiKeys.DescribeConfigs ->
                         DescribeConfigsResponse(Results = [| DescribeConfigsResponse.DescribeConfigsResult() |])
                         |> answer request
@@ -286,7 +288,11 @@ let private closing =
                     | ApiKeys.ApiVersions -> allVersions () |> answer request
                     | _ ->
                         requests <- requests + 1
-                        if requests = 1 then null else metadata [ port ] 1 [||] |> answer request)
+
+                        if requests = 1 then
+                            null
+                        else
+                            metadata [ port ] 1 [||] |> answer request)
 
             port <- broker.Port
             let! _ = succeed broker.Bootstrap [ "topic"; "list" ]
@@ -354,7 +360,9 @@ let private pipelining =
 
             let address: Endpoint = { Host = "127.0.0.1"; Port = broker.Port }
             let options = ClientOptions(BootstrapServers = [| address |])
-            let! connection = KafkaConnection.ConnectAsync(address, options, CancellationToken.None)
+
+            let! connection =
+                KafkaConnection.ConnectAsync(address, options, CancellationToken.None)
 
             let ask (index: int) =
                 task {

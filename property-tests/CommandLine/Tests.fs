@@ -7,5 +7,7 @@ let tests =
     testList "command line" [
         Parsing.tests
         Output.tests
-        testSequenced (testList "against brokers" [ Clients.tests; Topics.tests; Groups.tests; Configs.tests; Failures.tests ])
+        testSequenced (
+            testList "against brokers" [ Clients.tests; Topics.tests; Groups.tests; Configs.tests; Failures.tests ]
+        )
     ]
