@@ -110,7 +110,8 @@ internal sealed partial class KafkaAdmin
             foreach (var answer in topic.Partitions)
             {
                 KafkaError.ThrowIf(answer.ErrorCode);
-                Add(committed, topic.Name, answer.PartitionIndex, new(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? ""));
+                var offset = new CommittedOffset(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? "");
+                Add(committed, topic.Name, answer.PartitionIndex, offset);
             }
         }
 
@@ -126,7 +127,8 @@ internal sealed partial class KafkaAdmin
             foreach (var answer in topic.Partitions)
             {
                 KafkaError.ThrowIf(answer.ErrorCode);
-                Add(committed, topic.Name, answer.PartitionIndex, new(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? ""));
+                var offset = new CommittedOffset(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? "");
+                Add(committed, topic.Name, answer.PartitionIndex, offset);
             }
         }
 

@@ -121,7 +121,9 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
         return metadata;
     }
 
-    /// <summary>Repeats an attempt as long as its failure is one that may pass, with growing waits, up to <see cref="ClientOptions.Timeout"/>.</summary>
+    /// <summary>
+    /// Repeats an attempt as long as its failure is one that may pass, with growing waits, up to <see cref="ClientOptions.Timeout"/>.
+    /// </summary>
     /// <param name="attempt">Asks anew who is to be asked: the cause of a retry is often that another broker is.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="KafkaClientException">It failed for good, or for too long.</exception>

@@ -13,7 +13,7 @@ namespace Tansu.Host.Client;
 /// </summary>
 internal sealed class KafkaConnection : IAsyncDisposable
 {
-    private const int LengthBytes = 4;
+    private const int CorrelationIdBytes = 4;
 
     private readonly ClientOptions _options;
     private readonly Socket _socket;
@@ -326,21 +326,26 @@ internal sealed class KafkaConnection : IAsyncDisposable
         return failure;
     }
 
+    private static TResponse Read<TResponse>(ReplyFrame frame, short version)
+        where TResponse : IMessage<TResponse>
+    {
+        var reader = new KafkaReader(frame.Bytes);
+        reader.ReadInt32();
+        if (version >= TResponse.FirstFlexibleVersion && TResponse.ApiKey != ApiKeys.ApiVersions)
+        {
+            reader.SkipTags();
+        }
+
+        // Bytes behind the message are let be, as other clients do: librdkafka's brokers send some.
+        return TResponse.Read(ref reader, version);
+    }
+
     private TResponse Decode<TResponse>(ReplyFrame frame, short version)
         where TResponse : IMessage<TResponse>
     {
         try
         {
-            var reader = new KafkaReader(frame.Bytes);
-            reader.ReadInt32();
-            if (version >= TResponse.FirstFlexibleVersion && TResponse.ApiKey != ApiKeys.ApiVersions)
-            {
-                reader.SkipTags();
-            }
-
-            var response = TResponse.Read(ref reader, version);
-            reader.RequireEnd();
-            return response;
+            return Read<TResponse>(frame, version);
         }
         catch (KafkaFormatException failure)
         {
@@ -357,16 +362,30 @@ internal sealed class KafkaConnection : IAsyncDisposable
         {
             var request = new ApiVersionsRequest { ClientSoftwareName = "tansu", ClientSoftwareVersion = _options.SoftwareVersion };
             var frame = await ExchangeAsync(Encode(request, version), cancellationToken);
-            var code = (ErrorCode)BinaryPrimitives.ReadInt16BigEndian(frame.Bytes.Span[LengthBytes..]);
-            var response = Decode<ApiVersionsResponse>(frame, code == ErrorCode.UnsupportedVersion ? (short)0 : version);
+            var code = frame.Bytes.Length >= CorrelationIdBytes + sizeof(short)
+                ? (ErrorCode)BinaryPrimitives.ReadInt16BigEndian(frame.Bytes.Span[CorrelationIdBytes..])
+                : ErrorCode.None;
             if (code != ErrorCode.UnsupportedVersion || version == 0)
             {
                 KafkaError.ThrowIf(code);
-                return response;
+                return Decode<ApiVersionsResponse>(frame, version);
             }
 
-            var served = new ServedVersions(response);
-            version = served.Find<ApiVersionsRequest>((short)(version - 1)) ?? 0;
+            version = NextOf(frame, version);
+        }
+    }
+
+    private static short NextOf(ReplyFrame refusal, short refused)
+    {
+        try
+        {
+            var served = new ServedVersions(Read<ApiVersionsResponse>(refusal, version: 0));
+            return served.Find<ApiVersionsRequest>((short)(refused - 1)) ?? 0;
+        }
+        catch (KafkaFormatException)
+        {
+            // Not every broker keeps to that: librdkafka's answers in the form of the version that it does not know.
+            return 0;
         }
     }
 

@@ -2,16 +2,18 @@
 module Tansu.PropertyTests.CommandLine.Clients
 
 open System
+open System.Collections.Generic
 open System.Net
 open System.Net.Sockets
 open System.Text
 open System.Threading
 open System.Threading.Tasks
+open Confluent.Kafka
 open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
-open Tansu.Host.Client
 open Tansu.Host.CommandLine
+open Tansu.Host.Client
 open Tansu.PropertyTests
 open Tansu.PropertyTests.CommandLine.FakeBrokers
 open Tansu.PropertyTests.CommandLine.Running
@@ -401,8 +403,64 @@ let private pipelining =
             Expect.stringContains failure.Value "was closed" "nothing goes out any more"
         })
 
+/// Brokers that are neither Tansu's nor of this project: librdkafka's own, which answer for what they lead and coordinate alone.
+let private mockCluster =
+    testCaseTask "works with the brokers that librdkafka has for its own tests" (fun () ->
+        task {
+            let config = ProducerConfig()
+            config.Set("test.mock.num.brokers", "3")
+
+            use producer =
+                ProducerBuilder<byte array, byte array>(config).SetLogHandler(fun _ _ -> ()).Build()
+
+            let topic = "mocked"
+
+            let produce partition =
+                producer.ProduceAsync(
+                    Confluent.Kafka.TopicPartition(topic, Partition partition),
+                    Message<byte array, byte array>(Value = [| 1uy |])
+                )
+
+            for partition in 0..3 do
+                for _ in 0..partition do
+                    let! _ = produce partition
+                    ()
+
+            use admin = DependentAdminClientBuilder(producer.Handle).Build()
+            let brokers = admin.GetMetadata(TimeSpan.FromSeconds 30.0).Brokers
+
+            let bootstrap: Endpoint = { Host = brokers[0].Host; Port = brokers[0].Port }
+            let client = new KafkaClient(ClientOptions(BootstrapServers = [| bootstrap |]))
+            let kafka = KafkaAdmin client
+            let partitions = [| for index in 0..3 -> TopicPartition(topic, index) |]
+            let! metadata = client.MetadataAsync([| topic |], CancellationToken.None)
+
+            let leaders = [|
+                for partition in partitions -> metadata.LeaderOf(topic, partition.Partition)
+            |]
+
+            Expect.isGreaterThan (Array.distinct leaders).Length 1 "several lead"
+
+            let! latest =
+                kafka.ListOffsetsAsync(partitions, KafkaAdmin.Latest, CancellationToken.None)
+
+            Expect.equal
+                [| for each in partitions -> latest[each].Offset |]
+                [| 1L; 2L; 3L; 4L |]
+                "asked of each leader"
+
+            for group in [ "g1"; "g2"; "g3"; "g4" ] do
+                let offsets = dict [ for each in partitions -> each, int64 each.Partition ]
+                let offsets = Dictionary<TopicPartition, int64> offsets
+                let! outcomes = kafka.CommitOffsetsAsync(group, offsets, CancellationToken.None)
+                Expect.all outcomes (fun outcome -> isNull outcome.Error) "committed at each coordinator"
+
+            do! client.DisposeAsync()
+        })
+
 let tests =
     testList "client" [
+        mockCluster
         oldBroker
         controller
         leaders

@@ -171,7 +171,9 @@ let private severalBrokers =
             use scratch = new Scratch()
             let server = PostgresServer.shared.Value
             let! database = server.NewDatabase()
-            use brokers = new Brokers(2, scratch.Path, server.Url database, [], [ "--shards"; "16" ])
+
+            use brokers =
+                new Brokers(2, scratch.Path, server.Url database, [], [ "--shards"; "16" ])
             // The second is learned of from the first.
             let bootstrap = brokers[0].Bootstrap
 
