@@ -88,6 +88,18 @@ let tests =
                 Expect.equal (documented ()) served "the table"
             })
 
+        testCase "the dashboard and the alerts use metrics that there are"
+        <| fun () ->
+            let metrics =
+                Directory.GetFiles(Path.Combine(Machine.repository, "Tansu.Host/Metrics"))
+                |> Array.map File.ReadAllText
+                |> String.concat "\n"
+
+            for document in [ "docs/operations.md"; "docs/grafana.json" ] do
+                for found in Regex.Matches(read document, @"(?<![\w-])(tansu|process|dotnet)_[a-z_]*[a-z]\b(?!_)(?!\*)") do
+                    let name = Regex.Replace(found.Value, "_(bucket|sum|count)$", "")
+                    Expect.stringContains metrics $"\"{name}" $"{document}: {found.Value}"
+
         testCase "the README explains every flag of the broker"
         <| fun () ->
             let readme = read "README.md"
