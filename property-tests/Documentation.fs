@@ -46,8 +46,42 @@ let private served () =
         return rows
     }
 
+/// The commands that a section of docs/command-line.md explains, each with the flags of its table.
+let private explained () =
+    let mutable command = ""
+
+    [
+        for line in read("docs/command-line.md").Split '\n' do
+            let heading = Regex.Match(line, "^### `tansu ([a-z -]+?)(?: <.*)?`")
+            let flag = Regex.Match(line, @"^\| `(--[a-z-]+)")
+
+            if heading.Success then
+                command <- heading.Groups[1].Value
+            elif line.StartsWith "## " then
+                command <- ""
+            elif flag.Success && command <> "" then
+                command, flag.Groups[1].Value
+    ]
+
 let tests =
     testList "documentation" [
+        testCase "docs/command-line.md explains every flag of every command for a cluster, and no other"
+        <| fun () ->
+            let common = [ "--bootstrap-server"; "--timeout-ms"; "--json" ]
+
+            let flags = [
+                for command in CommandLine.Parsing.commands () do
+                    if command.Contains ' ' then
+                        for flag in CommandLine.Parsing.flagsOf command |> List.except common do
+                            command, flag
+            ]
+
+            Expect.equal (explained ()) flags "flags"
+            let text = read "docs/command-line.md"
+
+            for part in common @ CommandLine.Parsing.commands () do
+                Expect.stringContains text part "mentioned"
+
         testCaseTask "docs/compatibility.md lists the APIs and versions that are served" (fun () ->
             task {
                 let! served = served ()

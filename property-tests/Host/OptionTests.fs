@@ -16,6 +16,7 @@ let private options arguments environment dotEnv =
     match parse arguments environment dotEnv with
     | RunBroker(options, _) -> options
     | VerifyStore _ -> failtest "a check"
+    | UseCluster _ -> failtest "a command for a cluster"
     | Print text -> failtest $"printed {text}"
     | Refuse(text, _) -> failtest $"refused: {text}"
 
@@ -24,6 +25,7 @@ let private refusal arguments environment dotEnv =
     | Refuse(text, exitCode) -> text, exitCode
     | Print text -> failtest $"printed {text}"
     | VerifyStore _
+    | UseCluster _
     | RunBroker _ -> failtest "accepted"
 
 let private defaults = {
