@@ -18,6 +18,9 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     private const short ProduceVersion = 13;
     private const short FetchVersion = 13;
 
+    /// <summary>The highest version of Produce and Fetch that names topics.</summary>
+    private const short NamedVersion = 12;
+
     private readonly KafkaListener _listener;
     private readonly Broker _broker;
     private readonly Topic _topic;
@@ -67,25 +70,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     }
 
     /// <summary>One Fetch request.</summary>
-    public byte[] FetchFrame(int partition, long offset, int maxBytes)
-    {
-        using var writer = new KafkaWriter();
-        new RequestHeader { RequestApiKey = 1, RequestApiVersion = FetchVersion, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
-        new FetchRequest
-        {
-            MaxBytes = maxBytes,
-            SessionEpoch = -1,
-            Topics =
-            [
-                new FetchRequest.FetchTopic
-                {
-                    TopicId = _topic.Id.Value,
-                    Partitions = [new FetchRequest.FetchPartition { Partition = partition, FetchOffset = offset, PartitionMaxBytes = maxBytes }],
-                },
-            ],
-        }.Write(writer, FetchVersion);
-        return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
-    }
+    public byte[] FetchFrame(int partition, long offset, int maxBytes) => FetchFrame(_topic.Id.Value, "", FetchVersion, partition, offset, maxBytes);
 
     /// <summary>One Produce request per producer, with a batch for each of its share of the partitions, as Kafka's own client sends them.</summary>
     public byte[][] SharedFrames(int producers, int batchBytes, int recordBytes)
@@ -108,11 +93,43 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         return frames;
     }
 
+    /// <summary>One Produce request per partition of a topic whose id is not known.</summary>
+    public static byte[][] NamedFrames(string topic, int partitions, int batchBytes, int recordBytes)
+    {
+        var batch = Batch(batchBytes, recordBytes);
+        return [.. Enumerable.Range(0, partitions).Select(partition => Frame(Guid.Empty, [partition], batch, topic, NamedVersion))];
+    }
+
+    /// <summary>One Fetch request to a topic whose id is not known.</summary>
+    public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes) =>
+        FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes);
+
     public async ValueTask DisposeAsync()
     {
         await _listener.StopAsync(TimeSpan.FromSeconds(1));
         await _listener.DisposeAsync();
         await _broker.DisposeAsync();
+    }
+
+    private static byte[] FetchFrame(Guid topicId, string topic, short version, int partition, long offset, int maxBytes)
+    {
+        using var writer = new KafkaWriter();
+        new RequestHeader { RequestApiKey = 1, RequestApiVersion = version, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
+        new FetchRequest
+        {
+            MaxBytes = maxBytes,
+            SessionEpoch = -1,
+            Topics =
+            [
+                new FetchRequest.FetchTopic
+                {
+                    TopicId = topicId,
+                    Topic = topic,
+                    Partitions = [new FetchRequest.FetchPartition { Partition = partition, FetchOffset = offset, PartitionMaxBytes = maxBytes }],
+                },
+            ],
+        }.Write(writer, version);
+        return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
     }
 
     private static byte[] Batch(int batchBytes, int recordBytes)
@@ -128,10 +145,10 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         return builder.Build();
     }
 
-    private static byte[] Frame(Guid topicId, IEnumerable<int> partitions, byte[] batch)
+    private static byte[] Frame(Guid topicId, IEnumerable<int> partitions, byte[] batch, string topic = "", short version = ProduceVersion)
     {
         using var writer = new KafkaWriter();
-        new RequestHeader { RequestApiKey = 0, RequestApiVersion = ProduceVersion, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
+        new RequestHeader { RequestApiKey = 0, RequestApiVersion = version, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
         new ProduceRequest
         {
             Acks = -1,
@@ -141,6 +158,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
                 new ProduceRequest.TopicProduceData
                 {
                     TopicId = topicId,
+                    Name = topic,
                     PartitionData =
                     [
                         .. partitions.Select(partition => new ProduceRequest.PartitionProduceData
@@ -151,7 +169,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
                     ],
                 },
             ],
-        }.Write(writer, ProduceVersion);
+        }.Write(writer, version);
         return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
     }
 }

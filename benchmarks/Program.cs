@@ -9,8 +9,22 @@ var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringCompare
     ["footprint"] = FootprintBenchmark.RunAsync,
     ["group-join"] = GroupJoinBenchmark.RunAsync,
     ["snapshot-size"] = SnapshotSizeBenchmark.RunAsync,
+    ["speed"] = SpeedBenchmark.RunAsync,
     ["slow-store"] = SlowStoreBenchmark.RunAsync,
 };
+
+// Parts of a benchmark that run in a process of their own.
+if (args is ["sink"])
+{
+    await using var sink = SocketSink.Start();
+    return await OtherProcess.RunPartAsync(sink.Port);
+}
+
+if (args is ["source", var replyBytes])
+{
+    await using var source = SocketSource.Start(int.Parse(replyBytes, System.Globalization.CultureInfo.InvariantCulture));
+    return await OtherProcess.RunPartAsync(source.Port);
+}
 
 if (args.Length > 0 && benchmarks.TryGetValue(args[0], out var benchmark))
 {

@@ -1,0 +1,141 @@
+using System.Globalization;
+using Confluent.Kafka;
+using Confluent.Kafka.Admin;
+
+namespace Tansu.Benchmarks;
+
+/// <summary>
+/// The native program in a process of its own: bytes per second beside the floor, processor time per byte, allocation per request. The floor is a
+/// process that only reads and answers (produce), or only sends (consume), with the same client, frames and connections, in the same round.
+/// </summary>
+internal static class SpeedBenchmark
+{
+    private const int Connections = 4;
+    private const int InFlight = 5;
+    private const int Rounds = 5;
+    private const int FetchBytes = 1024 * 1024;
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var seconds = arguments.Length > 0 ? double.Parse(arguments[0], CultureInfo.InvariantCulture) : 3;
+        var duration = TimeSpan.FromSeconds(seconds);
+        Console.WriteLine($"native program, {Environment.ProcessorCount} cores, {Connections} connections, {InFlight} requests in flight each, medians of {Rounds} rounds of {seconds} s");
+        Console.WriteLine();
+        Console.WriteLine("| what | store | record | batch | MB/s | records/s | of the socket floor | of the file floor | broker CPU | floor's CPU | allocated per request | gen-2 collections |");
+        Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
+        foreach (var (record, batch) in new[] { (1024, 16 * 1024), (1024, 256 * 1024), (100, 16 * 1024) })
+        {
+            foreach (var store in new[] { "null", "file" })
+            {
+                await MedianAsync("produce", store, record, batch, () => ProduceAsync(store, record, batch, duration));
+            }
+        }
+
+        await MedianAsync("consume", "cache", 1024, 64 * 1024, () => ConsumeAsync(1024, 64 * 1024, duration));
+        return 0;
+    }
+
+    private static async Task MedianAsync(string what, string store, int record, int batch, Func<Task<Result>> round)
+    {
+        var results = new List<Result>();
+        for (var number = 0; number < Rounds; number++)
+        {
+            results.Add(await round());
+        }
+
+        double Median(Func<Result, double> figure) => Medians.Of(results, figure);
+        var ofFile = store == "file" ? Medians.Percent(Median(static result => result.BytesPerSecond / result.FileFloor)) : "-";
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"| {what} | {store} | {record} | {batch / 1024} KiB | {Median(static result => result.BytesPerSecond) / 1e6:F0} | {Median(static result => result.BytesPerSecond) / record:F0} "
+            + $"| {Medians.Percent(Median(static result => result.BytesPerSecond / result.SocketFloor))} | {ofFile} "
+            + $"| {Median(static result => result.CpuPerByte):F2} ns/byte | {Median(static result => result.FloorCpuPerByte):F2} ns/byte "
+            + $"| {Median(static result => result.AllocatedPerRequest):F0} bytes | {Median(static result => result.Gen2):F0} |"));
+    }
+
+    private static async Task<Result> ProduceAsync(string store, int record, int batch, TimeSpan duration)
+    {
+        var directory = Directory.CreateTempSubdirectory("tansu-bench-").FullName;
+        try
+        {
+            (long Sent, long Received, double Seconds) load;
+            double cpu, allocated, gen2;
+            long commits;
+            var frames = BrokerUnderTest.NamedFrames("bench", Connections, batch, record);
+            using (var broker = await OtherProcess.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", "--commit-interval", "0"))
+            {
+                await CreateTopicAsync(broker.Port);
+                await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration / 4);
+                var before = await SnapshotAsync(broker);
+                load = await LoadGenerator.RunAsync(broker.Port, Array.ConvertAll<byte[], byte[][]>(frames, static frame => [frame]), InFlight, duration);
+                var after = await SnapshotAsync(broker);
+                var requests = after.Requests - before.Requests;
+                (cpu, allocated, gen2, commits) = (after.Cpu - before.Cpu, (after.Allocated - before.Allocated) / requests, after.Gen2 - before.Gen2, (long)(after.Commits - before.Commits));
+            }
+
+            var fileFloor = store == "file" ? FileFloor.Measure(directory, load.Sent, commits) : 0;
+            using var sink = await OtherProcess.PartAsync("sink");
+            await LoadGenerator.RunAsync(sink.Port, frames, InFlight, duration / 4);
+            var sinkCpu = sink.ProcessorSeconds;
+            var (sunk, sinkSeconds) = await LoadGenerator.RunAsync(sink.Port, frames, InFlight, duration / 2);
+            return new Result(load.Sent / load.Seconds, sunk / sinkSeconds, fileFloor, cpu * 1e9 / load.Sent, (sink.ProcessorSeconds - sinkCpu) * 1e9 / sunk, allocated, gen2);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static async Task<Result> ConsumeAsync(int record, int batch, TimeSpan duration)
+    {
+        const int batches = 192;
+        using var broker = await OtherProcess.BrokerAsync("memory://", "--cache-bytes", "256MiB", "--commit-interval", "0");
+        await CreateTopicAsync(broker.Port);
+        foreach (var frame in BrokerUnderTest.NamedFrames("bench", Connections, batch, record))
+        {
+            await LoadGenerator.SendAsync(broker.Port, frame, batches);
+        }
+
+        var step = batch / record * (FetchBytes / batch);
+        var frames = Enumerable.Range(0, Connections)
+            .Select(partition => Enumerable.Range(0, batches * batch / FetchBytes)
+                .Select(part => BrokerUnderTest.NamedFetchFrame("bench", partition, (long)part * step, FetchBytes))
+                .ToArray())
+            .ToArray();
+        await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration / 4);
+        var before = await SnapshotAsync(broker);
+        var load = await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration);
+        var after = await SnapshotAsync(broker);
+        using var source = await OtherProcess.PartAsync("source", $"{FetchBytes}");
+        byte[][][] asking = [.. Enumerable.Range(0, Connections).Select(static _ => new[] { new byte[] { 0, 0, 0, 1, 0 } })];
+        await LoadGenerator.RunAsync(source.Port, asking, InFlight, duration / 4);
+        var sourceCpu = source.ProcessorSeconds;
+        var floor = await LoadGenerator.RunAsync(source.Port, asking, InFlight, duration / 2);
+        return new Result(
+            load.Received / load.Seconds,
+            floor.Received / floor.Seconds,
+            0,
+            (after.Cpu - before.Cpu) * 1e9 / load.Received,
+            (source.ProcessorSeconds - sourceCpu) * 1e9 / floor.Received,
+            (after.Allocated - before.Allocated) / (after.Requests - before.Requests),
+            after.Gen2 - before.Gen2);
+    }
+
+    private static async Task CreateTopicAsync(int port)
+    {
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{port}" }).Build();
+        await admin.CreateTopicsAsync([new TopicSpecification { Name = "bench", NumPartitions = Connections, ReplicationFactor = 1 }]);
+    }
+
+    private static async Task<Snapshot> SnapshotAsync(OtherProcess broker) => new(
+        broker.ProcessorSeconds,
+        await broker.MetricAsync("dotnet_gc_allocated_bytes_total"),
+        await broker.MetricAsync("dotnet_gc_collections_total{generation=\"2\"}"),
+        await broker.MetricAsync("tansu_requests_total"),
+        await broker.MetricAsync("tansu_log_entry{log=\"shard-0\"}"));
+
+    private sealed record Snapshot(double Cpu, double Allocated, double Gen2, double Requests, double Commits);
+
+    private sealed record Result(
+        double BytesPerSecond, double SocketFloor, double FileFloor, double CpuPerByte, double FloorCpuPerByte, double AllocatedPerRequest, double Gen2);
+}
