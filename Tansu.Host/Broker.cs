@@ -163,6 +163,19 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
         return name is not null && catalog.TopicsByName.TryGetValue(name, out topic) ? topic : null;
     }
 
+    /// <summary>Whether there is such a partition, in the newest catalog this broker knows.</summary>
+    public bool HasPartition(string topic, int partition) =>
+        FindTopic(false, default, topic) is { } found && partition >= 0 && partition < found.PartitionCount;
+
+    /// <summary>Learns what other brokers did to the catalog if one of these topics is not known.</summary>
+    public async ValueTask CatchUpForAsync(IEnumerable<string> topics)
+    {
+        if (topics.Any(topic => FindTopic(false, default, topic) is null))
+        {
+            await CatchUpCatalogAsync();
+        }
+    }
+
     /// <summary>
     /// Learns what other brokers did to the catalog. A store that does not answer in time leaves the catalog as it was: the caller
     /// then says that it does not know the topic, which clients retry.

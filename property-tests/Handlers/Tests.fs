@@ -10,6 +10,7 @@ let tests =
         Fetching.tests
         Looking.tests
         Administering.tests
+        AdminAnswers.tests
         Pipelining.tests
         SeveralNodes.tests
         GroupMembers.tests
