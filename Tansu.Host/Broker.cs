@@ -18,7 +18,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <summary>Entries that are trimmed stay this long at least: a writer that has been paused must find out that it has been left behind.</summary>
     private const int LeastTrimGraceMs = 60_000;
 
-    /// <summary>Parsed configurations, for as long as the topic they belong to is the current one.</summary>
+    /// <summary>Parsed configurations, for as long as the topic they belong to is the current one and the defaults of all are what they were.</summary>
     private readonly ConditionalWeakTable<Topic, TopicSettings> _settings = [];
 
     private IStore? _store;
@@ -214,5 +214,16 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     }
 
     /// <summary>The topic's configurations as the produce path needs them.</summary>
-    public TopicSettings ConfigsOf(Topic topic) => _settings.GetValue(topic, static topic => new TopicSettings(topic));
+    public TopicSettings ConfigsOf(Topic topic)
+    {
+        var catalog = cluster.Catalog;
+        if (_settings.TryGetValue(topic, out var settings) && ReferenceEquals(settings.Defaults, catalog.DefaultConfigs))
+        {
+            return settings;
+        }
+
+        settings = new TopicSettings(Catalog.configsOf(catalog, topic), catalog.DefaultConfigs);
+        _settings.AddOrUpdate(topic, settings);
+        return settings;
+    }
 }

@@ -6,8 +6,8 @@ using Tansu.Host.Requests;
 namespace Tansu.Host.Handlers;
 
 /// <summary>
-/// ListConfigResources (API key 74, KIP-1142; version 0 is ListClientMetricsResources of KIP-714): what has configurations. Subscriptions to client
-/// metrics and groups have none.
+/// ListConfigResources (API key 74, KIP-1142; version 0 is ListClientMetricsResources of KIP-714): what has configurations. There are no subscriptions
+/// to client metrics.
 /// </summary>
 internal sealed class ListConfigResourcesHandler(Broker broker) : Handler<ListConfigResourcesRequest, ListConfigResourcesResponse>
 {
@@ -41,6 +41,7 @@ internal sealed class ListConfigResourcesHandler(Broker broker) : Handler<ListCo
     {
         ConfigResource.Topic => broker.Cluster.Catalog.TopicsByName.Keys,
         ConfigResource.Broker or ConfigResource.BrokerLogger => broker.Cluster.Nodes.All.Select(static node => node.Id.ToString(CultureInfo.InvariantCulture)),
+        ConfigResource.Group => broker.Cluster.Catalog.GroupConfigs.Keys,
         _ => [],
     };
 }

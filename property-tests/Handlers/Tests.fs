@@ -11,6 +11,7 @@ let tests =
         Looking.tests
         Administering.tests
         AdminAnswers.tests
+        ClusterConfigs.tests
         Pipelining.tests
         SeveralNodes.tests
         GroupMembers.tests
