@@ -5,6 +5,7 @@ var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringCompare
 {
     ["compaction"] = CompactionBenchmark.RunAsync,
     ["produce"] = ProduceBenchmark.RunAsync,
+    ["hostile"] = HostileBenchmark.RunAsync,
     ["footprint"] = FootprintBenchmark.RunAsync,
     ["group-join"] = GroupJoinBenchmark.RunAsync,
     ["snapshot-size"] = SnapshotSizeBenchmark.RunAsync,

@@ -9,6 +9,7 @@ let tests =
         testList "end to end" [
             Process.tests
             Memory.tests
+            Hostile.tests
             Stopping.tests
             Suspending.tests
             Clients.tests
