@@ -13,6 +13,7 @@ let tests =
             Stopping.tests
             Suspending.tests
             Clients.tests
+            Administration.tests
             Crashes.tests
             ManyBrokers.tests
             GroupHelloWorld.tests
