@@ -2,12 +2,15 @@
 module Tansu.PropertyTests.Handlers.ClusterConfigs
 
 open System
+open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Ports
 open Tansu.Codec
 open Tansu.Codec.Messages
+open Tansu.Codec.Records
+open Tansu.Domain
 open Tansu.PropertyTests.Handlers.Administering
 open Tansu.PropertyTests.Handlers.Desk
 
@@ -88,6 +91,27 @@ let private defaults =
                 Expect.equal one ErrorCode.InvalidRequest "a single broker has none of its own"
                 let! logger = change desk 8y "1" [ "root", 0y, "DEBUG" ]
                 Expect.equal logger ErrorCode.InvalidRequest "nor loggers that could be changed"
+            })
+
+        deskTest "are what retention goes by" (fun desk ->
+            task {
+                let! _ = change desk brokerResource allBrokers [ "log.retention.ms", 0y, "-1" ]
+                let! id = desk.Create("a", 1, [])
+                // Much older than Kafka's default allows.
+                let! _ = desk.Produce("a", [ 0, batchAt CompressionCodec.None 1L 3 10 ])
+
+                let start () =
+                    task {
+                        let shard = desk.Broker.Cluster.Shards[0]
+                        let! _ = shard.Compactor.PassAsync(CancellationToken.None).WaitAsync patience
+                        return shard.Partition({ TopicId = TopicId id; Partition = 0 }).LogStartOffset
+                    }
+
+                let! kept = start ()
+                Expect.equal kept 0L "kept for ever"
+                let! _ = change desk brokerResource allBrokers [ "log.retention.ms", 1y, null ]
+                let! dropped = start ()
+                Expect.equal dropped 3L "dropped once Kafka's default is back"
             })
 
         testCaseTask "are those of every broker, and of the next start" (fun () ->
