@@ -141,6 +141,32 @@ let private alone =
 
 let private together =
     testList "two brokers" [
+        twoTest
+            "tell each of the size of the partitions it leads, so that tools that add up count each once"
+            (fun _ _ one other ->
+                task {
+                    let! _ = one.Produce("t", [ for partition in 0 .. shards - 1 -> partition, batch 1 ])
+                    let! leaders = leaders one
+
+                    for desk in [ one; other ] do
+                        let! described =
+                            desk.Ask<_, DescribeLogDirsResponse>(DescribeLogDirsRequest(Topics = null), 4)
+
+                        let self = desk.Broker.Cluster.Self.Id
+
+                        Expect.equal
+                            [
+                                for one in described.Results[0].Topics[0].Partitions ->
+                                    one.PartitionIndex, one.PartitionSize
+                            ]
+                            [
+                                for index, leader in List.indexed leaders do
+                                    if leader = self then
+                                        index, int64 (batch 1).Length
+                            ]
+                            $"broker {self}"
+                })
+
         twoTest "name the same leaders, coordinators and controller, spread over both" (fun _ _ one other ->
             task {
                 let! leadersOfOne = leaders one
