@@ -7,12 +7,12 @@ public static class StoreUrl
 {
     private const string Allowed =
         "allowed are file:///absolute/directory, file://./relative/directory, s3://bucket/prefix, "
-        + "postgres://user:password@host:port/database and memory://";
+        + "postgres://user:password@host:port/database, memory:// and null://";
 
     /// <summary>Opens the store that <paramref name="url"/> names.</summary>
     /// <param name="url">
     /// One of <c>file:///absolute/directory</c>, <c>file://./relative/directory</c>, <c>s3://bucket/prefix</c>,
-    /// <c>postgres://user:password@host:port/database</c>, <c>memory://</c>.
+    /// <c>postgres://user:password@host:port/database</c>, <c>memory://</c>, <c>null://</c>.
     /// </param>
     /// <param name="options">What the caller may choose.</param>
     /// <param name="cancellationToken">Abandons the opening.</param>
@@ -36,6 +36,10 @@ public static class StoreUrl
                 return new MemoryStore(new MemorySpace(), options);
             case "memory":
                 throw new StoreRefusedException($"The storage engine memory:// takes nothing after it; {Allowed}.");
+            case "null" when rest.Length == 0:
+                return new NullStore();
+            case "null":
+                throw new StoreRefusedException($"The storage engine null:// takes nothing after it; {Allowed}.");
             case "postgres" or "postgresql":
                 return await PostgresStore.OpenAsync(url, options, cancellationToken).ConfigureAwait(false);
             case "file" when IsDirectory(rest):

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Reflection;
 using Tansu.Host;
 using Tansu.Host.CommandLine;
+using Tansu.Host.Commands;
 
 var startedAt = Stopwatch.GetTimestamp();
 var version = typeof(BrokerCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
@@ -19,6 +20,8 @@ switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
     case Command.VerifyStore verify:
         Publish(verify.dotEnv);
         return await VerifyStoreCommand.RunAsync(verify.storageEngine, verify.rounds, Console.Out, Console.Error).ConfigureAwait(false);
+    case Command.UseCluster use:
+        return await ClusterCommand.RunAsync(use.settings, use.task, version, Console.Out, Console.Error).ConfigureAwait(false);
     default:
         return 2;
 }

@@ -19,6 +19,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     public const string TopicName = "bench";
 
     private const short ProduceVersion = 13;
+    private const short FetchVersion = 13;
 
     private readonly KafkaListener _listener;
     private readonly Broker _broker;
@@ -42,12 +43,13 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     /// <summary>How many entries the shard's log has: on File each cost one fdatasync.</summary>
     public long Commits => _broker.Cluster.Shards[0].Replica.Current.EntryNumber;
 
-    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions, int commitInterval = 0)
+    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions, int commitInterval = 0, string? cacheBytes = null)
     {
         var log = new LoggerConfiguration().MinimumLevel.Error().WriteTo.Console().CreateLogger();
         string[] interval = commitInterval < 0 ? [] : ["--commit-interval", $"{commitInterval}"];
+        string[] cache = cacheBytes is null ? [] : ["--cache-bytes", cacheBytes];
         var parsed = (Command.RunBroker)CommandLine.ParseHere(
-            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, .. interval],
+            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, .. interval, .. cache],
             "",
             Path.GetTempPath());
         var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);
@@ -63,6 +65,36 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
 
     /// <summary>One Produce request per partition.</summary>
     public byte[][] Frames(int batchBytes, int recordBytes) => FramesFor(_topic.Id.Value, _topic.PartitionCount, batchBytes, recordBytes);
+
+    /// <summary>Appends so many batches to each partition.</summary>
+    public async Task FillAsync(int batches, int batchBytes, int recordBytes)
+    {
+        foreach (var frame in Frames(batchBytes, recordBytes))
+        {
+            await LoadGenerator.SendAsync(Port, frame, batches);
+        }
+    }
+
+    /// <summary>One Fetch request.</summary>
+    public byte[] FetchFrame(int partition, long offset, int maxBytes)
+    {
+        using var writer = new KafkaWriter();
+        new RequestHeader { RequestApiKey = 1, RequestApiVersion = FetchVersion, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
+        new FetchRequest
+        {
+            MaxBytes = maxBytes,
+            SessionEpoch = -1,
+            Topics =
+            [
+                new FetchRequest.FetchTopic
+                {
+                    TopicId = _topic.Id.Value,
+                    Partitions = [new FetchRequest.FetchPartition { Partition = partition, FetchOffset = offset, PartitionMaxBytes = maxBytes }],
+                },
+            ],
+        }.Write(writer, FetchVersion);
+        return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
+    }
 
     /// <summary>One Produce request per producer, with a batch for each of its share of the partitions, as Kafka's own client sends them.</summary>
     public byte[][] SharedFrames(int producers, int batchBytes, int recordBytes)

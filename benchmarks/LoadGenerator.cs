@@ -11,30 +11,63 @@ namespace Tansu.Benchmarks;
 /// </summary>
 internal static class LoadGenerator
 {
+    /// <summary>One connection for each frame, which is sent over and over.</summary>
     /// <returns>The bytes of the requests answered within the time, and the seconds it took.</returns>
     public static async Task<(long Bytes, double Seconds)> RunAsync(int port, byte[][] frames, int inFlight, TimeSpan duration)
     {
-        var clock = Stopwatch.StartNew();
-        var bytes = await Task.WhenAll(frames.Select(frame => Task.Run(() => DriveAsync(port, frame, inFlight, clock, duration))));
-        return (bytes.Sum(), clock.Elapsed.TotalSeconds);
+        var load = await RunAsync(port, Array.ConvertAll<byte[], byte[][]>(frames, static frame => [frame]), inFlight, duration);
+        return (load.Sent, load.Seconds);
     }
 
-    private static async Task<long> DriveAsync(int port, byte[] frame, int inFlight, Stopwatch clock, TimeSpan duration)
+    /// <summary>One connection for each list of frames, which are sent in turn.</summary>
+    /// <returns>The bytes of the requests answered within the time and of their replies, and the seconds it took.</returns>
+    public static async Task<(long Sent, long Received, double Seconds)> RunAsync(int port, byte[][][] frames, int inFlight, TimeSpan duration)
+    {
+        var clock = Stopwatch.StartNew();
+        var bytes = await Task.WhenAll(frames.Select(ofOne => Task.Run(() => DriveAsync(port, ofOne, inFlight, clock, duration))));
+        return (bytes.Sum(static load => load.Sent), bytes.Sum(static load => load.Received), clock.Elapsed.TotalSeconds);
+    }
+
+    /// <summary>Sends one frame so many times, one after the other.</summary>
+    public static async Task SendAsync(int port, byte[] frame, int times)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(IPAddress.Loopback, port);
-        using var window = new SemaphoreSlim(inFlight);
-        var sent = 0L;
+        using var window = new SemaphoreSlim(1);
         var receiving = ReceiveAsync(socket, window);
-        while (clock.Elapsed < duration)
+        for (var sent = 0; sent < times; sent++)
         {
             await window.WaitAsync();
             for (var position = 0; position < frame.Length;)
             {
                 position += await socket.SendAsync(frame.AsMemory(position));
             }
+        }
 
-            sent++;
+        await window.WaitAsync();
+        socket.Shutdown(SocketShutdown.Both);
+        await receiving;
+    }
+
+    private static async Task<(long Sent, long Received)> DriveAsync(int port, byte[][] frames, int inFlight, Stopwatch clock, TimeSpan duration)
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await socket.ConnectAsync(IPAddress.Loopback, port);
+        using var window = new SemaphoreSlim(inFlight);
+        var sent = 0L;
+        var next = 0;
+        var receiving = ReceiveAsync(socket, window);
+        while (clock.Elapsed < duration)
+        {
+            await window.WaitAsync();
+            var frame = frames[next];
+            next = (next + 1) % frames.Length;
+            for (var position = 0; position < frame.Length;)
+            {
+                position += await socket.SendAsync(frame.AsMemory(position));
+            }
+
+            sent += frame.Length;
         }
 
         for (var left = 0; left < inFlight; left++)
@@ -43,50 +76,42 @@ internal static class LoadGenerator
         }
 
         socket.Shutdown(SocketShutdown.Both);
-        await receiving;
-        return sent * frame.Length;
+        return (sent, await receiving);
     }
 
-    private static async Task ReceiveAsync(Socket socket, SemaphoreSlim window)
+    /// <summary>Reads replies of any size, without keeping them.</summary>
+    private static async Task<long> ReceiveAsync(Socket socket, SemaphoreSlim window)
     {
-        var buffer = new byte[64 * 1024];
+        var buffer = new byte[256 * 1024];
         var filled = 0;
+        var skip = 0L;
+        var total = 0L;
         try
         {
-            while (true)
+            while (await socket.ReceiveAsync(buffer.AsMemory(filled)) is var received and > 0)
             {
-                var received = await socket.ReceiveAsync(buffer.AsMemory(filled));
-                if (received == 0)
+                total += received;
+                filled += received;
+                var start = (int)Math.Min(skip, filled);
+                skip -= start;
+                while (skip == 0 && filled - start >= 4)
                 {
-                    return;
+                    skip = BinaryPrimitives.ReadInt32BigEndian(buffer.AsSpan(start)) + 4L;
+                    window.Release();
+                    var step = (int)Math.Min(skip, filled - start);
+                    start += step;
+                    skip -= step;
                 }
 
-                filled += received;
-                filled = Consume(buffer, filled, window);
+                buffer.AsSpan(start, filled - start).CopyTo(buffer);
+                filled -= start;
             }
         }
         catch (SocketException)
         {
             // The other side may close first.
         }
-    }
 
-    private static int Consume(byte[] buffer, int filled, SemaphoreSlim window)
-    {
-        var start = 0;
-        while (filled - start >= 4)
-        {
-            var length = BinaryPrimitives.ReadInt32BigEndian(buffer.AsSpan(start)) + 4;
-            if (filled - start < length)
-            {
-                break;
-            }
-
-            start += length;
-            window.Release();
-        }
-
-        buffer.AsSpan(start, filled - start).CopyTo(buffer);
-        return filled - start;
+        return total;
     }
 }

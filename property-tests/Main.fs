@@ -18,6 +18,7 @@ let private all: Test list = [
     Host.Tests.tests
     Handlers.Tests.tests
     Documentation.tests
+    CommandLine.Tests.tests
     EndToEnd.Tests.tests
     Shipping.Tests.tests
 ]

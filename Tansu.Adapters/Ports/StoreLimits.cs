@@ -20,6 +20,9 @@ public sealed record StoreLimits(int InlinePayloadBytes, TimeSpan DefaultCommitI
     /// <summary>Where reading costs a round trip: how many bytes beyond those asked for are read in advance. 0: none.</summary>
     public int ReadAheadBytes { get; init; }
 
+    /// <summary>Whether records cannot be read again once they have left the cache: there is nothing to compact then, and nothing worth keeping.</summary>
+    public bool Forgets { get; init; }
+
     /// <summary>Whether there are servers that look like this store and do not keep its promises, so that a broker checks at start.</summary>
     public bool NeedsVerification { get; init; }
 }

@@ -10,7 +10,8 @@ internal sealed class MessageClass(MessageSpec message)
         SourceFile.Head(_text, message.Namespace);
         _text.Summary(message.About);
         _text.Remarks([VersionsSentence(), .. message.Notes.Select(note => $"Version {note.Version}: {note.About}")]);
-        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>");
+        var counts = CountMethod.IsNeeded(message) ? ", IHasErrors" : "";
+        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{counts}");
         EmitConstants();
         EmitMembers(message.Name, message.Versions, message.Fields, isMessage: true);
         foreach (var one in message.Structs)
@@ -65,6 +66,7 @@ internal sealed class MessageClass(MessageSpec message)
         new ReadMethod(_text, message).Emit(name, scope, fields, isMessage);
         _text.Line();
         new WriteMethod(_text, message).Emit(name, scope, fields, isMessage);
+        new CountMethod(_text, message).Emit(fields, isMessage);
     }
 
     private List<string> FieldNotes(FieldSpec field)

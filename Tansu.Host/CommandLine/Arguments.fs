@@ -14,6 +14,7 @@ module internal Verification =
 
 /// The flags of `tansu broker`, for Argu: it splits them and writes the help; values are read by `Configuration`,
 /// so that a flag and a variable are refused in the same words.
+[<NoComparison; NoEquality>]
 type internal BrokerArgument =
     | Cluster_Id of id: string
     | Listener_Url of url: string
@@ -117,6 +118,7 @@ type internal BrokerArgument =
             $"{setting.Purpose} [environment: {setting.Variable}; default: {setting.Default}]"
 
 /// The flags of `tansu verify-store`, for Argu.
+[<NoComparison; NoEquality>]
 type internal VerifyArgument =
     | Storage_Engine of url: string
     | Rounds of count: string
@@ -127,17 +129,3 @@ type internal VerifyArgument =
             | Storage_Engine _ ->
                 $"The store to check. [environment: {Setting.storageEngine.Variable}; default: {Setting.storageEngine.Default}]"
             | Rounds _ -> $"How many races to run. [default: {Verification.DefaultRounds}]"
-
-/// The commands of `tansu`, for Argu.
-type internal TansuArgument =
-    | [<CliPrefix(CliPrefix.None)>] Broker of ParseResults<BrokerArgument>
-    | [<CliPrefix(CliPrefix.None); CustomCommandLine("verify-store")>] Verify_Store of ParseResults<VerifyArgument>
-    | Version
-
-    interface IArgParserTemplate with
-        member argument.Usage =
-            match argument with
-            | Broker _ -> "Run a broker. Without any command, `tansu` does the same."
-            | Verify_Store _ ->
-                "Check that a store keeps what Tansu relies on: of several writers of one object exactly one wins."
-            | Version -> "Print the version."

@@ -12,36 +12,104 @@ type Command =
     | RunBroker of options: BrokerOptions * dotEnv: IReadOnlyDictionary<string, string>
     /// Check a store by so many races. The variables as above.
     | VerifyStore of storageEngine: string * rounds: int * dotEnv: IReadOnlyDictionary<string, string>
+    /// Do something with a running cluster.
+    | UseCluster of settings: ClientSettings * task: ClientTask
     /// Print to standard output and end with 0.
     | Print of text: string
     /// Print to standard error and end with the exit code: 2 for wrong usage, 1 for a value that is not allowed.
     | Refuse of text: string * exitCode: int
 
-/// What was asked for, before values are read: flags by name, and for a check how many rounds.
-type internal Asked = { Flags: Map<string, string>; Rounds: string option }
+/// What was asked for, before values are read.
+type internal Asked =
+    /// A broker, or if `rounds` is given a check of its store: flags by name.
+    | Server of flags: Map<string, string> * rounds: string option
+    /// A command for a running cluster.
+    | Client of command: string * said: ClientReading.Said
+    /// Something that Argu takes and nobody means.
+    | Mistaken of line: string
+
+/// The flags of each command, as Argu splits them.
+module internal Typed =
+    // `--flag=value` is two arguments.
+    let private split (argument: string) =
+        match argument.IndexOf '=' with
+        | equals when equals > 2 && argument.StartsWith("--", StringComparison.Ordinal) -> [|
+            argument.Substring(0, equals)
+            argument.Substring(equals + 1)
+          |]
+        | _ -> [| argument |]
+
+    // Argu looks at a union when it is asked to parse one: only the command that was typed costs anything.
+    let private results<'Argument when 'Argument :> IArgParserTemplate> (command: string) (arguments: string array) =
+        let parser =
+            ArgumentParser.Create<'Argument>(programName = $"tansu {command}", errorHandler = ExceptionExiter())
+
+        parser.ParseCommandLine(Array.collect split arguments).GetAllResults()
+
+    // Argu knows the flags of all commands, gives what it does not know to what stands alone, and the value of a switch too.
+    let private mistake (command: ClientCommand) (arguments: string array) (said: ClientReading.Said) =
+        let isKnown flag =
+            command.Flags |> List.exists (fun known -> known.Flag = flag)
+
+        let isValued (flag: string) =
+            arguments
+            |> Array.exists (fun argument ->
+                argument.StartsWith(flag + "=", StringComparison.Ordinal)
+                && argument.Length > flag.Length + 1)
+
+        said
+        |> List.tryPick (fun (flag, value) ->
+            if flag = "" && (value.StartsWith '-' || not (isKnown "")) then
+                Some $"unrecognized argument: '{value}'"
+            elif not (isKnown flag) then
+                Some $"unrecognized argument: '{flag}'"
+            elif flag <> "" && value = "" && isValued flag then
+                Some $"{flag} takes no value"
+            else
+                None)
+
+    let private client (command: ClientCommand) arguments =
+        let said =
+            results<ClientArgument> command.Name arguments |> List.map ClientArgument.Said
+
+        match mistake command arguments said with
+        | Some line -> Mistaken line
+        | None -> Client(command.Name, said)
+
+    let private broker arguments =
+        let flags =
+            results<BrokerArgument> "broker" arguments
+            |> Seq.map (fun flag -> (BrokerArgument.SettingOf flag).Flag, BrokerArgument.ValueOf flag)
+            |> Map.ofSeq
+
+        Server(flags, None)
+
+    let private verifyStore arguments =
+        let folder (flags, rounds) argument =
+            match argument with
+            | VerifyArgument.Storage_Engine url -> Map.add Setting.storageEngine.Flag url flags, rounds
+            | VerifyArgument.Rounds rounds -> flags, rounds
+
+        let flags, rounds =
+            results<VerifyArgument> "verify-store" arguments
+            |> List.fold folder (Map.empty, $"{Verification.DefaultRounds}")
+
+        Server(flags, Some rounds)
+
+    /// What was typed after a command.
+    let ask (command: string) (arguments: string array) =
+        match command with
+        | "broker" -> broker arguments
+        | "verify-store" -> verifyStore arguments
+        | _ ->
+            match ClientCommands.tryFind command with
+            | Some command -> client command arguments
+            | None -> invalidArg (nameof command) command
 
 /// The `tansu` command line.
 [<AbstractClass; Sealed>]
 type CommandLine private () =
     static let maxArguments = 1000
-
-    static let parser () =
-        ArgumentParser.Create<TansuArgument>(programName = "tansu", errorHandler = ExceptionExiter())
-
-    // `--flag=value` is two arguments; without a command, or with flags only, the broker is meant.
-    static let normalized (arguments: string array) =
-        let split (argument: string) =
-            match argument.IndexOf '=' with
-            | equals when equals > 2 && argument.StartsWith("--", StringComparison.Ordinal) -> [|
-                argument.Substring(0, equals)
-                argument.Substring(equals + 1)
-              |]
-            | _ -> [| argument |]
-
-        match Array.collect split arguments with
-        | arguments when Array.contains arguments[0] [| "--help"; "-h"; "help"; "--version" |] -> arguments
-        | arguments when arguments[0].StartsWith("-", StringComparison.Ordinal) -> Array.append [| "broker" |] arguments
-        | arguments -> arguments
 
     // Argu follows its one line with the whole help, under which the line is lost.
     static let firstLine (message: string) =
@@ -52,38 +120,54 @@ type CommandLine private () =
         else
             line
 
+    static let refuse (command: string) (line: string) =
+        let ended = if line.EndsWith '.' then line else line + "."
+        Refuse($"tansu: {ended} Try '{command} --help'.", 2)
+
     // Argu is slow to start: a launch without arguments must not touch it, so it stays out of the other methods.
     [<MethodImpl(MethodImplOptions.NoInlining)>]
-    static let parseFlags (version: string) (arguments: string array) : Choice<Asked, Command> =
+    static let parseCommand (command: string) (arguments: string array) : Choice<Asked, Command> =
         try
-            let results = (parser ()).ParseCommandLine(normalized arguments)
-
-            if results.Contains TansuArgument.Version then
-                Choice2Of2(Print $"tansu {version}")
-            else
-                match results.TryGetSubCommand() with
-                | Some(Broker flags) ->
-                    flags.GetAllResults()
-                    |> Seq.map (fun flag -> (BrokerArgument.SettingOf flag).Flag, BrokerArgument.ValueOf flag)
-                    |> Map.ofSeq
-                    |> fun flags -> Choice1Of2 { Flags = flags; Rounds = None }
-                | Some(Verify_Store flags) ->
-                    let rounds =
-                        flags.TryGetResult VerifyArgument.Rounds
-                        |> Option.defaultValue $"{Verification.DefaultRounds}"
-
-                    let engine =
-                        flags.TryGetResult VerifyArgument.Storage_Engine
-                        |> Option.map (fun url -> Setting.storageEngine.Flag, url)
-
-                    Choice1Of2 { Flags = Map.ofList (Option.toList engine); Rounds = Some rounds }
-                | Some TansuArgument.Version
-                | None -> Choice1Of2 { Flags = Map.empty; Rounds = None }
+            match Typed.ask command arguments with
+            | Mistaken line -> Choice2Of2(refuse $"tansu {command}" line)
+            | asked -> Choice1Of2 asked
         with :? ArguParseException as refusal ->
             if refusal.ErrorCode = ErrorCode.HelpText then
                 Choice2Of2(Print refusal.Message)
             else
-                Choice2Of2(Refuse($"tansu: {firstLine refusal.Message} Try 'tansu broker --help'.", 2))
+                Choice2Of2(refuse $"tansu {command}" (firstLine refusal.Message))
+
+    // Without a command, or with flags only, the broker is meant.
+    static let parseWords (version: string) (arguments: string array) : Choice<Asked, Command> =
+        let isHelp argument =
+            Array.contains argument [| "--help"; "-h"; "help" |]
+
+        let first = arguments[0]
+
+        if isHelp first then
+            Choice2Of2(Print(Help.ofAll version))
+        elif first = "--version" then
+            Choice2Of2(Print $"tansu {version}")
+        elif first.StartsWith("-", StringComparison.Ordinal) then
+            parseCommand "broker" arguments
+        // Before the help's lists are made, which a broker does not need.
+        elif first = "broker" || first = "verify-store" then
+            parseCommand first arguments[1..]
+        elif not (Help.isGroup first) then
+            Choice2Of2(refuse "tansu" $"there is no command '{first}'")
+        elif arguments.Length = 1 then
+            Choice2Of2(refuse $"tansu {first}" $"'{first}' needs one of its commands: {Help.choices first}")
+        elif isHelp arguments[1] then
+            Choice2Of2(Print(Help.ofGroup first))
+        else
+            match ClientCommands.tryFind $"{first} {arguments[1]}" with
+            | None -> Choice2Of2(refuse $"tansu {first}" $"there is no command '{first} {arguments[1]}'")
+            | Some command when
+                arguments
+                |> Array.exists (fun argument -> argument = "--help" || argument = "-h")
+                ->
+                Choice2Of2(Print(Help.ofCommand command))
+            | Some command -> parseCommand command.Name arguments[2..]
 
     static let settle (variable: string -> string option) (dotEnv: Map<string, string>) (asked: Asked) =
         // The real environment wins over the file; an empty variable counts as not set.
@@ -92,15 +176,22 @@ type CommandLine private () =
             | Some value when value <> "" -> Some value
             | _ -> dotEnv |> Map.tryFind name |> Option.filter (fun value -> value <> "")
 
-        match Configuration.broker { Flag = asked.Flags.TryFind; Variable = merged } with
-        | Error line -> Refuse($"tansu: {line}", 1)
-        | Ok options ->
-            let missing = dotEnv |> Map.filter (fun name _ -> (variable name).IsNone)
+        match asked with
+        | Mistaken line -> refuse "tansu" line
+        | Client(command, said) ->
+            match ClientReading.read command merged said with
+            | Ok(settings, task) -> UseCluster(settings, task)
+            | Error line -> refuse $"tansu {command}" line
+        | Server(flags, rounds) ->
+            match Configuration.broker { Flag = flags.TryFind; Variable = merged } with
+            | Error line -> Refuse($"tansu: {line}", 1)
+            | Ok options ->
+                let missing = dotEnv |> Map.filter (fun name _ -> (variable name).IsNone)
 
-            match asked.Rounds |> Option.map (Value.wholeNumber 1 Verification.MaxRounds) with
-            | None -> RunBroker(options, missing)
-            | Some(Ok rounds) -> VerifyStore(options.StorageEngine, rounds, missing)
-            | Some(Error allowed) -> Refuse($"tansu: --rounds: allowed is {allowed}", 1)
+                match rounds |> Option.map (Value.wholeNumber 1 Verification.MaxRounds) with
+                | None -> RunBroker(options, missing)
+                | Some(Ok rounds) -> VerifyStore(options.StorageEngine, rounds, missing)
+                | Some(Error allowed) -> Refuse($"tansu: --rounds: allowed is {allowed}", 1)
 
     /// Reads a command line. `variable` is the process's environment (null if not set), `dotEnvText` the text of the
     /// `.env` file (null if there is none).
@@ -111,11 +202,11 @@ type CommandLine private () =
 
         let flags =
             if arguments.Length = 0 then
-                Choice1Of2 { Flags = Map.empty; Rounds = None }
+                Choice1Of2(Server(Map.empty, None))
             elif arguments.Length > maxArguments then
                 Choice2Of2(Refuse($"tansu: more than {maxArguments} arguments", 2))
             else
-                parseFlags version arguments
+                parseWords version arguments
 
         match flags with
         | Choice2Of2 command -> command

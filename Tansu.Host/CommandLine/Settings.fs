@@ -50,15 +50,15 @@ module Setting =
         setting
             "--metrics-listener-url"
             "METRICS_LISTENER_URL"
-            "none"
-            "Where to serve /metrics, /health/live and /health/ready over HTTP, such as tcp://[::]:9100; port 0 takes any free one."
+            "tcp://[::]:9100"
+            "Where to serve /metrics, /health/live and /health/ready over HTTP, or none; port 0 takes any free one."
 
     let storageEngine =
         setting
             "--storage-engine"
             "STORAGE_ENGINE"
             "file://./tansu-data"
-            "Where everything is kept: file:///dir, file://./dir, s3://bucket/prefix, postgres://user@host/database or memory://."
+            "Where everything is kept: file:///dir, file://./dir, s3://bucket/prefix, postgres://user@host/database, memory:// (until the broker ends) or null:// (not at all: for measuring)."
 
     let shards =
         setting "--shards" "SHARDS" "1" "How many shard logs a new cluster gets; one that exists keeps its own."
@@ -297,13 +297,13 @@ module internal Value =
             isFile
             || isPostgres
             || isS3
-            || text = "memory://"
+            || text = "null://"
             || text.StartsWith("memory://", StringComparison.Ordinal)
         then
             Ok text
         else
             Error
-                "file:///directory, file://./directory, s3://bucket/prefix, postgres://user@host/database or memory://"
+                "file:///directory, file://./directory, s3://bucket/prefix, postgres://user@host/database, memory:// or null://"
 
     let wholeNumber (lowest: int) (highest: int) (text: string) : Result<int, string> =
         match Int32.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture) with

@@ -32,7 +32,7 @@ internal sealed class RequestDispatcher(ApiTable apis, ILogger log) : IRequestPr
         var version = reader.ReadInt16();
         var correlationId = reader.ReadInt32();
         var handler = Find(apiKey, version);
-        handler.CountRequest();
+        handler.CountRequest(frame.Length);
         if (!handler.Serves(version) && handler is ApiVersionsHandler apiVersions)
         {
             return new ValueTask<Reply?>(apiVersions.RefuseVersion(correlationId));

@@ -16,6 +16,7 @@ let tests =
             Administration.tests
             Crashes.tests
             ManyBrokers.tests
+            Backup.tests
             GroupHelloWorld.tests
             GroupFeatures.tests
             GroupMixing.tests

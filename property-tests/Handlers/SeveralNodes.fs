@@ -143,9 +143,20 @@ let private together =
     testList "two brokers" [
         twoTest
             "tell each of the size of the partitions it leads, so that tools that add up count each once"
-            (fun _ _ one other ->
+            (fun _ time one other ->
                 task {
-                    let! _ = one.Produce("t", [ for partition in 0 .. shards - 1 -> partition, batch 1 ])
+                    // Of today: retention must leave it alone.
+                    let today =
+                        batchAt Records.CompressionCodec.None (time.GetUtcNow().ToUnixTimeMilliseconds()) 1 10
+
+                    let! produced =
+                        one.Produce("t", [ for partition in 0 .. shards - 1 -> partition, today ])
+
+                    Expect.equal
+                        [ for one in produced -> one.ErrorCode ]
+                        (List.replicate shards ErrorCode.None)
+                        "produced"
+
                     let! leaders = leaders one
 
                     for desk in [ one; other ] do
@@ -162,7 +173,7 @@ let private together =
                             [
                                 for index, leader in List.indexed leaders do
                                     if leader = self then
-                                        index, int64 (batch 1).Length
+                                        index, int64 today.Length
                             ]
                             $"broker {self}"
                 })

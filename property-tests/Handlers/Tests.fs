@@ -14,6 +14,8 @@ let tests =
         ClusterConfigs.tests
         Pipelining.tests
         SeveralNodes.tests
+        Measuring.tests
+        Forgetting.tests
         GroupMembers.tests
         GroupOffsets.tests
         GroupLooking.tests

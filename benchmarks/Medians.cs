@@ -1,0 +1,15 @@
+using System.Globalization;
+
+namespace Tansu.Benchmarks;
+
+/// <summary>How figures are summed up and shown.</summary>
+internal static class Medians
+{
+    public static double Of<TResult>(List<TResult> results, Func<TResult, double> figure)
+    {
+        var ordered = results.Select(figure).Order().ToList();
+        return ordered[ordered.Count / 2];
+    }
+
+    public static string Percent(double ratio) => ratio.ToString("P0", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,13 @@
+/// The commands that speak to a cluster.
+module Tansu.PropertyTests.CommandLine.Tests
+
+open Expecto
+
+let tests =
+    testList "command line" [
+        Parsing.tests
+        Output.tests
+        testSequenced (
+            testList "against brokers" [ Clients.tests; Topics.tests; Groups.tests; Configs.tests; Failures.tests ]
+        )
+    ]
