@@ -360,7 +360,7 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>What becomes of a topic's records; nothing for a topic that the catalog does not have.</summary>
     private static FSharpValueOption<Cleanup> CleanupOf(TopicId topicId, CatalogState? catalog) =>
         catalog is not null && catalog.TopicsById.TryGetValue(topicId, out var topic)
-            ? FSharpValueOption<Cleanup>.NewValueSome(CleanupModule.ofConfigs(topic.Configs))
+            ? FSharpValueOption<Cleanup>.NewValueSome(CleanupModule.ofConfigs(Domain.Catalog.configsOf(catalog, topic)))
             : FSharpValueOption<Cleanup>.ValueNone;
 
     /// <summary>Retention of a store that forgets anyway: nothing, so that the state does not grow with what can no longer be read.</summary>

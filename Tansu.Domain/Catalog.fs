@@ -49,6 +49,13 @@ type CatalogSettings = {
     MaxPartitionsPerTopic: int
 }
 
+/// What has configurations of its own besides topics.
+type ConfigOwner =
+    /// All brokers: what is set here is the default of topics, by the topics' config names (Kafka's dynamic default broker configs).
+    | AllBrokers
+    /// A group (KIP-848).
+    | OneGroup of groupId: string
+
 /// What the cluster as a whole knows.
 type CatalogState = {
     /// Topics by name.
@@ -65,6 +72,10 @@ type CatalogState = {
     Nodes: Map<int, Node>
     /// The shard the next topic's partition 0 goes to.
     NextFirstShard: int
+    /// Defaults of topics that were set for the whole cluster, by the topics' config names.
+    DefaultConfigs: Map<string, string>
+    /// What was set on groups, by group id; no group is here with nothing.
+    GroupConfigs: Map<string, Map<string, string>>
 }
 
 /// A topic to create. The id comes with it since the domain has no randomness.
@@ -107,6 +118,16 @@ type TopicConfigChanges = {
     Changes: ConfigChange[]
 }
 
+/// Configuration changes of something that is no topic: all or none.
+type OwnerConfigChanges = {
+    /// What they belong to.
+    Owner: ConfigOwner
+    /// Whether all that is not named goes back to its default first (AlterConfigs, not IncrementalAlterConfigs).
+    ReplacesAll: bool
+    /// Applied in order. For all brokers the names are those of Kafka's broker configs.
+    Changes: ConfigChange[]
+}
+
 /// A topic that is to have more partitions.
 type PartitionsToAdd = {
     /// The topic's name.
@@ -127,6 +148,8 @@ type CatalogCommand =
     | CreatePartitions of requests: PartitionsToAdd[] * validateOnly: bool
     /// Change topics' configurations, topic by topic.
     | AlterTopicConfigs of requests: TopicConfigChanges[] * validateOnly: bool
+    /// Change configurations of something that is no topic.
+    | AlterOwnerConfigs of request: OwnerConfigChanges * validateOnly: bool
     /// Give the caller a block of producer ids that nobody else gets.
     | AllocateProducerIds of count: int
     /// Make an advertised address a node, or renew its lease. `leaseMs` is `Lease.WithoutEnd` from a broker that sees no other
@@ -147,6 +170,8 @@ type CatalogEvent =
     | PartitionsAdded of topicId: TopicId * partitionCount: int
     /// A topic's overrides are now these.
     | TopicConfigsChanged of topicId: TopicId * configs: Map<string, string>
+    /// What is set on something that is no topic is now this.
+    | OwnerConfigsChanged of owner: ConfigOwner * configs: Map<string, string>
     /// Producer ids up to `firstProducerId + count - 1` are taken.
     | ProducerIdsAllocated of firstProducerId: int64 * count: int
     /// An address became a node, or a node renewed its lease: a sign of life.
@@ -165,6 +190,8 @@ type TopicReply =
 type CatalogReply =
     /// To the commands about topics.
     | TopicsJudged of replies: TopicReply[]
+    /// To AlterOwnerConfigs: why nothing changed, if it was refused.
+    | OwnerConfigsJudged of refusal: Refusal voption
     /// To AllocateProducerIds.
     | ProducerIdBlock of firstProducerId: int64 * count: int
     /// To RegisterNode.
@@ -184,7 +211,20 @@ module Catalog =
         NextProducerId = 0L
         Nodes = Map.empty
         NextFirstShard = 0
+        DefaultConfigs = Map.empty
+        GroupConfigs = Map.empty
     }
+
+    /// What is set for a topic: on itself, else for the whole cluster. Kafka's defaults are not among it.
+    let configsOf (state: CatalogState) (topic: Topic) =
+        (state.DefaultConfigs, topic.Configs)
+        ||> Map.fold (fun configs name value -> configs.Add(name, value))
+
+    /// What is set on something that is no topic.
+    let ownerConfigs (state: CatalogState) (owner: ConfigOwner) =
+        match owner with
+        | AllBrokers -> state.DefaultConfigs
+        | OneGroup groupId -> state.GroupConfigs.TryFind groupId |> Option.defaultValue Map.empty
 
     /// The shard of a partition.
     let shardOf (settings: CatalogSettings) (topic: Topic) (partition: int) =
@@ -226,6 +266,15 @@ module Catalog =
             changeTopic topicId (fun topic -> { topic with PartitionCount = count }) state
         | TopicConfigsChanged(topicId, configs) ->
             changeTopic topicId (fun topic -> { topic with Configs = configs }) state
+        | OwnerConfigsChanged(AllBrokers, configs) -> { state with DefaultConfigs = configs }
+        | OwnerConfigsChanged(OneGroup groupId, configs) when configs.IsEmpty -> {
+            state with
+                GroupConfigs = state.GroupConfigs.Remove groupId
+          }
+        | OwnerConfigsChanged(OneGroup groupId, configs) -> {
+            state with
+                GroupConfigs = state.GroupConfigs.Add(groupId, configs)
+          }
         | ProducerIdsAllocated(first, count) -> { state with NextProducerId = first + int64 count }
         | NodeRegistered node -> { state with Nodes = state.Nodes.Add(node.Id, node) }
         | NodeLeaseCut(nodeId, leaseUntilMs) ->
@@ -303,31 +352,85 @@ module Catalog =
             [ PartitionsAdded(topic.Id, request.Count) ], TopicChanged { topic with PartitionCount = request.Count }
         | _ -> refuse UnknownTopic
 
-    let private applyChange (configs: Map<string, string>) (change: ConfigChange) =
+    /// What is added to a list or taken out of it changes the value in force, which may be that of all brokers.
+    let private applyChange (defaults: Map<string, string>) (configs: Map<string, string>) (change: ConfigChange) =
+        let inForce name =
+            match configs.TryFind name, defaults.TryFind name with
+            | None, Some value -> configs.Add(name, value)
+            | _ -> configs
+
         match change with
         | SetConfig(name, value) -> Ok(configs.Add(name, value))
         | DeleteConfig name -> Ok(configs.Remove name)
-        | AppendConfig(name, value) -> TopicConfig.appendToList name value configs
-        | SubtractConfig(name, value) -> TopicConfig.subtractFromList name value configs
+        | AppendConfig(name, value) -> TopicConfig.appendToList name value (inForce name)
+        | SubtractConfig(name, value) -> TopicConfig.subtractFromList name value (inForce name)
+
+    let private applyChanges defaults start changes =
+        (Ok start, changes)
+        ||> Array.fold (fun configs change ->
+            configs |> Result.bind (fun configs -> applyChange defaults configs change))
 
     let private judgeConfigChanges (state: CatalogState) (request: TopicConfigChanges) =
         match state.TopicsByName.TryGetValue request.Topic with
         | true, topic ->
             let start = if request.ReplacesAll then Map.empty else topic.Configs
 
-            let changed =
-                (Ok start, request.Changes)
-                ||> Array.fold (fun configs change ->
-                    configs |> Result.bind (fun configs -> applyChange configs change))
-
             match
-                changed
+                applyChanges state.DefaultConfigs start request.Changes
                 |> Result.bind (fun configs -> TopicConfig.validateAll configs |> Result.map (fun () -> configs))
             with
             | Error reason -> refuse (InvalidConfig reason)
             | Ok configs when configs = topic.Configs -> [], TopicChanged topic
             | Ok configs -> [ TopicConfigsChanged(topic.Id, configs) ], TopicChanged { topic with Configs = configs }
         | _ -> refuse UnknownTopic
+
+    /// The same change by the topics' name of what is set for all brokers.
+    let private ofBrokerConfig (change: ConfigChange) =
+        let named name make =
+            match TopicConfig.tryFindByBrokerName name with
+            | Some definition -> Ok(make definition.Name)
+            | None -> Error(InvalidRequest $"Cannot update these configs dynamically: Set({name})")
+
+        match change with
+        | SetConfig(name, value) -> named name (fun name -> SetConfig(name, value))
+        | DeleteConfig name -> named name DeleteConfig
+        | AppendConfig(name, value) -> named name (fun name -> AppendConfig(name, value))
+        | SubtractConfig(name, value) -> named name (fun name -> SubtractConfig(name, value))
+
+    let private ownerConfigsAfter (current: Map<string, string>) (request: OwnerConfigChanges) =
+        let start = if request.ReplacesAll then Map.empty else current
+
+        match request.Owner with
+        | AllBrokers ->
+            (Ok [], request.Changes)
+            ||> Array.fold (fun changes change ->
+                changes
+                |> Result.bind (fun changes -> ofBrokerConfig change |> Result.map (fun change -> change :: changes)))
+            |> Result.bind (fun changes ->
+                changes
+                |> List.rev
+                |> Array.ofList
+                |> applyChanges Map.empty start
+                |> Result.bind (fun configs -> TopicConfig.validateAll configs |> Result.map (fun () -> configs))
+                |> Result.mapError InvalidRequest)
+        | OneGroup _ ->
+            applyChanges Map.empty start request.Changes
+            |> Result.bind (fun configs -> GroupConfig.validateAll configs |> Result.map (fun () -> configs))
+            |> Result.mapError InvalidConfig
+
+    let private alterOwnerConfigs (state: CatalogState) (request: OwnerConfigChanges) validateOnly =
+        let current = ownerConfigs state request.Owner
+
+        match ownerConfigsAfter current request with
+        | Error refusal -> { Events = [||]; Reply = OwnerConfigsJudged(ValueSome refusal) }
+        | Ok configs -> {
+            Events =
+                if validateOnly || configs = current then
+                    [||]
+                else
+                    [| OwnerConfigsChanged(request.Owner, configs) |]
+            Reply = OwnerConfigsJudged ValueNone
+          }
 
     /// Judges the items of a request one after another, each on the state the ones before left.
     let private judgeEach
@@ -413,6 +516,7 @@ module Catalog =
         | CreatePartitions(requests, validateOnly) ->
             judgeEach settings state (judgeNewPartitions settings) validateOnly requests
         | AlterTopicConfigs(requests, validateOnly) -> judgeEach settings state judgeConfigChanges validateOnly requests
+        | AlterOwnerConfigs(request, validateOnly) -> alterOwnerConfigs state request validateOnly
         | AllocateProducerIds count -> {
             Events = [| ProducerIdsAllocated(state.NextProducerId, count) |]
             Reply = ProducerIdBlock(state.NextProducerId, count)

@@ -296,7 +296,16 @@ module TopicConfig =
     /// The definition of a config name, if Kafka has one.
     let tryFind (name: string) = byName.TryFind name
 
-    let private elements (value: string) =
+    let private byBrokerName =
+        definitions
+        |> Array.filter (fun definition -> not (isNull definition.BrokerSynonym))
+        |> Array.map (fun definition -> string definition.BrokerSynonym, definition)
+        |> Map.ofArray
+
+    /// The definition whose default a broker config sets, if there is one.
+    let tryFindByBrokerName (name: string) = byBrokerName.TryFind name
+
+    let internal elements (value: string) =
         value.Split(',', StringSplitOptions.TrimEntries ||| StringSplitOptions.RemoveEmptyEntries)
 
     let private parseNumber configType (value: string) =
@@ -314,7 +323,7 @@ module TopicConfig =
             let ok, number = Double.TryParse(value, NumberStyles.Float, culture)
             if ok && Double.IsFinite number then Some number else None
 
-    let private isAccepted (definition: ConfigDefinition) (value: string) =
+    let internal isAccepted (definition: ConfigDefinition) (value: string) =
         match definition.Type, definition.Rule with
         | ConfigType.Boolean, _ -> value = "true" || value = "false"
         | ConfigType.String, OneOf words -> List.contains value words
@@ -331,7 +340,7 @@ module TopicConfig =
             | Some number, Between(least, most) -> number >= least && number <= most
             | Some _, (OneOf _ | Anything) -> true
 
-    let private expectation (definition: ConfigDefinition) =
+    let internal expectation (definition: ConfigDefinition) =
         match definition.Type, definition.Rule with
         | ConfigType.Boolean, _ -> "true or false"
         | ConfigType.List, OneOf words ->

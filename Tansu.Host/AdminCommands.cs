@@ -26,6 +26,27 @@ internal static class AdminCommands
             return ((CatalogReply.TopicsJudged)reply).replies;
         });
 
+    /// <summary>Changes configurations of something that is no topic.</summary>
+    public static async Task<AlteredResult> AlterOwnerConfigsAsync(this Broker broker, OwnerConfigChanges changes, bool validateOnly)
+    {
+        try
+        {
+            var command = CatalogCommand.NewAlterOwnerConfigs(changes, validateOnly);
+            var reply = (CatalogReply.OwnerConfigsJudged)await broker.Cluster.SubmitAsync(command, broker.Settings.AdminTimeout);
+            return reply.refusal.IsSome
+                ? new AlteredResult(Errors.Of(reply.refusal.Value), Errors.Describe(reply.refusal.Value))
+                : new AlteredResult(ErrorCode.None, null);
+        }
+        catch (TimeoutException)
+        {
+            return new AlteredResult(ErrorCode.RequestTimedOut, null);
+        }
+        catch (StoreRefusedException)
+        {
+            return new AlteredResult(ErrorCode.KafkaStorageError, null);
+        }
+    }
+
     /// <summary>Deletes topics, records and all.</summary>
     public static Task<TopicOutcome[]> DeleteTopicsAsync(this Broker broker, TopicReference[] topics, int timeoutMs) =>
         GuardAsync(topics.Length, () => broker.Cluster.DeleteTopicsAsync(topics, broker.AdminTimeout(timeoutMs)));

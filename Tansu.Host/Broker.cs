@@ -19,7 +19,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <summary>Entries that are trimmed stay this long at least: a writer that has been paused must find out that it has been left behind.</summary>
     private const int LeastTrimGraceMs = 60_000;
 
-    /// <summary>Parsed configurations, for as long as the topic they belong to is the current one.</summary>
+    /// <summary>Parsed configurations, for as long as the topic they belong to is the current one and the defaults of all are what they were.</summary>
     private readonly ConditionalWeakTable<Topic, TopicSettings> _settings = [];
 
     private IStore? _store;
@@ -168,6 +168,19 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
         return name is not null && catalog.TopicsByName.TryGetValue(name, out topic) ? topic : null;
     }
 
+    /// <summary>Whether there is such a partition, in the newest catalog this broker knows.</summary>
+    public bool HasPartition(string topic, int partition) =>
+        FindTopic(false, default, topic) is { } found && partition >= 0 && partition < found.PartitionCount;
+
+    /// <summary>Learns what other brokers did to the catalog if one of these topics is not known.</summary>
+    public async ValueTask CatchUpForAsync(IEnumerable<string> topics)
+    {
+        if (topics.Any(topic => FindTopic(false, default, topic) is null))
+        {
+            await CatchUpCatalogAsync();
+        }
+    }
+
     /// <summary>
     /// Learns what other brokers did to the catalog. A store that does not answer in time leaves the catalog as it was: the caller
     /// then says that it does not know the topic, which clients retry.
@@ -206,5 +219,16 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     }
 
     /// <summary>The topic's configurations as the produce path needs them.</summary>
-    public TopicSettings ConfigsOf(Topic topic) => _settings.GetValue(topic, static topic => new TopicSettings(topic));
+    public TopicSettings ConfigsOf(Topic topic)
+    {
+        var catalog = cluster.Catalog;
+        if (_settings.TryGetValue(topic, out var settings) && ReferenceEquals(settings.Defaults, catalog.DefaultConfigs))
+        {
+            return settings;
+        }
+
+        settings = new TopicSettings(Catalog.configsOf(catalog, topic), catalog.DefaultConfigs);
+        _settings.AddOrUpdate(topic, settings);
+        return settings;
+    }
 }

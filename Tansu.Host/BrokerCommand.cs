@@ -64,6 +64,8 @@ public static class BrokerCommand
             MaxBeginningBytes = memory.BeginningBytes,
             MaxLargeRequestBytes = memory.LargeRequestBytes,
             MaxConnections = memory.MaxConnections,
+            MaxConnectionsPerAddress = options.MaxConnectionsPerIp,
+            SlowClientTimeout = TimeSpan.FromMilliseconds(options.SlowClientMs),
             IdleTimeout = TimeSpan.FromMilliseconds(options.ConnectionIdleMs),
         };
         // The address first: a second broker by mistake is told so before it touches the store.

@@ -57,6 +57,9 @@ internal sealed record BrokerSettings
     /// <summary>How long the first rebalance of an empty group waits after each member that joins (<c>group.initial.rebalance.delay.ms</c>).</summary>
     public int GroupInitialRebalanceDelayMs { get; init; } = 200;
 
+    /// <summary>What is written to the log (<c>--log-level</c>).</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
     /// <summary>How long a request about a consumer group waits for the store; less than clients wait for an answer.</summary>
     public TimeSpan CoordinatorTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -70,6 +73,7 @@ internal sealed record BrokerSettings
         FetchMaxBytes = (int)Math.Min(55L * 1024 * 1024, memory.FetchBytes),
         ConnectionIdleMs = options.ConnectionIdleMs,
         AutoCreateTopics = options.AutoCreateTopics,
+        LogLevel = options.LogLevel,
         DefaultPartitions = options.DefaultPartitions,
         Groups = new GroupSettings(
             options.GroupMinSessionTimeoutMs,

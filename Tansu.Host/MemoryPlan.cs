@@ -37,7 +37,7 @@ internal sealed record MemoryPlan
     /// <summary>One entry, or one data object: written, cached and read as a whole.</summary>
     public required int EntryBytes { get; init; }
 
-    /// <summary>How many connections may be open.</summary>
+    /// <summary>How many connections may be open (<c>--max-connections</c>).</summary>
     public required int MaxConnections { get; init; }
 
     /// <summary>Shares out a heap of that size, as far as the options do not say otherwise.</summary>
@@ -54,7 +54,7 @@ internal sealed record MemoryPlan
             MaxRequestBytes = options.MaxRequestBytes >= 0 ? options.MaxRequestBytes : (int)Math.Min(100 * MiB, largeRequestBytes),
             FetchBytes = Math.Min(256 * MiB, heapBytes / 8),
             EntryBytes = (int)Math.Min(8 * MiB, heapBytes / 64),
-            MaxConnections = (int)Math.Min(20_000, heapBytes / 4 / ConnectionBytes),
+            MaxConnections = options.MaxConnections >= 0 ? options.MaxConnections : (int)Math.Min(20_000, heapBytes / 4 / ConnectionBytes),
         };
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Microsoft.FSharp.Collections;
 using Tansu.Codec.Records;
 using Tansu.Domain;
 
@@ -12,16 +13,22 @@ internal sealed class TopicSettings
     private readonly long _timestampAfterMaxMs;
     private readonly bool _isCompacted;
 
-    public TopicSettings(Topic topic)
+    /// <param name="configs">What is set for the topic, by config name.</param>
+    /// <param name="defaults">What was set for all topics, to know whether that is still so.</param>
+    public TopicSettings(FSharpMap<string, string> configs, FSharpMap<string, string> defaults)
     {
-        _maxMessageBytes = (int)Number(topic, "max.message.bytes");
-        _timestampBeforeMaxMs = Number(topic, "message.timestamp.before.max.ms");
-        _timestampAfterMaxMs = Number(topic, "message.timestamp.after.max.ms");
-        var cleanup = CleanupModule.ofConfigs(topic.Configs);
+        Defaults = defaults;
+        _maxMessageBytes = (int)Number(configs, "max.message.bytes");
+        _timestampBeforeMaxMs = Number(configs, "message.timestamp.before.max.ms");
+        _timestampAfterMaxMs = Number(configs, "message.timestamp.after.max.ms");
+        var cleanup = CleanupModule.ofConfigs(configs);
         _isCompacted = cleanup.Compacts;
         DeletesRecords = cleanup.Deletes;
-        UsesLogAppendTime = TopicConfig.effective("message.timestamp.type", topic.Configs) == "LogAppendTime";
+        UsesLogAppendTime = TopicConfig.effective("message.timestamp.type", configs) == "LogAppendTime";
     }
+
+    /// <summary>What was set for all topics when this was read.</summary>
+    public FSharpMap<string, string> Defaults { get; }
 
     /// <summary>Whether records get the broker's time instead of the producer's.</summary>
     public bool UsesLogAppendTime { get; }
@@ -41,6 +48,6 @@ internal sealed class TopicSettings
         return UsesLogAppendTime ? limits : limits.WithTimestampRange(nowMs, _timestampBeforeMaxMs, _timestampAfterMaxMs);
     }
 
-    private static long Number(Topic topic, string name) =>
-        long.Parse(TopicConfig.effective(name, topic.Configs), CultureInfo.InvariantCulture);
+    private static long Number(FSharpMap<string, string> configs, string name) =>
+        long.Parse(TopicConfig.effective(name, configs), CultureInfo.InvariantCulture);
 }

@@ -15,6 +15,9 @@ namespace Tansu.Benchmarks;
 /// <summary>A whole broker in this process, sockets included, with one topic.</summary>
 internal sealed class BrokerUnderTest : IAsyncDisposable
 {
+    /// <summary>The topic that there is.</summary>
+    public const string TopicName = "bench";
+
     private const short ProduceVersion = 13;
     private const short FetchVersion = 13;
 
@@ -34,6 +37,12 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
 
     public int Port => _listener.Endpoint.Port;
 
+    /// <summary>How many connections are open.</summary>
+    public int Connections => _listener.ConnectionCount;
+
+    /// <summary>How many requests could not be understood.</summary>
+    public long MalformedRequests => _listener.MalformedRequestCount;
+
     /// <summary>How many entries the shard's log has: on File each cost one fdatasync.</summary>
     public long Commits => _broker.Cluster.Shards[0].Replica.Current.EntryNumber;
 
@@ -48,10 +57,10 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
             Path.GetTempPath());
         var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);
         var broker = await Broker.StartAsync(parsed.options, MemoryPlan.For(parsed.options, long.MaxValue), listener.Endpoint, listener.Endpoint, log, TimeProvider.System, CancellationToken.None);
-        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log));
+        listener.Start(new RequestDispatcher(HandlerList.Create(broker), log) { ReplyBudget = broker.FetchBudget });
         var created = (CatalogReply.TopicsJudged)await broker.Cluster.SubmitAsync(
             CatalogCommand.NewCreateTopics(
-                [new NewTopic("bench", TopicId.NewTopicId(Guid.NewGuid()), partitions, MapModule.Empty<string, string>())],
+                [new NewTopic(TopicName, TopicId.NewTopicId(Guid.NewGuid()), partitions, MapModule.Empty<string, string>())],
                 false),
             TimeSpan.FromSeconds(10));
         return new BrokerUnderTest(listener, broker, ((TopicReply.TopicChanged)created.replies[0]).topic);

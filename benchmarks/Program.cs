@@ -6,6 +6,7 @@ var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringCompare
     ["compaction"] = CompactionBenchmark.RunAsync,
     ["consume"] = ConsumeBenchmark.RunAsync,
     ["produce"] = ProduceBenchmark.RunAsync,
+    ["hostile"] = HostileBenchmark.RunAsync,
     ["footprint"] = FootprintBenchmark.RunAsync,
     ["group-join"] = GroupJoinBenchmark.RunAsync,
     ["snapshot-size"] = SnapshotSizeBenchmark.RunAsync,

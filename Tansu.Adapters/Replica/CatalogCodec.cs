@@ -19,6 +19,14 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
         ProducerIdsAllocated = 6,
         NodeRegistered = 7,
         NodeLeaseCut = 8,
+        OwnerConfigsChanged = 9,
+    }
+
+    /// <summary>What configurations belong to, numbered as in the config APIs.</summary>
+    private enum OwnerType : sbyte
+    {
+        AllBrokers = 4,
+        Group = 32,
     }
 
     /// <inheritdoc/>
@@ -56,6 +64,15 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
                 {
                     TopicId = changed.topicId.Value,
                     Configs = ToArray(changed.configs, static (name, text) => new TopicConfigsChangedEvent.Config { Name = name, Value = text }),
+                });
+                break;
+            case CatalogEvent.OwnerConfigsChanged changed:
+                var (ownerType, ownerName) = ToStored(changed.owner);
+                EventFrame.Write(writer, (sbyte)EventType.OwnerConfigsChanged, new OwnerConfigsChangedEvent
+                {
+                    OwnerType = ownerType,
+                    OwnerName = ownerName,
+                    Configs = ToArray(changed.configs, static (name, text) => new OwnerConfigsChangedEvent.Config { Name = name, Value = text }),
                 });
                 break;
             case CatalogEvent.ProducerIdsAllocated allocated:
@@ -112,6 +129,11 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
                 return CatalogEvent.NewTopicConfigsChanged(
                     TopicId.NewTopicId(changed.TopicId),
                     ToMap(changed.Configs, static config => (config.Name, config.Value)));
+            case EventType.OwnerConfigsChanged:
+                var owned = EventFrame.Read<OwnerConfigsChangedEvent>(ref reader);
+                return CatalogEvent.NewOwnerConfigsChanged(
+                    ToOwner(owned.OwnerType, owned.OwnerName),
+                    ToMap(owned.Configs, static config => (config.Name, config.Value)));
             case EventType.ProducerIdsAllocated:
                 var allocated = EventFrame.Read<ProducerIdsAllocatedEvent>(ref reader);
                 return CatalogEvent.NewProducerIdsAllocated(allocated.FirstProducerId, allocated.Count);
@@ -151,12 +173,24 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
             nodes.Add(new CatalogSnapshot.Node { NodeId = id, Host = node.Host, Port = node.Port, LeaseUntilMs = node.LeaseUntilMs });
         }
 
+        var owners = new List<CatalogSnapshot.Owner>(state.GroupConfigs.Count + 1);
+        if (!state.DefaultConfigs.IsEmpty)
+        {
+            owners.Add(ToStored(ConfigOwner.AllBrokers, state.DefaultConfigs));
+        }
+
+        foreach (var (groupId, configs) in state.GroupConfigs)
+        {
+            owners.Add(ToStored(ConfigOwner.NewOneGroup(groupId), configs));
+        }
+
         EventFrame.WriteVersioned(writer, new CatalogSnapshot
         {
             Topics = [.. topics],
             Nodes = [.. nodes],
             NextProducerId = state.NextProducerId,
             NextFirstShard = state.NextFirstShard,
+            Owners = [.. owners],
         });
     }
 
@@ -190,6 +224,13 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
             state = Catalog.evolve(settings, state, CatalogEvent.NewNodeRegistered(new Node(node.NodeId, node.Host, node.Port, node.LeaseUntilMs)));
         }
 
+        foreach (var owner in stored.Owners)
+        {
+            state = Catalog.evolve(settings, state, CatalogEvent.NewOwnerConfigsChanged(
+                ToOwner(owner.OwnerType, owner.OwnerName),
+                ToMap(owner.OwnerConfigs, static config => (config.Name, config.Value))));
+        }
+
         return Catalog.restoreCounters(stored.NextProducerId, stored.NextFirstShard, state);
     }
 
@@ -202,6 +243,27 @@ public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogSt
         CreatedAtMs = topic.CreatedAtMs,
         Configs = ToArray(topic.Configs, static (name, text) => new CatalogSnapshot.Config { Name = name, Value = text }),
         BeingRemoved = beingRemoved,
+    };
+
+    private static CatalogSnapshot.Owner ToStored(ConfigOwner owner, FSharpMap<string, string> configs)
+    {
+        var (type, name) = ToStored(owner);
+        return new CatalogSnapshot.Owner
+        {
+            OwnerType = type,
+            OwnerName = name,
+            OwnerConfigs = ToArray(configs, static (name, text) => new CatalogSnapshot.OwnerConfig { Name = name, Value = text }),
+        };
+    }
+
+    private static (sbyte Type, string Name) ToStored(ConfigOwner owner) =>
+        owner is ConfigOwner.OneGroup group ? ((sbyte)OwnerType.Group, group.groupId) : ((sbyte)OwnerType.AllBrokers, "");
+
+    private static ConfigOwner ToOwner(sbyte type, string name) => (OwnerType)type switch
+    {
+        OwnerType.AllBrokers => ConfigOwner.AllBrokers,
+        OwnerType.Group => ConfigOwner.NewOneGroup(name),
+        _ => throw new KafkaFormatException($"it holds configurations of unknown type {type}"),
     };
 
     private static T[] ToArray<T>(FSharpMap<string, string> map, Func<string, string, T> make)

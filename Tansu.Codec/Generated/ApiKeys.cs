@@ -100,6 +100,9 @@ public static class ApiKeys
     /// <summary>Replaces configurations as a whole.</summary>
     public const short AlterConfigs = 33;
 
+    /// <summary>Moves replicas into another directory of their broker (KIP-113).</summary>
+    public const short AlterReplicaLogDirs = 34;
+
     /// <summary>Asks where partitions are kept and how large they are.</summary>
     public const short DescribeLogDirs = 35;
 
@@ -109,11 +112,32 @@ public static class ApiKeys
     /// <summary>Adds partitions to topics.</summary>
     public const short CreatePartitions = 37;
 
+    /// <summary>Asks for a token that others can authenticate with (KIP-48).</summary>
+    public const short CreateDelegationToken = 38;
+
+    /// <summary>Prolongs a delegation token (KIP-48).</summary>
+    public const short RenewDelegationToken = 39;
+
+    /// <summary>Ends a delegation token (KIP-48).</summary>
+    public const short ExpireDelegationToken = 40;
+
+    /// <summary>Asks for delegation tokens (KIP-48).</summary>
+    public const short DescribeDelegationToken = 41;
+
     /// <summary>Deletes groups that have no members.</summary>
     public const short DeleteGroups = 42;
 
+    /// <summary>Asks that partitions elect their leaders (KIP-183).</summary>
+    public const short ElectLeaders = 43;
+
     /// <summary>Changes single configuration entries.</summary>
     public const short IncrementalAlterConfigs = 44;
+
+    /// <summary>Moves partitions to other brokers, or cancels that (KIP-455).</summary>
+    public const short AlterPartitionReassignments = 45;
+
+    /// <summary>Asks which partitions are being moved (KIP-455).</summary>
+    public const short ListPartitionReassignments = 46;
 
     /// <summary>Deletes committed offsets of a group.</summary>
     public const short OffsetDelete = 47;
@@ -129,6 +153,9 @@ public static class ApiKeys
 
     /// <summary>Changes SCRAM credentials.</summary>
     public const short AlterUserScramCredentials = 51;
+
+    /// <summary>Changes the cluster's features (KIP-584).</summary>
+    public const short UpdateFeatures = 57;
 
     /// <summary>Asks for the cluster's id, controller and brokers.</summary>
     public const short DescribeCluster = 60;
@@ -153,6 +180,9 @@ public static class ApiKeys
 
     /// <summary>Hands in metrics of a client (KIP-714).</summary>
     public const short PushTelemetry = 72;
+
+    /// <summary>Asks which resources have configurations. Before Kafka 4.1 it was named ListClientMetricsResources.</summary>
+    public const short ListConfigResources = 74;
 
     /// <summary>Asks for topics and partitions page by page (KIP-966).</summary>
     public const short DescribeTopicPartitions = 75;
@@ -190,16 +220,25 @@ public static class ApiKeys
         Known[DeleteAcls]!.Value,
         Known[DescribeConfigs]!.Value,
         Known[AlterConfigs]!.Value,
+        Known[AlterReplicaLogDirs]!.Value,
         Known[DescribeLogDirs]!.Value,
         Known[SaslAuthenticate]!.Value,
         Known[CreatePartitions]!.Value,
+        Known[CreateDelegationToken]!.Value,
+        Known[RenewDelegationToken]!.Value,
+        Known[ExpireDelegationToken]!.Value,
+        Known[DescribeDelegationToken]!.Value,
         Known[DeleteGroups]!.Value,
+        Known[ElectLeaders]!.Value,
         Known[IncrementalAlterConfigs]!.Value,
+        Known[AlterPartitionReassignments]!.Value,
+        Known[ListPartitionReassignments]!.Value,
         Known[OffsetDelete]!.Value,
         Known[DescribeClientQuotas]!.Value,
         Known[AlterClientQuotas]!.Value,
         Known[DescribeUserScramCredentials]!.Value,
         Known[AlterUserScramCredentials]!.Value,
+        Known[UpdateFeatures]!.Value,
         Known[DescribeCluster]!.Value,
         Known[DescribeProducers]!.Value,
         Known[DescribeTransactions]!.Value,
@@ -208,6 +247,7 @@ public static class ApiKeys
         Known[ConsumerGroupDescribe]!.Value,
         Known[GetTelemetrySubscriptions]!.Value,
         Known[PushTelemetry]!.Value,
+        Known[ListConfigResources]!.Value,
         Known[DescribeTopicPartitions]!.Value,
     ];
 
@@ -252,16 +292,25 @@ public static class ApiKeys
         known[DeleteAcls] = new(DeleteAcls, "DeleteAcls", 1, 3, 2);
         known[DescribeConfigs] = new(DescribeConfigs, "DescribeConfigs", 1, 4, 4);
         known[AlterConfigs] = new(AlterConfigs, "AlterConfigs", 0, 2, 2);
+        known[AlterReplicaLogDirs] = new(AlterReplicaLogDirs, "AlterReplicaLogDirs", 1, 2, 2);
         known[DescribeLogDirs] = new(DescribeLogDirs, "DescribeLogDirs", 1, 4, 2);
         known[SaslAuthenticate] = new(SaslAuthenticate, "SaslAuthenticate", 0, 2, 2);
         known[CreatePartitions] = new(CreatePartitions, "CreatePartitions", 0, 3, 2);
+        known[CreateDelegationToken] = new(CreateDelegationToken, "CreateDelegationToken", 1, 3, 2);
+        known[RenewDelegationToken] = new(RenewDelegationToken, "RenewDelegationToken", 1, 2, 2);
+        known[ExpireDelegationToken] = new(ExpireDelegationToken, "ExpireDelegationToken", 1, 2, 2);
+        known[DescribeDelegationToken] = new(DescribeDelegationToken, "DescribeDelegationToken", 1, 3, 2);
         known[DeleteGroups] = new(DeleteGroups, "DeleteGroups", 0, 2, 2);
+        known[ElectLeaders] = new(ElectLeaders, "ElectLeaders", 0, 2, 2);
         known[IncrementalAlterConfigs] = new(IncrementalAlterConfigs, "IncrementalAlterConfigs", 0, 1, 1);
+        known[AlterPartitionReassignments] = new(AlterPartitionReassignments, "AlterPartitionReassignments", 0, 1, 0);
+        known[ListPartitionReassignments] = new(ListPartitionReassignments, "ListPartitionReassignments", 0, 0, 0);
         known[OffsetDelete] = new(OffsetDelete, "OffsetDelete", 0, 0, 32767);
         known[DescribeClientQuotas] = new(DescribeClientQuotas, "DescribeClientQuotas", 0, 1, 1);
         known[AlterClientQuotas] = new(AlterClientQuotas, "AlterClientQuotas", 0, 1, 1);
         known[DescribeUserScramCredentials] = new(DescribeUserScramCredentials, "DescribeUserScramCredentials", 0, 0, 0);
         known[AlterUserScramCredentials] = new(AlterUserScramCredentials, "AlterUserScramCredentials", 0, 0, 0);
+        known[UpdateFeatures] = new(UpdateFeatures, "UpdateFeatures", 0, 2, 0);
         known[DescribeCluster] = new(DescribeCluster, "DescribeCluster", 0, 2, 0);
         known[DescribeProducers] = new(DescribeProducers, "DescribeProducers", 0, 0, 0);
         known[DescribeTransactions] = new(DescribeTransactions, "DescribeTransactions", 0, 0, 0);
@@ -270,6 +319,7 @@ public static class ApiKeys
         known[ConsumerGroupDescribe] = new(ConsumerGroupDescribe, "ConsumerGroupDescribe", 0, 1, 0);
         known[GetTelemetrySubscriptions] = new(GetTelemetrySubscriptions, "GetTelemetrySubscriptions", 0, 0, 0);
         known[PushTelemetry] = new(PushTelemetry, "PushTelemetry", 0, 0, 0);
+        known[ListConfigResources] = new(ListConfigResources, "ListConfigResources", 0, 1, 0);
         known[DescribeTopicPartitions] = new(DescribeTopicPartitions, "DescribeTopicPartitions", 0, 0, 0);
         return known;
     }

@@ -30,7 +30,10 @@ type internal BrokerArgument =
     | Compaction_Memory of bytes: string
     | Gc_Grace of milliseconds: string
     | Max_Request_Bytes of bytes: string
+    | Max_Connections of count: string
+    | Max_Connections_Per_Ip of count: string
     | Connection_Idle_Ms of milliseconds: string
+    | Slow_Client_Ms of milliseconds: string
     | Auto_Create_Topics of ``true|false``: string
     | Default_Partitions of count: string
     | Group_Initial_Rebalance_Delay_Ms of milliseconds: string
@@ -60,7 +63,10 @@ type internal BrokerArgument =
         | Compaction_Memory _ -> Setting.compactionMemory
         | Gc_Grace _ -> Setting.gcGrace
         | Max_Request_Bytes _ -> Setting.maxRequestBytes
+        | Max_Connections _ -> Setting.maxConnections
+        | Max_Connections_Per_Ip _ -> Setting.maxConnectionsPerIp
         | Connection_Idle_Ms _ -> Setting.connectionIdleMs
+        | Slow_Client_Ms _ -> Setting.slowClientMs
         | Auto_Create_Topics _ -> Setting.autoCreateTopics
         | Default_Partitions _ -> Setting.defaultPartitions
         | Group_Initial_Rebalance_Delay_Ms _ -> Setting.groupInitialRebalanceDelayMs
@@ -90,7 +96,10 @@ type internal BrokerArgument =
         | Compaction_Memory value
         | Gc_Grace value
         | Max_Request_Bytes value
+        | Max_Connections value
+        | Max_Connections_Per_Ip value
         | Connection_Idle_Ms value
+        | Slow_Client_Ms value
         | Auto_Create_Topics value
         | Default_Partitions value
         | Group_Initial_Rebalance_Delay_Ms value

@@ -56,8 +56,14 @@ type BrokerOptions = {
     GcGraceMs: int
     /// The largest request accepted; negative for a share of the memory.
     MaxRequestBytes: int
+    /// How many connections may be open; negative for a share of the memory.
+    MaxConnections: int
+    /// How many connections one address may have open.
+    MaxConnectionsPerIp: int
     /// A connection on which nothing happened for this long is closed.
     ConnectionIdleMs: int
+    /// A connection that does not take its replies for this long is closed.
+    SlowClientMs: int
     /// Whether a client's mention of an unknown topic creates it.
     AutoCreateTopics: bool
     /// How many partitions a topic gets that does not say.

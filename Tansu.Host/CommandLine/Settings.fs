@@ -119,12 +119,33 @@ module Setting =
             "100MiB, less with less than 528MiB of memory"
             "The largest request accepted."
 
+    let maxConnections =
+        setting
+            "--max-connections"
+            "MAX_CONNECTIONS"
+            "20000, less with less than 2628MiB of memory"
+            "How many connections may be open; further ones are closed at once."
+
+    let maxConnectionsPerIp =
+        setting
+            "--max-connections-per-ip"
+            "MAX_CONNECTIONS_PER_IP"
+            "2147483647"
+            "How many connections one address may have open; further ones are closed at once."
+
     let connectionIdleMs =
         setting
             "--connection-idle-ms"
             "CONNECTION_IDLE_MS"
             "600000"
             "A connection on which nothing happened for this many milliseconds is closed."
+
+    let slowClientMs =
+        setting
+            "--slow-client-ms"
+            "SLOW_CLIENT_MS"
+            "60000"
+            "A connection that takes less than 256 KiB of its replies in this many milliseconds is closed."
 
     let autoCreateTopics =
         setting
@@ -210,7 +231,10 @@ module Setting =
         compactionMemory
         gcGrace
         maxRequestBytes
+        maxConnections
+        maxConnectionsPerIp
         connectionIdleMs
+        slowClientMs
         autoCreateTopics
         defaultPartitions
         groupInitialRebalanceDelayMs

@@ -3,22 +3,20 @@ using Tansu.Domain;
 
 namespace Tansu.Host;
 
-/// <summary>One of the broker's own configurations.</summary>
-/// <param name="Name">Kafka's name.</param>
-/// <param name="Type">What it holds.</param>
-/// <param name="Value">Its value here.</param>
-/// <param name="Source">Whether it was given at start.</param>
-/// <param name="Documentation">What it means here.</param>
-internal sealed record BrokerConfig(string Name, ConfigType Type, string Value, ConfigSource Source, string Documentation);
-
 /// <summary>
-/// The broker's configurations as DescribeConfigs shows them: those of Kafka's that mean something here. They are read-only; flags and
-/// environment set them when the broker starts.
+/// The broker's configurations as DescribeConfigs shows them: those of Kafka's that mean something here. Flags and environment set
+/// them when the broker starts; only the defaults of topics can be changed, for all brokers at once.
 /// </summary>
 internal static class BrokerConfigs
 {
-    /// <summary>All of them.</summary>
-    public static IEnumerable<BrokerConfig> Of(Broker broker)
+    /// <summary>This broker's, or those that are set for all brokers.</summary>
+    public static IEnumerable<DescribedConfig> Of(Broker broker, bool ofAllBrokers)
+    {
+        var defaults = DescribedConfig.OfDefaults(broker.Cluster.Catalog, onlySet: ofAllBrokers);
+        return ofAllBrokers ? defaults : GivenAtStart(broker).Concat(defaults);
+    }
+
+    private static IEnumerable<DescribedConfig> GivenAtStart(Broker broker)
     {
         var settings = broker.Settings;
         var id = Text(broker.Cluster.Self.Id);
@@ -45,20 +43,13 @@ internal static class BrokerConfigs
         yield return Fixed("telemetry.max.bytes", ConfigType.Int, Text(settings.TelemetryMaxBytes), "The most bytes of client metrics in one push; none are asked for.");
         yield return Given("transaction.max.timeout.ms", ConfigType.Int, Text(settings.Transactions.MaxTimeoutMs), "The longest time that a transaction may be open (--transaction-max-timeout-ms).");
         yield return Given("transactional.id.expiration.ms", ConfigType.Int, Text(settings.Transactions.IdExpirationMs), "How long a transactional id that nobody uses is kept (--transactional-id-expiration-ms).");
-        foreach (var definition in TopicConfig.definitions)
-        {
-            if (definition.BrokerSynonym is { } name)
-            {
-                yield return Fixed(name, definition.Type, definition.Default, definition.Documentation);
-            }
-        }
     }
 
-    private static BrokerConfig Given(string name, ConfigType type, string value, string documentation) =>
-        new(name, type, value, ConfigSource.StaticBroker, documentation);
+    private static DescribedConfig Given(string name, ConfigType type, string value, string documentation) =>
+        new(name, type, documentation, IsReadOnly: true, [new ConfigSynonym(name, value, ConfigSource.StaticBroker)]);
 
-    private static BrokerConfig Fixed(string name, ConfigType type, string value, string documentation) =>
-        new(name, type, value, ConfigSource.Default, documentation);
+    private static DescribedConfig Fixed(string name, ConfigType type, string value, string documentation) =>
+        new(name, type, documentation, IsReadOnly: true, [new ConfigSynonym(name, value, ConfigSource.Default)]);
 
     private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -29,6 +29,7 @@ internal static class ConfigAlteration
     {
         var results = new AlteredResult[resources.Length];
         var sound = new List<(int Index, TopicConfigChanges Changes)>();
+        var owned = new List<(int Index, OwnerConfigChanges Changes)>();
         for (var index = 0; index < resources.Length; index++)
         {
             var resource = resources[index];
@@ -36,9 +37,19 @@ internal static class ConfigAlteration
             results[index] = isRepeated
                 ? new AlteredResult(ErrorCode.InvalidRequest, "Each resource must appear at most once.")
                 : Check(broker, resource);
-            if (results[index].Error == ErrorCode.None)
+            if (results[index].Error != ErrorCode.None)
             {
-                sound.Add((index, new TopicConfigChanges(resource.Name, replacesAll, [.. resource.Configs.Select(ToChange)])));
+                continue;
+            }
+
+            ConfigChange[] changes = [.. resource.Configs.Select(ToChange)];
+            if (ConfigResources.OwnerOf(resource) is { } owner)
+            {
+                owned.Add((index, new OwnerConfigChanges(owner, replacesAll, changes)));
+            }
+            else
+            {
+                sound.Add((index, new TopicConfigChanges(resource.Name, replacesAll, changes)));
             }
         }
 
@@ -47,6 +58,11 @@ internal static class ConfigAlteration
         for (var place = 0; place < sound.Count; place++)
         {
             results[sound[place].Index] = new AlteredResult(outcomes[place].Error, outcomes[place].Message);
+        }
+
+        foreach (var (index, changes) in owned)
+        {
+            results[index] = await broker.AlterOwnerConfigsAsync(changes, validateOnly);
         }
 
         return results;
@@ -75,9 +91,12 @@ internal static class ConfigAlteration
         {
             ConfigResource.Topic => new AlteredResult(ErrorCode.None, null),
             ConfigResource.Broker when resource.Name.Length > 0 && ConfigResources.CheckBroker(broker, resource.Name) is { } problem => Invalid(problem),
-            ConfigResource.Broker => Invalid("A broker's configurations are set by flags and environment when it starts; they cannot be changed while it runs."),
-            ConfigResource.BrokerLogger or ConfigResource.ClientMetrics or ConfigResource.Group =>
-                Invalid("Configurations of this resource type are not served."),
+            ConfigResource.Broker when resource.Name.Length > 0 => Invalid(
+                "A single broker's configurations are set by flags and environment when it starts. Defaults of topics can be changed for all brokers: name none."),
+            ConfigResource.Group when resource.Name.Length == 0 => Invalid("Group name must not be empty"),
+            ConfigResource.Broker or ConfigResource.Group => new AlteredResult(ErrorCode.None, null),
+            ConfigResource.BrokerLogger => Invalid("The log level is set by --log-level when the broker starts; it cannot be changed while it runs."),
+            ConfigResource.ClientMetrics => Invalid("This broker asks for no client metrics."),
             _ => Invalid($"Unknown resource type {resource.Type}"),
         };
     }

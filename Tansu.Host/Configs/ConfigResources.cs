@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tansu.Domain;
 
 namespace Tansu.Host;
 
@@ -24,6 +25,20 @@ internal enum ConfigResource : sbyte
 /// <summary>Checks that all config APIs share.</summary>
 internal static class ConfigResources
 {
+    /// <summary>What the catalog keeps configurations of besides topics; null if it is none of that.</summary>
+    public static ConfigOwner? OwnerOf(AlteredResource resource) => (ConfigResource)resource.Type switch
+    {
+        ConfigResource.Broker => ConfigOwner.AllBrokers,
+        ConfigResource.Group => ConfigOwner.NewOneGroup(resource.Name),
+        _ => null,
+    };
+
+    /// <summary>Where the value of a topic's configuration comes from.</summary>
+    public static ConfigSource SourceOf(CatalogState catalog, Topic topic, string name) =>
+        topic.Configs.ContainsKey(name) ? ConfigSource.DynamicTopic
+        : catalog.DefaultConfigs.ContainsKey(name) ? ConfigSource.DynamicDefaultBroker
+        : ConfigSource.Default;
+
     /// <summary>What is wrong with the name of a broker resource; null if it names this broker.</summary>
     public static string? CheckBroker(Broker broker, string name)
     {

@@ -18,11 +18,6 @@ internal sealed partial class ApiVersionsHandler : Handler<ApiVersionsRequest, A
     private const short FirstVersionWithSoftware = 3;
     private const short FirstVersionWithLevelZero = 4;
 
-    /// <summary>Transactions v2 (KIP-890): clients use them if this feature is in force at this level.</summary>
-    private const string TransactionVersion = "transaction.version";
-    private const short LowestTransactionVersion = 0;
-    private const short HighestTransactionVersion = 2;
-
     private ApiVersionsResponse.ApiVersion[] _served = [];
 
     /// <summary>Says what is served; to be called once, when all handlers are known.</summary>
@@ -68,12 +63,12 @@ internal sealed partial class ApiVersionsHandler : Handler<ApiVersionsRequest, A
 
     private static ApiVersionsResponse.SupportedFeatureKey[] Supported =>
     [
-        new() { Name = TransactionVersion, MinVersion = LowestTransactionVersion, MaxVersion = HighestTransactionVersion },
+        new() { Name = Features.TransactionVersion, MinVersion = Features.LowestTransactionVersion, MaxVersion = Features.HighestTransactionVersion },
     ];
 
     private static ApiVersionsResponse.FinalizedFeatureKey[] Finalized =>
     [
-        new() { Name = TransactionVersion, MinVersionLevel = HighestTransactionVersion, MaxVersionLevel = HighestTransactionVersion },
+        new() { Name = Features.TransactionVersion, MinVersionLevel = Features.HighestTransactionVersion, MaxVersionLevel = Features.HighestTransactionVersion },
     ];
 
     private static bool IsName(string text) => SoftwareName().IsMatch(text);

@@ -160,16 +160,18 @@ internal sealed class CreateTopicsHandler(Broker broker) : Handler<CreateTopicsR
         result.ErrorMessage = message;
     }
 
-    private static void Fill(CreateTopicsResponse.CreatableTopicResult result, Topic topic)
+    private void Fill(CreateTopicsResponse.CreatableTopicResult result, Topic topic)
     {
         result.TopicId = topic.Id.Value;
         result.NumPartitions = topic.PartitionCount;
         result.ReplicationFactor = OnlyReplicationFactor;
+        var catalog = broker.Cluster.Catalog;
+        var configs = Catalog.configsOf(catalog, topic);
         result.Configs = [.. TopicConfig.definitions.Select(definition => new CreateTopicsResponse.CreatableTopicConfigs
         {
             Name = definition.Name,
-            Value = TopicConfig.effective(definition.Name, topic.Configs),
-            ConfigSource = (sbyte)(topic.Configs.ContainsKey(definition.Name) ? ConfigSource.DynamicTopic : ConfigSource.Default),
+            Value = TopicConfig.effective(definition.Name, configs),
+            ConfigSource = (sbyte)ConfigResources.SourceOf(catalog, topic, definition.Name),
         })];
     }
 }

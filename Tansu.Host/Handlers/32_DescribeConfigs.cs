@@ -15,11 +15,8 @@ internal sealed class DescribeConfigsHandler(Broker broker) : Handler<DescribeCo
         DescribeConfigsRequest request,
         CancellationToken cancellationToken)
     {
-        if (Array.Exists(request.Resources, resource =>
-            (ConfigResource)resource.ResourceType == ConfigResource.Topic && broker.FindTopic(false, default, resource.ResourceName) is null))
-        {
-            await broker.CatchUpCatalogAsync();
-        }
+        // What another broker changed shows at once: tools read back what they have written.
+        await broker.CatchUpCatalogAsync();
 
         var results = new DescribeConfigsResponse.DescribeConfigsResult[request.Resources.Length];
         for (var index = 0; index < results.Length; index++)
@@ -35,23 +32,34 @@ internal sealed class DescribeConfigsHandler(Broker broker) : Handler<DescribeCo
 
     private DescribeConfigsResponse.DescribeConfigsResult Describe(
         DescribeConfigsRequest request,
-        DescribeConfigsRequest.DescribeConfigsResource resource) => (ConfigResource)resource.ResourceType switch
+        DescribeConfigsRequest.DescribeConfigsResource resource)
+    {
+        var type = (ConfigResource)resource.ResourceType;
+        if (CheckName(type, resource.ResourceName) is { } problem)
+        {
+            return Failed(ErrorCode.InvalidRequest, problem);
+        }
+
+        var catalog = broker.Cluster.Catalog;
+        return type switch
         {
             ConfigResource.Topic => DescribeTopic(request, resource),
-            ConfigResource.Broker when resource.ResourceName.Length == 0 => new DescribeConfigsResponse.DescribeConfigsResult(),
-            ConfigResource.Broker => ConfigResources.CheckBroker(broker, resource.ResourceName) is { } problem
-                ? Failed(ErrorCode.InvalidRequest, problem)
-                : DescribeBroker(request, resource),
-            ConfigResource.BrokerLogger => resource.ResourceName.Length == 0
-                ? Failed(ErrorCode.InvalidRequest, "Broker id must not be empty")
-                : ConfigResources.CheckBroker(broker, resource.ResourceName) is { } problem
-                    ? Failed(ErrorCode.InvalidRequest, problem)
-                    : new DescribeConfigsResponse.DescribeConfigsResult(),
-            ConfigResource.ClientMetrics or ConfigResource.Group => resource.ResourceName.Length == 0
-                ? Failed(ErrorCode.InvalidRequest, "The resource's name must not be empty")
-                : new DescribeConfigsResponse.DescribeConfigsResult(),
-            _ => Failed(ErrorCode.InvalidRequest, $"Unsupported resource type: {resource.ResourceType}"),
+            ConfigResource.Broker => Select(request, resource, BrokerConfigs.Of(broker, ofAllBrokers: resource.ResourceName.Length == 0)),
+            ConfigResource.BrokerLogger => Select(request, resource, [DescribedConfig.OfRootLogger(broker.Settings.LogLevel)]),
+            ConfigResource.Group => Select(request, resource, DescribedConfig.OfGroup(catalog, resource.ResourceName)),
+            _ => new DescribeConfigsResponse.DescribeConfigsResult(),
         };
+    }
+
+    private string? CheckName(ConfigResource type, string name) => type switch
+    {
+        ConfigResource.Topic => null,
+        ConfigResource.Broker => name.Length == 0 ? null : ConfigResources.CheckBroker(broker, name),
+        ConfigResource.BrokerLogger => name.Length == 0 ? "Broker id must not be empty" : ConfigResources.CheckBroker(broker, name),
+        ConfigResource.ClientMetrics => name.Length == 0 ? "Client metrics subscription name must not be empty" : null,
+        ConfigResource.Group => name.Length == 0 ? "Group name must not be empty" : null,
+        _ => $"Unsupported resource type: {(sbyte)type}",
+    };
 
     private DescribeConfigsResponse.DescribeConfigsResult DescribeTopic(
         DescribeConfigsRequest request,
@@ -63,73 +71,33 @@ internal sealed class DescribeConfigsHandler(Broker broker) : Handler<DescribeCo
             return Failed(ErrorCode.InvalidTopicException, $"Topic name is invalid: {valid.ErrorValue}");
         }
 
-        if (broker.FindTopic(false, default, resource.ResourceName) is not { } topic)
-        {
-            return Failed(ErrorCode.UnknownTopicOrPartition, null);
-        }
-
-        return new DescribeConfigsResponse.DescribeConfigsResult
-        {
-            Configs = [.. TopicConfig.definitions.Where(definition => IsWanted(resource, definition.Name)).Select(definition => Describe(request, topic, definition))],
-        };
+        return broker.FindTopic(false, default, resource.ResourceName) is { } topic
+            ? Select(request, resource, DescribedConfig.OfTopic(broker.Cluster.Catalog, topic))
+            : Failed(ErrorCode.UnknownTopicOrPartition, null);
     }
 
-    private static DescribeConfigsResponse.DescribeConfigsResourceResult Describe(
+    private static DescribeConfigsResponse.DescribeConfigsResult Select(
         DescribeConfigsRequest request,
-        Topic topic,
-        ConfigDefinition definition)
-    {
-        var isSet = topic.Configs.ContainsKey(definition.Name);
-        var value = TopicConfig.effective(definition.Name, topic.Configs);
-        return new DescribeConfigsResponse.DescribeConfigsResourceResult
+        DescribeConfigsRequest.DescribeConfigsResource resource,
+        IEnumerable<DescribedConfig> configs) => new()
         {
-            Name = definition.Name,
-            Value = value,
-            ConfigSource = (sbyte)(isSet ? ConfigSource.DynamicTopic : ConfigSource.Default),
-            ConfigType = (sbyte)definition.Type,
-            Documentation = request.IncludeDocumentation ? definition.Documentation : null,
-            Synonyms = request.IncludeSynonyms ? [.. Synonyms(definition, isSet ? value : null)] : [],
-        };
-    }
-
-    private static IEnumerable<DescribeConfigsResponse.DescribeConfigsSynonym> Synonyms(ConfigDefinition definition, string? ownValue)
-    {
-        if (ownValue is not null)
-        {
-            yield return new DescribeConfigsResponse.DescribeConfigsSynonym
+            Configs = [.. configs.Where(config => IsWanted(resource, config.Name)).Select(config => new DescribeConfigsResponse.DescribeConfigsResourceResult
             {
-                Name = definition.Name,
-                Value = ownValue,
-                Source = (sbyte)ConfigSource.DynamicTopic,
-            };
-        }
-
-        yield return new DescribeConfigsResponse.DescribeConfigsSynonym
-        {
-            Name = definition.BrokerSynonym ?? definition.Name,
-            Value = definition.Default,
-            Source = (sbyte)ConfigSource.Default,
-        };
-    }
-
-    private DescribeConfigsResponse.DescribeConfigsResult DescribeBroker(
-        DescribeConfigsRequest request,
-        DescribeConfigsRequest.DescribeConfigsResource resource) => new()
-        {
-            Configs = [.. BrokerConfigs.Of(broker)
-                .Where(config => IsWanted(resource, config.Name))
-                .Select(config => new DescribeConfigsResponse.DescribeConfigsResourceResult
-                {
-                    Name = config.Name,
-                    Value = config.Value,
-                    ReadOnly = true,
-                    ConfigSource = (sbyte)config.Source,
-                    ConfigType = (sbyte)config.Type,
-                    Documentation = request.IncludeDocumentation ? config.Documentation : null,
-                    Synonyms = request.IncludeSynonyms
-                        ? [new DescribeConfigsResponse.DescribeConfigsSynonym { Name = config.Name, Value = config.Value, Source = (sbyte)config.Source }]
-                        : [],
-                })],
+                Name = config.Name,
+                Value = config.Value,
+                ReadOnly = config.IsReadOnly,
+                ConfigSource = (sbyte)config.Source,
+                ConfigType = (sbyte)config.Type,
+                Documentation = request.IncludeDocumentation ? config.Documentation : null,
+                Synonyms = request.IncludeSynonyms
+                    ? Array.ConvertAll(config.Synonyms, static synonym => new DescribeConfigsResponse.DescribeConfigsSynonym
+                    {
+                        Name = synonym.Name,
+                        Value = synonym.Value,
+                        Source = (sbyte)synonym.Source,
+                    })
+                    : [],
+            })],
         };
 
     private static bool IsWanted(DescribeConfigsRequest.DescribeConfigsResource resource, string name) =>

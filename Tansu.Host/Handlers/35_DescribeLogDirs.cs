@@ -1,4 +1,3 @@
-using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Domain;
 using Tansu.Host.Requests;
@@ -7,45 +6,48 @@ namespace Tansu.Host.Handlers;
 
 /// <summary>
 /// DescribeLogDirs (API key 35, KIP-113). Version 2 is flexible, 3 brought a top-level error, 4 the sizes of the directory (not known
-/// here: -1). There is one "directory", the store.
+/// here: -1). There is one "directory", the store. A broker tells of the partitions that it is named as the leader of: tools ask all brokers and add up.
 /// </summary>
 internal sealed class DescribeLogDirsHandler(Broker broker) : Handler<DescribeLogDirsRequest, DescribeLogDirsResponse>
 {
-    public override ValueTask<DescribeLogDirsResponse?> HandleAsync(
+    public override async ValueTask<DescribeLogDirsResponse?> HandleAsync(
         RequestContext context,
         DescribeLogDirsRequest request,
         CancellationToken cancellationToken)
     {
-        var topics = new List<DescribeLogDirsResponse.DescribeLogDirsTopic>();
-        if (request.Topics is null)
+        if (request.Topics is { } named)
         {
-            foreach (var topic in broker.Cluster.Catalog.TopicsByName.Values)
-            {
-                topics.Add(Describe(topic, Enumerable.Range(0, topic.PartitionCount)));
-            }
+            await broker.CatchUpForAsync(named.Select(static topic => topic.Topic));
         }
-        else
+
+        // What cannot be learned now is told as it was last known: sizes are never exact.
+        await broker.CatchUpAsync(TimeSpan.Zero, broker.Cluster.Shards);
+        IEnumerable<(Topic? Topic, IEnumerable<int> Partitions)> wanted = request.Topics is null
+            ? broker.Cluster.Catalog.TopicsByName.Values.Select(static topic => ((Topic?)topic, Enumerable.Range(0, topic.PartitionCount)))
+            : request.Topics.Select(topic => (broker.FindTopic(false, default, topic.Topic), topic.Partitions.AsEnumerable()));
+        var leaders = new PartitionLeaders(broker.Cluster, broker.Cluster.Nodes);
+        var topics = new List<DescribeLogDirsResponse.DescribeLogDirsTopic>();
+        foreach (var (topic, partitions) in wanted)
         {
-            foreach (var wanted in request.Topics)
+            if (topic is not null && Describe(topic, partitions, leaders) is { Partitions.Length: > 0 } described)
             {
-                if (broker.FindTopic(false, default, wanted.Topic) is { } topic)
-                {
-                    topics.Add(Describe(topic, wanted.Partitions.Where(partition => partition >= 0 && partition < topic.PartitionCount)));
-                }
+                topics.Add(described);
             }
         }
 
-        var result = new DescribeLogDirsResponse.DescribeLogDirsResult { LogDir = broker.StoreDescription, Topics = [.. topics] };
-        return new ValueTask<DescribeLogDirsResponse?>(new DescribeLogDirsResponse { Results = [result] });
+        var directory = new DescribeLogDirsResponse.DescribeLogDirsResult { LogDir = broker.StoreDescription, Topics = [.. topics] };
+        return new DescribeLogDirsResponse { Results = [directory] };
     }
 
-    private DescribeLogDirsResponse.DescribeLogDirsTopic Describe(Topic topic, IEnumerable<int> partitions) => new()
+    private DescribeLogDirsResponse.DescribeLogDirsTopic Describe(Topic topic, IEnumerable<int> partitions, PartitionLeaders leaders) => new()
     {
         Name = topic.Name,
-        Partitions = [.. partitions.Select(partition => new DescribeLogDirsResponse.DescribeLogDirsPartition
-        {
-            PartitionIndex = partition,
-            PartitionSize = PartitionModule.sizeBytes(broker.Cluster.ShardOf(topic, partition).Partition(new TopicPartition(topic.Id, partition))),
-        })],
+        Partitions = [.. partitions
+            .Where(partition => partition >= 0 && partition < topic.PartitionCount && leaders.Of(topic, partition)[0] == broker.Cluster.Self.Id)
+            .Select(partition => new DescribeLogDirsResponse.DescribeLogDirsPartition
+            {
+                PartitionIndex = partition,
+                PartitionSize = PartitionModule.sizeBytes(broker.Cluster.ShardOf(topic, partition).Partition(new TopicPartition(topic.Id, partition))),
+            })],
     };
 }

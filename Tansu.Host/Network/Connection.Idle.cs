@@ -1,9 +1,11 @@
+using Serilog.Events;
+
 namespace Tansu.Host.Network;
 
 /// <content>The clock that closes connections on which nothing happens.</content>
 internal sealed partial class Connection
 {
-    private TimeSpan LookAgain => Shorter(_options.IdleTimeout, Shorter(_options.StallTimeout, _options.ReplyStallTimeout));
+    private TimeSpan LookAgain => Shorter(_options.IdleTimeout, Shorter(_options.StallTimeout, Shorter(_options.SlowClientTimeout, _options.ShortageTimeout)));
 
     private ITimer StartIdleTimer()
     {
@@ -11,14 +13,13 @@ internal sealed partial class Connection
         timer = _options.TimeProvider.CreateTimer(
             _ =>
             {
-                if (UntilIdle() is { } left)
+                if (UntilLate() is { } left)
                 {
                     // Null while the timer is being created; it cannot be due that early.
                     Volatile.Read(ref timer)?.Change(left, Timeout.InfiniteTimeSpan);
                 }
                 else
                 {
-                    _log.Debug("Connection from {RemoteAddress} is idle", _info.RemoteAddress);
                     Abort();
                 }
             },
@@ -29,32 +30,56 @@ internal sealed partial class Connection
     }
 
     /// <summary>How long to wait before looking again; null if the connection is to be closed.</summary>
-    private TimeSpan? UntilIdle()
+    private TimeSpan? UntilLate()
     {
-        var quiet = _options.TimeProvider.GetElapsedTime(Volatile.Read(ref _lastActivity));
-        TimeSpan allowed;
-        if (_sender.IsSending && _processor.IsShortOfMemory)
+        var left = LookAgain;
+        if (_sender.IsSending)
         {
-            allowed = Shorter(_options.IdleTimeout, _options.ReplyStallTimeout);
-        }
-        else if (_reader.IsStarved)
-        {
-            allowed = Shorter(_options.IdleTimeout, _options.StallTimeout);
-        }
-        else if (_inFlight.Requests == 0 || _sender.IsSending)
-        {
-            allowed = _options.IdleTimeout;
-        }
-        else
-        {
-            // The client waits for us.
-            return LookAgain;
+            var allowed = _processor.IsShortOfMemory ? Shorter(_options.SlowClientTimeout, _options.ShortageTimeout) : _options.SlowClientTimeout;
+            left = Shorter(left, allowed - Since(ref _lastTaken));
+            if (left <= TimeSpan.Zero)
+            {
+                IsTooSlow = true;
+                _complaints.Write(
+                    LogEventLevel.Warning,
+                    "Closing the connection from {RemoteAddress}: it does not take its replies ({AllowedMs} ms are allowed)",
+                    _info.RemoteAddress,
+                    (long)allowed.TotalMilliseconds);
+                return null;
+            }
         }
 
-        return quiet >= allowed ? null : Shorter(allowed - quiet, LookAgain);
+        if (_reader.IsStarved)
+        {
+            var allowed = _budget.HasWaiters ? Shorter(_options.StallTimeout, _options.ShortageTimeout) : _options.StallTimeout;
+            left = Shorter(left, allowed - Since(ref _lastProgress));
+        }
+
+        // With a request in flight the client waits for us.
+        if (_inFlight.Requests == 0 || _sender.IsSending || _reader.IsStarved)
+        {
+            left = Shorter(left, _options.IdleTimeout - Since(ref _lastActivity));
+        }
+
+        if (left > TimeSpan.Zero)
+        {
+            return left;
+        }
+
+        _log.Debug("Connection from {RemoteAddress} is idle", _info.RemoteAddress);
+        return null;
     }
 
     private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
-    private void Touch() => Volatile.Write(ref _lastActivity, _options.TimeProvider.GetTimestamp());
+    private TimeSpan Since(ref long moment) => _options.TimeProvider.GetElapsedTime(Volatile.Read(ref moment));
+
+    private void Touch() => TouchAt(ref _lastActivity);
+
+    private void TouchAt(ref long moment)
+    {
+        var now = _options.TimeProvider.GetTimestamp();
+        Volatile.Write(ref moment, now);
+        Volatile.Write(ref _lastActivity, now);
+    }
 }

@@ -23,11 +23,15 @@ internal sealed partial class Connection
     private readonly FrameReader _reader;
     private readonly ReplySender _sender;
     private readonly InFlightLimit _inFlight;
+    private readonly RequestBudget _budget;
     private readonly CancellationTokenSource _closed = new();
     private readonly Channel<PendingRequest> _pending =
         Channel.CreateUnbounded<PendingRequest>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
 
     private long _lastActivity;
+    private long _lastProgress;
+    private long _lastTaken;
+    private bool _isRecognized;
     private volatile bool _isStopping;
 
     /// <summary>A connection that has not been started.</summary>
@@ -46,10 +50,12 @@ internal sealed partial class Connection
         _options = options;
         _log = log;
         _complaints = complaints;
-        _reader = new FrameReader(socket, options.MaxRequestBytes, budget, Touch);
-        _sender = new ReplySender(socket, Touch);
+        _budget = budget;
+        _reader = new FrameReader(socket, options.MaxRequestBytes, budget, Touch, () => TouchAt(ref _lastProgress));
+        _sender = new ReplySender(socket, () => TouchAt(ref _lastTaken));
         _inFlight = new InFlightLimit(options.MaxInFlightRequests, options.MaxInFlightBytes);
         Touch();
+        _lastProgress = _lastTaken = _lastActivity;
     }
 
     /// <summary>Unique in this process.</summary>
@@ -60,6 +66,12 @@ internal sealed partial class Connection
 
     /// <summary>Whether a request that could not be understood or that failed has ended the connection.</summary>
     public bool IsEndedByRequest { get; private set; }
+
+    /// <summary>Whether that was a request that could not be understood.</summary>
+    public bool IsMalformed { get; private set; }
+
+    /// <summary>Whether the client took too long to take its replies.</summary>
+    public bool IsTooSlow { get; private set; }
 
     private enum Ending
     {
@@ -128,6 +140,13 @@ internal sealed partial class Connection
         {
             while (await _reader.ReadLengthAsync().ConfigureAwait(false) is { } length && !_isStopping)
             {
+                if (!_isRecognized)
+                {
+                    var (apiKey, version) = await _reader.PeekApiAsync().ConfigureAwait(false);
+                    _processor.Recognize(apiKey, version);
+                    _isRecognized = true;
+                }
+
                 await _inFlight.EnterAsync(length, _closed.Token).ConfigureAwait(false);
                 var frame = await _reader.ReadFrameAsync(length, _closed.Token).ConfigureAwait(false);
                 var reply = Start(frame);
@@ -184,6 +203,7 @@ internal sealed partial class Connection
     private void Complain(KafkaFormatException malformed)
     {
         IsEndedByRequest = true;
+        IsMalformed = true;
         _complaints.Write(
             LogEventLevel.Warning,
             "Closing the connection from {RemoteAddress}: {Reason}",

@@ -12,23 +12,33 @@ namespace Tansu.Host.Network;
 internal sealed class FrameReader : IDisposable
 {
     private const int LengthBytes = 4;
+    private const int ApiBytes = 4;
     private const int BufferBytes = 4096;
 
     private readonly Socket _socket;
     private readonly int _maxRequestBytes;
     private readonly RequestBudget _budget;
     private readonly Action _onActivity;
+    private readonly Action _onProgress;
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
     private int _start;
     private int _end;
+    private int _sinceProgress;
     private volatile bool _isStarved;
 
-    public FrameReader(Socket socket, int maxRequestBytes, RequestBudget budget, Action onActivity)
+    /// <summary>A reader that has read nothing.</summary>
+    /// <param name="socket">Where to read.</param>
+    /// <param name="maxRequestBytes">The largest request.</param>
+    /// <param name="budget">Where requests take their memory from.</param>
+    /// <param name="onActivity">Called when anything has come.</param>
+    /// <param name="onProgress">Called when a request begins, and when much of it has come.</param>
+    public FrameReader(Socket socket, int maxRequestBytes, RequestBudget budget, Action onActivity, Action onProgress)
     {
         _socket = socket;
         _maxRequestBytes = maxRequestBytes;
         _budget = budget;
         _onActivity = onActivity;
+        _onProgress = onProgress;
     }
 
     /// <summary>Whether a request has begun to arrive and the client owes the rest of it.</summary>
@@ -39,27 +49,9 @@ internal sealed class FrameReader : IDisposable
     /// <exception cref="EndOfStreamException">The client closed the connection within the length.</exception>
     public async ValueTask<int?> ReadLengthAsync()
     {
-        while (_end - _start < LengthBytes)
+        if (!await FillAsync(LengthBytes, isWithin: false).ConfigureAwait(false))
         {
-            if (_start == _end)
-            {
-                _start = _end = 0;
-            }
-            else if (_buffer.Length - _end < LengthBytes)
-            {
-                _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
-                _end -= _start;
-                _start = 0;
-            }
-
-            var isWithin = _end > _start;
-            var received = await ReceiveAsync(_buffer.AsMemory(_end), isWithin).ConfigureAwait(false);
-            if (received == 0)
-            {
-                return isWithin ? throw new EndOfStreamException() : null;
-            }
-
-            _end += received;
+            return null;
         }
 
         var length = BinaryPrimitives.ReadInt32BigEndian(_buffer.AsSpan(_start));
@@ -71,6 +63,15 @@ internal sealed class FrameReader : IDisposable
         }
 
         return length;
+    }
+
+    /// <summary>The API and version of the request that follows a length; they are still part of it.</summary>
+    /// <exception cref="EndOfStreamException">The client closed the connection before they had come.</exception>
+    public async ValueTask<(short ApiKey, short Version)> PeekApiAsync()
+    {
+        await FillAsync(ApiBytes, isWithin: true).ConfigureAwait(false);
+        var bytes = _buffer.AsSpan(_start);
+        return (BinaryPrimitives.ReadInt16BigEndian(bytes), BinaryPrimitives.ReadInt16BigEndian(bytes[2..]));
     }
 
     /// <summary>The request that follows a length.</summary>
@@ -85,13 +86,13 @@ internal sealed class FrameReader : IDisposable
             _start += buffered;
             frame.Advance(buffered);
             // Waiting for memory is not the client's fault: its time to send begins now.
-            _onActivity();
+            Progress();
             while (!frame.IsComplete)
             {
                 if (frame.NeedsGrowth)
                 {
                     await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
-                    _onActivity();
+                    Progress();
                 }
 
                 var received = await ReceiveAsync(frame.Free, isWithin: true).ConfigureAwait(false);
@@ -116,13 +117,58 @@ internal sealed class FrameReader : IDisposable
         }
     }
 
+    /// <summary>Receives until that many bytes are buffered, all in one piece. False if the client has closed the connection where it may.</summary>
+    private async ValueTask<bool> FillAsync(int count, bool isWithin)
+    {
+        while (_end - _start < count)
+        {
+            if (_start == _end)
+            {
+                _start = _end = 0;
+            }
+            else if (_buffer.Length - _start < count)
+            {
+                _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
+                _end -= _start;
+                _start = 0;
+            }
+
+            isWithin |= _end > _start;
+            var received = await ReceiveAsync(_buffer.AsMemory(_end), isWithin).ConfigureAwait(false);
+            if (received == 0)
+            {
+                return isWithin ? throw new EndOfStreamException() : false;
+            }
+
+            _end += received;
+        }
+
+        return true;
+    }
+
+    private void Progress()
+    {
+        _sinceProgress = 0;
+        _onActivity();
+        _onProgress();
+    }
+
     private async ValueTask<int> ReceiveAsync(Memory<byte> destination, bool isWithin)
     {
         _isStarved = isWithin;
         // No token: a token costs a registration for each call, and disposing the socket ends the call as well.
         var received = await _socket.ReceiveAsync(destination, SocketFlags.None).ConfigureAwait(false);
         _isStarved = false;
-        _onActivity();
+        _sinceProgress += received;
+        if (!isWithin || _sinceProgress >= FrameBuffer.FirstBytes)
+        {
+            Progress();
+        }
+        else
+        {
+            _onActivity();
+        }
+
         return received;
     }
 

@@ -9,6 +9,15 @@ public interface IRequestProcessor
     bool IsShortOfMemory => false;
 
     /// <summary>
+    /// Judges the first four bytes of a connection's first request: until they have been found to be those of a client, nothing is kept of what it
+    /// sends but these.
+    /// </summary>
+    /// <exception cref="KafkaFormatException">No such request is served: the connection is closed.</exception>
+    void Recognize(short apiKey, short version)
+    {
+    }
+
+    /// <summary>
     /// Starts to answer a request. Called in the order in which the requests of a connection arrived, and not again before the task of the
     /// earlier one was returned: what has to happen in that order is to be done before the first await.
     /// </summary>

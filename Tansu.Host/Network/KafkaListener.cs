@@ -22,10 +22,14 @@ public sealed class KafkaListener : IAsyncDisposable
     private readonly RequestBudget _budget;
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentDictionary<long, Connection> _connections = new();
+    private readonly AddressCounts _addresses;
     private Task _accepting = Task.CompletedTask;
     private long _lastConnectionId;
     private int _connectionCount;
     private long _requestErrorCount;
+    private long _malformedRequestCount;
+    private long _slowClientCount;
+    private long _refusedConnectionCount;
 
     private KafkaListener(Socket socket, string host, NetworkOptions options, ILogger log)
     {
@@ -34,6 +38,7 @@ public sealed class KafkaListener : IAsyncDisposable
         _log = log;
         _complaints = new RateLimitedLog(log, options.TimeProvider);
         _budget = new RequestBudget(options);
+        _addresses = new AddressCounts(options.MaxConnectionsPerAddress);
         Endpoint = new Endpoint(host, ((IPEndPoint)socket.LocalEndPoint!).Port);
     }
 
@@ -45,6 +50,15 @@ public sealed class KafkaListener : IAsyncDisposable
 
     /// <summary>How many connections were closed because of what was requested on them.</summary>
     public long RequestErrorCount => Interlocked.Read(ref _requestErrorCount);
+
+    /// <summary>How many of those could not be understood.</summary>
+    public long MalformedRequestCount => Interlocked.Read(ref _malformedRequestCount);
+
+    /// <summary>How many connections were closed because the client did not take its replies.</summary>
+    public long SlowClientCount => Interlocked.Read(ref _slowClientCount);
+
+    /// <summary>How many connections were closed at once because there were too many, of all clients or of one address.</summary>
+    public long RefusedConnectionCount => Interlocked.Read(ref _refusedConnectionCount);
 
     /// <summary>The memory that requests hold now.</summary>
     internal RequestBudget Budget => _budget;
@@ -125,16 +139,22 @@ public sealed class KafkaListener : IAsyncDisposable
     {
         try
         {
-            var remote = socket.RemoteEndPoint is IPEndPoint address ? Text(address) : "an unknown address";
+            var endpoint = (IPEndPoint)socket.RemoteEndPoint!;
+            var address = endpoint.Address.IsIPv4MappedToIPv6 ? endpoint.Address.MapToIPv4() : endpoint.Address;
+            var remote = new IPEndPoint(address, endpoint.Port).ToString();
+            socket.NoDelay = true;
             if (ConnectionCount >= _options.MaxConnections)
             {
-                _complaints.Write(
-                    LogEventLevel.Warning, "Refusing the connection from {RemoteAddress}: {Count} are open", remote, ConnectionCount);
-                socket.Dispose();
+                Refuse(socket, "Refusing the connection from {RemoteAddress}: {Count} are open", remote, ConnectionCount);
                 return;
             }
 
-            socket.NoDelay = true;
+            if (!_addresses.TryAdd(address))
+            {
+                Refuse(socket, "Refusing the connection from {RemoteAddress}: its address has {Count} open", remote, _options.MaxConnectionsPerAddress);
+                return;
+            }
+
             var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
             {
                 IsClientGone = () => IsEnded(socket),
@@ -143,7 +163,7 @@ public sealed class KafkaListener : IAsyncDisposable
             Interlocked.Increment(ref _connectionCount);
             _connections[info.Id] = connection;
             _log.Debug("Connection from {RemoteAddress} opened", remote);
-            connection.Start(Forget);
+            connection.Start(ended => Forget(ended, address));
         }
         catch (SocketException)
         {
@@ -152,21 +172,30 @@ public sealed class KafkaListener : IAsyncDisposable
         }
     }
 
-    private void Forget(Connection connection)
+    private void Refuse(Socket socket, string why, string remote, int count)
     {
-        if (connection.IsEndedByRequest)
-        {
-            Interlocked.Increment(ref _requestErrorCount);
-        }
+        Interlocked.Increment(ref _refusedConnectionCount);
+        _complaints.Write(LogEventLevel.Warning, why, remote, count);
+        socket.Dispose();
+    }
 
+    private void Forget(Connection connection, IPAddress address)
+    {
+        Count(connection.IsEndedByRequest, ref _requestErrorCount);
+        Count(connection.IsMalformed, ref _malformedRequestCount);
+        Count(connection.IsTooSlow, ref _slowClientCount);
+        _addresses.Remove(address);
         Interlocked.Decrement(ref _connectionCount);
         _connections.TryRemove(connection.Id, out _);
     }
 
-    private static string Text(IPEndPoint address) =>
-        address.Address.IsIPv4MappedToIPv6
-            ? new IPEndPoint(address.Address.MapToIPv4(), address.Port).ToString()
-            : address.ToString();
+    private static void Count(bool isSo, ref long count)
+    {
+        if (isSo)
+        {
+            Interlocked.Increment(ref count);
+        }
+    }
 
     /// <summary>Whether the other side has closed, and nothing it sent is left to read.</summary>
     private static bool IsEnded(Socket socket)

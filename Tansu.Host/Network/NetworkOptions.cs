@@ -32,17 +32,28 @@ public sealed record NetworkOptions
     /// <summary>How many connections may be open; further ones are closed as soon as they are accepted.</summary>
     public int MaxConnections { get; init; } = 20_000;
 
+    /// <summary>How many connections one address may have open; further ones are closed as soon as they are accepted.</summary>
+    public int MaxConnectionsPerAddress { get; init; } = int.MaxValue;
+
     /// <summary>A connection on which nothing happened for this long, and that waits for no reply, is closed.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>A connection that sends nothing for this long in the middle of a request is closed: the rest holds memory.</summary>
+    /// <summary>
+    /// A connection that sends neither the rest of a request nor another <see cref="FrameBuffer.FirstBytes"/> of it for this long is closed: what has
+    /// come holds memory.
+    /// </summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// A connection that takes nothing of its reply for this long is closed if others wait for the memory
-    /// (<see cref="IRequestProcessor.IsShortOfMemory"/>).
+    /// A connection that takes neither the rest of its replies nor another 256 KiB of them for this long is closed: they hold memory.
     /// </summary>
-    public TimeSpan ReplyStallTimeout { get; init; } = TimeSpan.FromSeconds(10);
+    public TimeSpan SlowClientTimeout { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// What is left of <see cref="StallTimeout"/> and <see cref="SlowClientTimeout"/> while others wait for the memory
+    /// (<see cref="RequestBudget.HasWaiters"/>, <see cref="IRequestProcessor.IsShortOfMemory"/>).
+    /// </summary>
+    public TimeSpan ShortageTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long the replies to earlier requests may take to leave before a connection that sent nonsense is closed.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(3);

@@ -48,6 +48,7 @@ internal sealed class ReplySender(Socket socket, Action onActivity)
     /// <exception cref="SocketException">The connection is broken.</exception>
     public async ValueTask SendAsync()
     {
+        onActivity();
         _isSending = true;
         try
         {

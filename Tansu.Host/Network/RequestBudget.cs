@@ -25,6 +25,9 @@ public sealed class RequestBudget
     /// <summary>For larger requests.</summary>
     public ByteBudget Large { get; }
 
+    /// <summary>Whether a request waits for memory that others hold.</summary>
+    public bool HasWaiters => Small.HasWaiters || Beginnings.HasWaiters || Large.HasWaiters;
+
     /// <summary>The memory of larger requests.</summary>
     internal LargeArrays Arrays { get; } = new();
 }

@@ -19,6 +19,9 @@ internal sealed class RequestDispatcher(ApiTable apis, ILogger log) : IRequestPr
     public bool IsShortOfMemory => ReplyBudget is { HasWaiters: true };
 
     /// <inheritdoc/>
+    public void Recognize(short apiKey, short version) => Find(apiKey, version);
+
+    /// <inheritdoc/>
     public ValueTask<Reply?> ProcessAsync(
         ConnectionInfo connection, FrameBuffer frame, CancellationToken cancellationToken)
     {
@@ -28,18 +31,11 @@ internal sealed class RequestDispatcher(ApiTable apis, ILogger log) : IRequestPr
         var apiKey = reader.ReadInt16();
         var version = reader.ReadInt16();
         var correlationId = reader.ReadInt32();
-        if (!apis.TryFind(apiKey, out var handler))
-        {
-            throw new KafkaFormatException($"API {apiKey} is not served");
-        }
-
+        var handler = Find(apiKey, version);
         handler.CountRequest(frame.Length);
-        if (!handler.Serves(version))
+        if (!handler.Serves(version) && handler is ApiVersionsHandler apiVersions)
         {
-            return handler is ApiVersionsHandler apiVersions
-                ? new ValueTask<Reply?>(apiVersions.RefuseVersion(correlationId))
-                : throw new KafkaFormatException(
-                    $"{handler.Name} version {version} is not served, {handler.LowestVersion} to {handler.HighestVersion} are");
+            return new ValueTask<Reply?>(apiVersions.RefuseVersion(correlationId));
         }
 
         // Never compact, so that every broker can read it (KIP-482).
@@ -58,5 +54,18 @@ internal sealed class RequestDispatcher(ApiTable apis, ILogger log) : IRequestPr
 
         return handler.ProcessAsync(
             new RequestContext(connection, version, correlationId, clientId, frame), ref reader, cancellationToken);
+    }
+
+    private Handler Find(short apiKey, short version)
+    {
+        if (!apis.TryFind(apiKey, out var handler))
+        {
+            throw new KafkaFormatException($"API {apiKey} is not served");
+        }
+
+        return handler.Serves(version) || handler is ApiVersionsHandler
+            ? handler
+            : throw new KafkaFormatException(
+                $"{handler.Name} version {version} is not served, {handler.LowestVersion} to {handler.HighestVersion} are");
     }
 }

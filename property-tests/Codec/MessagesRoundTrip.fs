@@ -239,7 +239,7 @@ let private table =
                  || fst (ApiKeys.TryGet 4s))
                 "unknown"
 
-            Expect.equal ApiKeys.All.Count 49 "all"
+            Expect.equal ApiKeys.All.Count 59 "all"
         }
 
         test "knows which headers go with a version" {

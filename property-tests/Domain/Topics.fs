@@ -18,6 +18,7 @@ let private decide state command =
 let private judged (decision: Decision<CatalogEvent, CatalogReply>) =
     match decision.Reply with
     | TopicsJudged replies -> List.ofArray replies
+    | OwnerConfigsJudged _
     | ProducerIdBlock _
     | NodeIs _
     | CatalogDone -> failtest "not a reply about topics"
@@ -228,4 +229,72 @@ let private others =
             Expect.equal (decide state (AllocateProducerIds 10)).Reply (ProducerIdBlock(1000L, 10)) "the next"
     ]
 
-let tests = testList "topics" [ creation; deletion; partitions; configs; others ]
+let private alterOwner owner changes =
+    AlterOwnerConfigs({ Owner = owner; ReplacesAll = false; Changes = Array.ofList changes }, false)
+
+let private ownerRefusal state command =
+    match (decide state command).Reply with
+    | OwnerConfigsJudged(ValueSome refusal) -> refusal
+    | _ -> failtest "expected a refusal"
+
+let private clusterWide =
+    testList "configurations of the whole cluster" [
+        testCase "are defaults of topics, by the broker's names; a topic's own win"
+        <| fun () ->
+            let state =
+                alterOwner AllBrokers [ SetConfig("log.retention.ms", "5"); SetConfig("message.max.bytes", "9") ]
+                |> after (withTopics [ "a" ])
+
+            let topic = { state.TopicsByName["a"] with Configs = Map [ "max.message.bytes", "7" ] }
+
+            Expect.equal
+                (Catalog.configsOf state topic)
+                (Map [ "retention.ms", "5"; "max.message.bytes", "7" ])
+                "what is set"
+
+            let back = after state (alterOwner AllBrokers [ DeleteConfig "log.retention.ms" ])
+            Expect.equal (Map.toList back.DefaultConfigs) [ "max.message.bytes", "9" ] "one is back at its default"
+
+        testCase "what is added to a topic's list is added to the default"
+        <| fun () ->
+            let state =
+                alterOwner AllBrokers [ SetConfig("log.cleanup.policy", "compact") ]
+                |> after (withTopics [ "a" ])
+
+            let changes = { Topic = "a"; ReplacesAll = false; Changes = [| AppendConfig("cleanup.policy", "delete") |] }
+
+            let changed = after state (AlterTopicConfigs([| changes |], false))
+            Expect.equal changed.TopicsByName["a"].Configs["cleanup.policy"] "compact,delete" "both"
+
+        for name, changes in
+            [
+                "a config that is set at start", [ SetConfig("num.partitions", "3") ]
+                "a topic's name of it", [ SetConfig("retention.ms", "3") ]
+                "a value that no topic could have", [ SetConfig("log.retention.ms", "soon") ]
+            ] do
+            testCase $"refuse {name}, and change nothing"
+            <| fun () ->
+                let command =
+                    alterOwner AllBrokers (SetConfig("log.retention.bytes", "1") :: changes)
+
+                Expect.isTrue (ownerRefusal Catalog.initial command).IsInvalidRequest "refused"
+                Expect.isEmpty (decide Catalog.initial command).Events "nothing"
+
+        testCase "of a group are its own"
+        <| fun () ->
+            let set value =
+                alterOwner (OneGroup "g") [ SetConfig("consumer.session.timeout.ms", value) ]
+
+            let state = after Catalog.initial (set "50000")
+            Expect.equal (Catalog.ownerConfigs state (OneGroup "g")).Count 1 "set"
+            Expect.isEmpty (Catalog.ownerConfigs state (OneGroup "h")) "not on another"
+            Expect.isTrue (ownerRefusal state (set "1")).IsInvalidConfig "too short"
+
+            let back =
+                after state (alterOwner (OneGroup "g") [ DeleteConfig "consumer.session.timeout.ms" ])
+
+            Expect.isEmpty back.GroupConfigs "nothing is kept of a group without any"
+    ]
+
+let tests =
+    testList "topics" [ creation; deletion; partitions; configs; clusterWide; others ]

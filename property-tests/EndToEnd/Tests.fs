@@ -9,9 +9,11 @@ let tests =
         testList "end to end" [
             Process.tests
             Memory.tests
+            Hostile.tests
             Stopping.tests
             Suspending.tests
             Clients.tests
+            Administration.tests
             Crashes.tests
             ManyBrokers.tests
             Backup.tests

@@ -147,10 +147,10 @@ let private deletion =
             })
     ]
 
-let private topicResource = 2y
-let private brokerResource = 4y
+let topicResource = 2y
+let brokerResource = 4y
 
-let private describe (desk: Desk) resourceType name keys =
+let describe (desk: Desk) resourceType name keys =
     task {
         let request =
             DescribeConfigsRequest(
@@ -169,10 +169,11 @@ let private describe (desk: Desk) resourceType name keys =
         return response.Results[0]
     }
 
-let private change (desk: Desk) resourceType name (operations: (string * sbyte * string) list) =
+let private incrementally (desk: Desk) resourceType name validateOnly (operations: (string * sbyte * string) list) =
     task {
         let request =
             IncrementalAlterConfigsRequest(
+                ValidateOnly = validateOnly,
                 Resources = [|
                     IncrementalAlterConfigsRequest.AlterConfigsResource(
                         ResourceType = resourceType,
@@ -192,6 +193,12 @@ let private change (desk: Desk) resourceType name (operations: (string * sbyte *
         let! response = desk.Ask<_, IncrementalAlterConfigsResponse>(request, 1)
         return response.Responses[0].ErrorCode
     }
+
+let change desk resourceType name operations =
+    incrementally desk resourceType name false operations
+
+let validate desk resourceType name operations =
+    incrementally desk resourceType name true operations
 
 let private configs =
     testList "configurations" [
@@ -224,7 +231,20 @@ let private configs =
         deskTest "of this broker are described, of others not" (fun desk ->
             task {
                 let! own = describe desk brokerResource "1" null
-                Expect.isTrue (own.Configs |> Array.forall _.ReadOnly) "read-only"
+
+                Expect.equal
+                    [
+                        for one in own.Configs do
+                            if one.Name.StartsWith "log.retention" then
+                                one.Name, one.ReadOnly
+                    ]
+                    [ "log.retention.bytes", false; "log.retention.ms", false ]
+                    "defaults of topics can be changed"
+
+                Expect.isTrue
+                    (own.Configs |> Array.exists (fun one -> one.Name = "node.id" && one.ReadOnly))
+                    "read-only"
+
                 Expect.isTrue (own.Configs |> Array.exists (fun one -> one.Name = "num.partitions")) "num.partitions"
                 let! other = describe desk brokerResource "9" null
                 Expect.equal other.ErrorCode ErrorCode.InvalidRequest "another broker"

@@ -141,6 +141,43 @@ let private alone =
 
 let private together =
     testList "two brokers" [
+        twoTest
+            "tell each of the size of the partitions it leads, so that tools that add up count each once"
+            (fun _ time one other ->
+                task {
+                    // Of today: retention must leave it alone.
+                    let today =
+                        batchAt Records.CompressionCodec.None (time.GetUtcNow().ToUnixTimeMilliseconds()) 1 10
+
+                    let! produced =
+                        one.Produce("t", [ for partition in 0 .. shards - 1 -> partition, today ])
+
+                    Expect.equal
+                        [ for one in produced -> one.ErrorCode ]
+                        (List.replicate shards ErrorCode.None)
+                        "produced"
+
+                    let! leaders = leaders one
+
+                    for desk in [ one; other ] do
+                        let! described =
+                            desk.Ask<_, DescribeLogDirsResponse>(DescribeLogDirsRequest(Topics = null), 4)
+
+                        let self = desk.Broker.Cluster.Self.Id
+
+                        Expect.equal
+                            [
+                                for one in described.Results[0].Topics[0].Partitions ->
+                                    one.PartitionIndex, one.PartitionSize
+                            ]
+                            [
+                                for index, leader in List.indexed leaders do
+                                    if leader = self then
+                                        index, int64 today.Length
+                            ]
+                            $"broker {self}"
+                })
+
         twoTest "name the same leaders, coordinators and controller, spread over both" (fun _ _ one other ->
             task {
                 let! leadersOfOne = leaders one

@@ -10,6 +10,8 @@ let tests =
         Fetching.tests
         Looking.tests
         Administering.tests
+        AdminAnswers.tests
+        ClusterConfigs.tests
         Pipelining.tests
         SeveralNodes.tests
         Measuring.tests

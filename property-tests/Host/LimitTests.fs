@@ -274,7 +274,12 @@ let private idle =
                             (toy :> IRequestProcessor).ProcessAsync(connection, frame, cancellationToken)
                 }
 
-                use server = new Server(processor, NetworkOptions(TimeProvider = time))
+                use server =
+                    new Server(
+                        processor,
+                        NetworkOptions(TimeProvider = time, SlowClientTimeout = TimeSpan.FromMinutes 5.0)
+                    )
+
                 use client = new Client(server)
                 // More than the buffers of a socket take.
                 let sending = client.Send(frame 1 20_000_000)

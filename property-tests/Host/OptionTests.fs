@@ -44,7 +44,10 @@ let private defaults = {
     CompactionMemoryBytes = -1L
     GcGraceMs = 3600000
     MaxRequestBytes = -1
+    MaxConnections = -1
+    MaxConnectionsPerIp = 2147483647
     ConnectionIdleMs = 600000
+    SlowClientMs = 60000
     AutoCreateTopics = true
     DefaultPartitions = 1
     GroupInitialRebalanceDelayMs = 200
@@ -77,6 +80,9 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "--compaction-memory", "COMPACTION_MEMORY", "8MiB", { defaults with CompactionMemoryBytes = 8388608L }
     "--gc-grace", "GC_GRACE", "60000", { defaults with GcGraceMs = 60000 }
     "--max-request-bytes", "MAX_REQUEST_BYTES", "1048576", { defaults with MaxRequestBytes = 1048576 }
+    "--max-connections", "MAX_CONNECTIONS", "100", { defaults with MaxConnections = 100 }
+    "--max-connections-per-ip", "MAX_CONNECTIONS_PER_IP", "10", { defaults with MaxConnectionsPerIp = 10 }
+    "--slow-client-ms", "SLOW_CLIENT_MS", "5000", { defaults with SlowClientMs = 5000 }
     "--connection-idle-ms", "CONNECTION_IDLE_MS", "5000", { defaults with ConnectionIdleMs = 5000 }
     "--group-initial-rebalance-delay-ms",
     "GROUP_INITIAL_REBALANCE_DELAY_MS",
@@ -152,6 +158,9 @@ let private badValues = [
     "--compaction-memory", "COMPACTION_MEMORY", [ "1"; "1TB" ], "number of bytes"
     "--gc-grace", "GC_GRACE", [ "-1"; "1h" ], "from 0 to"
     "--max-request-bytes", "MAX_REQUEST_BYTES", [ "0"; "2GiB" ], "number of bytes"
+    "--max-connections", "MAX_CONNECTIONS", [ "0"; "-1"; "many" ], "from 1"
+    "--max-connections-per-ip", "MAX_CONNECTIONS_PER_IP", [ "0"; "1.5" ], "from 1"
+    "--slow-client-ms", "SLOW_CLIENT_MS", [ "999"; "1m" ], "from 1000"
     "--connection-idle-ms", "CONNECTION_IDLE_MS", [ "999" ], "from 1000"
     "--auto-create-topics", "AUTO_CREATE_TOPICS", [ "yes"; "1" ], "true or false"
     "--default-partitions", "DEFAULT_PARTITIONS", [ "0"; "10001" ], "from 1 to"

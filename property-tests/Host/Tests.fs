@@ -8,6 +8,7 @@ let tests =
         OptionTests.tests
         ConnectionTests.tests
         LimitTests.tests
+        AbuseTests.tests
         ApiVersionsTests.tests
         MetricsTests.tests
     ]

@@ -213,6 +213,8 @@ let private catalogEvents: CatalogEvent list =
     [
         TopicCreated topic
         PartitionsAdded(topic.Id, 6)
+        OwnerConfigsChanged(AllBrokers, Map [ "retention.ms", "6" ])
+        OwnerConfigsChanged(OneGroup "g", Map [ "consumer.session.timeout.ms", "50000" ])
         TopicConfigsChanged(topic.Id, Map [ "cleanup.policy", "compact"; "segment.ms", "9" ])
         ProducerIdsAllocated(1000L, 500)
         NodeRegistered { Id = 1; Host = "host"; Port = 9092; LeaseUntilMs = Lease.WithoutEnd }

@@ -5,8 +5,8 @@
 
 namespace Tansu.Codec.Storage;
 
-/// <summary>The whole state of the catalog. Version 1 brought leases of nodes.</summary>
-/// <remarks>Versions 0 to 1, all flexible.</remarks>
+/// <summary>The whole state of the catalog. Version 1 brought leases of nodes, 2 configurations of other things than topics.</summary>
+/// <remarks>Versions 0 to 2, all flexible.</remarks>
 public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
 {
     /// <inheritdoc/>
@@ -16,7 +16,7 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
     public static short LowestVersion => 0;
 
     /// <inheritdoc/>
-    public static short HighestVersion => 1;
+    public static short HighestVersion => 2;
 
     /// <inheritdoc/>
     public static short FirstFlexibleVersion => 0;
@@ -33,10 +33,14 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
     /// <summary>The shard the next topic's partition 0 goes to.</summary>
     public int NextFirstShard { get; set; }
 
+    /// <summary>What has configurations besides topics, ordered by type and name.</summary>
+    /// <remarks>Only in version 2.</remarks>
+    public Owner[] Owners { get; set; } = [];
+
     /// <inheritdoc/>
     public static CatalogSnapshot Read(ref KafkaReader reader, short version)
     {
-        MessageVersion.RequireReadable("CatalogSnapshot", version, 0, 1);
+        MessageVersion.RequireReadable("CatalogSnapshot", version, 0, 2);
         var message = new CatalogSnapshot();
         {
             var count = reader.ReadArrayCount(true, 36);
@@ -74,6 +78,26 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
         }
         message.NextProducerId = reader.ReadInt64();
         message.NextFirstShard = reader.ReadInt32();
+        if (version >= 2)
+        {
+            {
+                var count = reader.ReadArrayCount(true, 4);
+                if (count > 0)
+                {
+                    var elements = new Owner[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = CatalogSnapshot.Owner.Read(ref reader, version);
+                    }
+
+                    message.Owners = elements;
+                }
+                else
+                {
+                    message.Owners = [];
+                }
+            }
+        }
         reader.SkipTags();
         return message;
     }
@@ -82,7 +106,7 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
     public void Write(KafkaWriter writer, short version)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        MessageVersion.RequireWritable("CatalogSnapshot", version, 0, 1);
+        MessageVersion.RequireWritable("CatalogSnapshot", version, 0, 2);
         writer.WriteCount(Topics.Length, true);
         foreach (var element in Topics)
         {
@@ -95,6 +119,14 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
         }
         writer.WriteInt64(NextProducerId);
         writer.WriteInt32(NextFirstShard);
+        if (version >= 2)
+        {
+            writer.WriteCount(Owners.Length, true);
+            foreach (var element in Owners)
+            {
+                element.Write(writer, version);
+            }
+        }
         writer.WriteUnsignedVarint(0);
     }
 
@@ -208,7 +240,7 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
         public int Port { get; set; }
 
         /// <summary>Until when the node says that it is there, in milliseconds since 1970; the largest int64 for ever, 0 for not at all.</summary>
-        /// <remarks>Only in version 1.</remarks>
+        /// <remarks>In versions 1 to 2.</remarks>
         public long LeaseUntilMs { get; set; }
 
         internal static Node Read(ref KafkaReader reader, short version)
@@ -234,6 +266,88 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
             {
                 writer.WriteInt64(LeaseUntilMs);
             }
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>What has configurations besides topics, ordered by type and name.</summary>
+    public sealed class Owner
+    {
+        /// <summary>What the configurations belong to, as the config APIs number it: 4 all brokers, 32 a group.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public sbyte OwnerType { get; set; }
+
+        /// <summary>The group's id; empty for all brokers.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string OwnerName { get; set; } = "";
+
+        /// <summary>All that is set.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public OwnerConfig[] OwnerConfigs { get; set; } = [];
+
+        internal static Owner Read(ref KafkaReader reader, short version)
+        {
+            var message = new Owner();
+            message.OwnerType = reader.ReadInt8();
+            message.OwnerName = reader.ReadString(true);
+            {
+                var count = reader.ReadArrayCount(true, 3);
+                if (count > 0)
+                {
+                    var elements = new OwnerConfig[count];
+                    for (var i = 0; i < elements.Length; i++)
+                    {
+                        elements[i] = CatalogSnapshot.OwnerConfig.Read(ref reader, version);
+                    }
+
+                    message.OwnerConfigs = elements;
+                }
+                else
+                {
+                    message.OwnerConfigs = [];
+                }
+            }
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteInt8(OwnerType);
+            writer.WriteString(OwnerName, true);
+            writer.WriteCount(OwnerConfigs.Length, true);
+            foreach (var element in OwnerConfigs)
+            {
+                element.Write(writer, version);
+            }
+            writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <summary>All that is set.</summary>
+    public sealed class OwnerConfig
+    {
+        /// <summary>Kafka's name of the configuration; for all brokers that of the topic configuration whose default it is.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string Name { get; set; } = "";
+
+        /// <summary>The value set.</summary>
+        /// <remarks>Only in version 2.</remarks>
+        public string Value { get; set; } = "";
+
+        internal static OwnerConfig Read(ref KafkaReader reader, short version)
+        {
+            var message = new OwnerConfig();
+            message.Name = reader.ReadString(true);
+            message.Value = reader.ReadString(true);
+            reader.SkipTags();
+            return message;
+        }
+
+        internal void Write(KafkaWriter writer, short version)
+        {
+            writer.WriteString(Name, true);
+            writer.WriteString(Value, true);
             writer.WriteUnsignedVarint(0);
         }
     }
