@@ -75,6 +75,12 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
 
         text.Counter("tansu_request_errors_total", "Requests that ended their connection: malformed, of an API or version that is not served, or failed.")
             .Sample(listener.RequestErrorCount);
+        text.Counter("tansu_malformed_requests_total", "Of these, bytes that are no request; the log names the addresses, at a bounded rate.")
+            .Sample(listener.MalformedRequestCount);
+        text.Counter("tansu_slow_clients_total", "Connections closed because the client took too little of its replies for too long (--slow-client-ms).")
+            .Sample(listener.SlowClientCount);
+        text.Counter("tansu_connections_refused_total", "Connections closed at once because there were too many (--max-connections, --max-connections-per-ip).")
+            .Sample(listener.RefusedConnectionCount);
         text.Gauge("tansu_connections", "Open client connections.").Sample(listener.ConnectionCount);
         WriteProcess(text);
         return text.ToString();
