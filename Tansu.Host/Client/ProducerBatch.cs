@@ -1,0 +1,26 @@
+using Tansu.Codec.Records;
+
+namespace Tansu.Host.Client;
+
+/// <summary>A batch of a producer: has one owner at a time, which is the producer from when it is sent until it is done.</summary>
+/// <param name="codec">How it is compressed.</param>
+internal sealed class ProducerBatch(CompressionCodec codec) : IDisposable
+{
+    /// <summary>The records.</summary>
+    public RecordBatchWriter Writer { get; } = new(codec);
+
+    /// <summary>The partition that it goes to.</summary>
+    public int Partition { get; set; }
+
+    /// <summary>When its first record came, by <see cref="System.Diagnostics.Stopwatch"/>.</summary>
+    public long StartedAt { get; set; }
+
+    /// <summary>The offset that its first record got; -1 if the broker did not say.</summary>
+    public long BaseOffset { get; set; } = -1;
+
+    /// <summary>Its bytes, once sealed.</summary>
+    public ReadOnlyMemory<byte> Sealed { get; set; }
+
+    /// <inheritdoc/>
+    public void Dispose() => Writer.Dispose();
+}
