@@ -3,6 +3,7 @@ using System.Reflection;
 using Tansu.Host;
 using Tansu.Host.CommandLine;
 using Tansu.Host.Commands;
+using Tansu.Host.Commands.Perf;
 using Tansu.Host.Commands.Records;
 
 var startedAt = Stopwatch.GetTimestamp();
@@ -23,6 +24,9 @@ switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
         return await VerifyStoreCommand.RunAsync(verify.storageEngine, verify.rounds, verify.json, Console.Out, Console.Error).ConfigureAwait(false);
     case Command.UseCluster { task: ClientTask.ProduceRecords or ClientTask.ConsumeRecords } cat:
         return await CatCommand.RunHereAsync(cat.settings, cat.task, version).ConfigureAwait(false);
+    case Command.UseCluster { task: ClientTask.Measure measure } perf:
+        return await Interruption.HeedAsync(
+            stop => PerfCommand.RunAsync(perf.settings, measure.Item, version, Console.Out, Console.Error, stop)).ConfigureAwait(false);
     case Command.UseCluster use:
         return await ClusterCommand.RunAsync(use.settings, use.task, version, Console.Out, Console.Error).ConfigureAwait(false);
     default:

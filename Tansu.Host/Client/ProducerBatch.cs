@@ -12,7 +12,13 @@ internal sealed class ProducerBatch(CompressionCodec codec) : IDisposable
     /// <summary>The partition that it goes to.</summary>
     public int Partition { get; set; }
 
-    /// <summary>When its first record came, by <see cref="System.Diagnostics.Stopwatch"/>.</summary>
+    /// <summary>When it was sent for the first time, by <see cref="System.Diagnostics.Stopwatch"/>.</summary>
+    public long SentAt { get; set; }
+
+    /// <summary>Whether it was given up.</summary>
+    public bool IsLost { get; set; }
+
+    /// <summary>When its first record came, as whoever fills it says, by <see cref="System.Diagnostics.Stopwatch"/>.</summary>
     public long StartedAt { get; set; }
 
     /// <summary>The offset that its first record got; -1 if the broker did not say.</summary>

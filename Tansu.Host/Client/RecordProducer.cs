@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
@@ -99,6 +100,8 @@ internal sealed partial class RecordProducer : IAsyncDisposable
                 throw _failure;
             }
 
+            batch.IsLost = false;
+            batch.SentAt = Stopwatch.GetTimestamp();
             batch.Sealed = batch.Writer.Seal(
                 _producerId,
                 _producerEpoch,
@@ -320,6 +323,7 @@ internal sealed partial class RecordProducer : IAsyncDisposable
 
     private void Finish(ProducerBatch batch, bool isWritten)
     {
+        batch.IsLost = !isWritten;
         Interlocked.Add(ref isWritten ? ref _written : ref _lost, batch.Writer.RecordCount);
         _onDone(batch);
         _window.Release();

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Tansu.Host.Client;
 using Tansu.Host.CommandLine;
 
@@ -14,18 +13,9 @@ public static class CatCommand
     /// <returns>The exit code: 0 if all was done, 1 if something failed.</returns>
     public static async Task<int> RunHereAsync(ClientSettings settings, ClientTask task, string version)
     {
-        using var stop = new CancellationTokenSource();
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         var input = Console.OpenStandardInput();
         await using var output = new StandardOutput();
-        return await RunAsync(settings, task, version, input, output, Console.Error, stop.Token).ConfigureAwait(false);
-
-        void Stop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            stop.Cancel();
-        }
+        return await Interruption.HeedAsync(stop => RunAsync(settings, task, version, input, output, Console.Error, stop)).ConfigureAwait(false);
     }
 
     /// <summary>Writes or reads records.</summary>
