@@ -22,6 +22,10 @@ switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
     case Command.VerifyStore verify:
         Publish(verify.dotEnv);
         return await VerifyStoreCommand.RunAsync(verify.storageEngine, verify.rounds, verify.json, Console.Out, Console.Error).ConfigureAwait(false);
+    case Command.DumpStore dump:
+        Publish(dump.dotEnv);
+        return await Interruption.HeedAsync(
+            stop => DumpCommand.RunAsync(dump.storageEngine, dump.task, Console.Out, Console.Error, stop)).ConfigureAwait(false);
     case Command.UseCluster { task: ClientTask.ProduceRecords or ClientTask.ConsumeRecords } cat:
         return await CatCommand.RunHereAsync(cat.settings, cat.task, version).ConfigureAwait(false);
     case Command.UseCluster { task: ClientTask.Measure measure } perf:

@@ -1,16 +1,18 @@
 namespace Tansu.Codec.Generator;
 
 /// <summary>Writes the file of one message: its class, with one nested class per struct.</summary>
-internal sealed class MessageClass(MessageSpec message)
+/// <param name="message">The message.</param>
+/// <param name="isStored">Whether it is never sent, and can be shown to a person.</param>
+internal sealed class MessageClass(MessageSpec message, bool isStored = false)
 {
     private readonly SourceText _text = new();
 
     public string Emit()
     {
-        SourceFile.Head(_text, message.Namespace);
+        SourceFile.Head(_text, message.Namespace, isStored ? "System.Text.Json" : "");
         _text.Summary(message.About);
         _text.Remarks([VersionsSentence(), .. message.Notes.Select(note => $"Version {note.Version}: {note.About}")]);
-        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>");
+        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{(isStored ? ", IDescribed" : "")}");
         EmitConstants();
         EmitMembers(message.Name, message.Versions, message.Fields, isMessage: true);
         foreach (var one in message.Structs)
@@ -65,6 +67,11 @@ internal sealed class MessageClass(MessageSpec message)
         new ReadMethod(_text, message).Emit(name, scope, fields, isMessage);
         _text.Line();
         new WriteMethod(_text, message).Emit(name, scope, fields, isMessage);
+        if (isStored)
+        {
+            _text.Line();
+            new DescribeMethod(_text).Emit(fields, isMessage);
+        }
     }
 
     private List<string> FieldNotes(FieldSpec field)

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>What every entry begins with; the events follow.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class EntryHeader : IMessage<EntryHeader>
+public sealed class EntryHeader : IMessage<EntryHeader>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -56,5 +58,15 @@ public sealed class EntryHeader : IMessage<EntryHeader>
         writer.WriteInt64(TimeMs);
         writer.WriteInt32(EventCount);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("writerNonce", KafkaUuid.ToText(WriterNonce));
+        json.WriteNumber("commitNumber", CommitNumber);
+        json.WriteNumber("timeMs", TimeMs);
+        json.WriteNumber("eventCount", EventCount);
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>What every snapshot begins with; the state follows.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class SnapshotHeader : IMessage<SnapshotHeader>
+public sealed class SnapshotHeader : IMessage<SnapshotHeader>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -46,5 +48,13 @@ public sealed class SnapshotHeader : IMessage<SnapshotHeader>
         writer.WriteInt64(EntryNumber);
         writer.WriteInt64(TimeMs);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("entryNumber", EntryNumber);
+        json.WriteNumber("timeMs", TimeMs);
     }
 }

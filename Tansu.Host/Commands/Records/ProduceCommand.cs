@@ -51,7 +51,7 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
             return await EndTransactionAsync(producer, isWritten && isWhole);
         }
 
-        await errors.WriteLineAsync($"{producer.Written} records written");
+        await errors.WriteLineAsync($"{Records(producer.Written)} written");
         if (producer.Failure is { } failure)
         {
             var lost = producer.Lost + _open.Values.Sum(batch => batch.Writer.RecordCount);
@@ -73,7 +73,7 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
             return false;
         }
 
-        await errors.WriteLineAsync(isCommit ? $"{producer.Written} records written in a transaction" : "0 records written: the transaction was aborted");
+        await errors.WriteLineAsync(isCommit ? $"{Records(producer.Written)} written in a transaction" : "0 records written: the transaction was aborted");
         if (producer.Failure is { } cause)
         {
             await errors.WriteLineAsync($"tansu: topic {task.Topic}: {cause.Message}");
@@ -235,6 +235,8 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
         // Records without keys go to one partition until a batch is full, then to the next.
         _inTurn = (_inTurn + 1) % producer.PartitionCount;
     }
+
+    private static string Records(long count) => count == 1 ? "1 record" : $"{count} records";
 
     private void Recycle(ProducerBatch batch)
     {
