@@ -195,7 +195,8 @@ type CommandLine private () =
         | Mistaken line -> refuse "tansu" line
         | Client("dump", said) ->
             let engine flag =
-                said |> List.tryPick (fun (name, value) -> if name = flag then Some value else None)
+                said
+                |> List.tryPick (fun (name, value) -> if name = flag then Some value else None)
 
             match RecordReading.dump said with
             | Ok task -> withStore engine (fun options -> DumpStore(options.StorageEngine, task, missing))

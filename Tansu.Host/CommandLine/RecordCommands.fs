@@ -77,7 +77,10 @@ module internal RecordCommands =
             flag "--follow" "" "Do not stop at the end, but wait for more."
             flag "--count" "records" "Stop after so many records."
             flag "--partition" "number" "The partition; several with commas between. [default: all]"
-            flag "--group" "name" "Read as a member of this group, which shares out the partitions and keeps the offsets."
+            flag
+                "--group"
+                "name"
+                "Read as a member of this group, which shares out the partitions and keeps the offsets."
             isolation "read_committed"
             flag
                 "--format"

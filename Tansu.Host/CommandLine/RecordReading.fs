@@ -41,7 +41,11 @@ module internal RecordReading =
         let mutable position = 0
 
         while position < text.Length do
-            let next = if position + 1 < text.Length then text[position + 1] else ' '
+            let next =
+                if position + 1 < text.Length then
+                    text[position + 1]
+                else
+                    ' '
 
             let hex =
                 if text[position] = '\\' && next = 'x' && position + 3 < text.Length then
@@ -107,7 +111,10 @@ module internal RecordReading =
         | Some "text" -> ()
         | Some other -> refuse $"--format: '{other}' is not allowed: expected text or json"
 
-        if isJson && (has "--key-separator" said || has "--key" said || has "--null-value" said) then
+        if
+            isJson
+            && (has "--key-separator" said || has "--key" said || has "--null-value" said)
+        then
             refuse "--key, --key-separator and --null-value are for lines of text"
 
         if has "--key-separator" said && has "--key" said then
@@ -151,7 +158,9 @@ module internal RecordReading =
 
             match milliseconds with
             | Ok value when value >= 0L -> Ok(FromTime value)
-            | _ -> Error "beginning, end, an offset, -N for the last N, a time such as 2026-01-31T12:00:00Z, or @milliseconds"
+            | _ ->
+                Error
+                    "beginning, end, an offset, -N for the last N, a time such as 2026-01-31T12:00:00Z, or @milliseconds"
 
     let private consume said : ConsumeTask =
         let format = one "--format" said
@@ -178,12 +187,19 @@ module internal RecordReading =
                 |> List.map (fun text -> valued "--partition" (Value.wholeNumber 0 Int32.MaxValue) (text.Trim()))
                 |> List.distinct
                 |> Array.ofList
-            From = one "--from" said |> Option.map (valued "--from" start) |> Option.defaultValue FromBeginning
+            From =
+                one "--from" said
+                |> Option.map (valued "--from" start)
+                |> Option.defaultValue FromBeginning
             Follows = has "--follow" said
             Count = number64 "--count" 0L -1L said
             IsReadCommitted = isReadCommitted "read_committed" said
             Group = Option.toObj group
-            Format = if isJson then null else format |> Option.map unescape |> Option.toObj
+            Format =
+                if isJson then
+                    null
+                else
+                    format |> Option.map unescape |> Option.toObj
             IsJson = isJson
             NullValue = one "--null-value" said |> Option.defaultValue ""
         }
@@ -255,14 +271,16 @@ module internal RecordReading =
 
     /// What `tansu dump` is asked for, or one line that says what is wrong.
     let dump (said: Said) : Result<DumpTask, string> =
-        readBy (fun said ->
-            if not (List.isEmpty (all "" said)) then
-                refuse "a log is named with --log"
+        readBy
+            (fun said ->
+                if not (List.isEmpty (all "" said)) then
+                    refuse "a log is named with --log"
 
-            {
-                Log = one "--log" said |> Option.defaultValue "catalog"
-                From = number64 "--from" 1L 0L said
-                Count = number64 "--count" 0L -1L said
-                Snapshots = has "--snapshots" said
-                Json = has "--json" said
-            }) said
+                {
+                    Log = one "--log" said |> Option.defaultValue "catalog"
+                    From = number64 "--from" 1L 0L said
+                    Count = number64 "--count" 0L -1L said
+                    Snapshots = has "--snapshots" said
+                    Json = has "--json" said
+                })
+            said
