@@ -1,6 +1,7 @@
 using Microsoft.FSharp.Core;
 using Tansu.Adapters.Compaction;
 using Tansu.Adapters.Groups;
+using Tansu.Adapters.Measuring;
 using Tansu.Adapters.Nodes;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
@@ -39,6 +40,7 @@ public sealed class Cluster : IAsyncDisposable
         PartitionWaiters waiters,
         NodeRegistry registry,
         IStore store,
+        RecordCache cache,
         Node self)
     {
         _options = options;
@@ -47,6 +49,7 @@ public sealed class Cluster : IAsyncDisposable
         _shards = shards;
         ClusterId = identity.ClusterId;
         Waiters = waiters;
+        Cache = cache;
         Self = self;
         _registry = registry;
         ProducerIds = new ProducerIdSource(catalog, options);
@@ -94,8 +97,16 @@ public sealed class Cluster : IAsyncDisposable
     /// <summary>The newest published catalog.</summary>
     public CatalogState Catalog => _catalog.Current.State;
 
-    /// <summary>The number of the catalog's newest entry that this broker knows.</summary>
-    public long CatalogEntryNumber => _catalog.Current.EntryNumber;
+    /// <summary>Records in memory.</summary>
+    public RecordCache Cache { get; }
+
+    /// <summary>How far this broker is with every log, the catalog's first.</summary>
+    public IEnumerable<LogStatus> Logs =>
+    [
+        new LogStatus("catalog", _catalog.Current.EntryNumber, _catalog.Age, _catalog.Measures),
+        .. _shards.Select(static shard => new LogStatus(
+            ClusterShard.LogName(shard.Index), shard.Replica.Current.EntryNumber, shard.Replica.Age, shard.Replica.Measures)),
+    ];
 
     /// <summary>All shards, by number.</summary>
     public IReadOnlyList<ClusterShard> Shards => _shards;
@@ -156,7 +167,7 @@ public sealed class Cluster : IAsyncDisposable
         registry.Learn(opened.Current.State.Nodes);
         var self = await RegisterFirstAsync(opened, registry, options, store.Description);
         registry.Learn(opened.Current.State.Nodes);
-        return new Cluster(identity, options, opened, settings, shards, waiters, registry, store, self);
+        return new Cluster(identity, options, opened, settings, shards, waiters, registry, store, cache, self);
     }
 
     /// <summary>The shard that a partition was placed on when its topic was created.</summary>
@@ -172,6 +183,11 @@ public sealed class Cluster : IAsyncDisposable
     /// Learns what other brokers have done to the catalog: whoever does not find a topic catches up once before saying so.
     /// </summary>
     public Task CatchUpCatalogAsync(TimeSpan timeout) => _catalog.CatchUpAsync(timeout);
+
+    /// <summary>Reads what others have appended to every log, which shows that the store answers.</summary>
+    /// <exception cref="TimeoutException">It did not in time.</exception>
+    public Task CatchUpAsync(TimeSpan timeout) =>
+        Task.WhenAll([_catalog.CatchUpAsync(timeout), .. _shards.Select(shard => shard.Replica.CatchUpAsync(timeout))]);
 
     /// <summary>
     /// Deletes topics: gone for clients with the first write, then dropped by their shards. What a crash leaves half done, any

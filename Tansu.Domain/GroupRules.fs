@@ -343,6 +343,7 @@ module GroupRules =
         (command: GroupCommand)
         =
         let known = ValueOption.defaultValue Group.initial group
+        let isThere = group.IsSome && not (Group.isForgotten known)
 
         match command with
         | Join request -> join settings nowMs request known
@@ -351,14 +352,14 @@ module GroupRules =
         | EndSync phaseEntry -> endSync phaseEntry known
         | Leave members -> leave members known
         | ExpireMembers members -> expireMembers members known
-        | CommitOffsets commit when group.IsNone && commit.Generation >= 0 ->
+        | CommitOffsets commit when not isThere && commit.Generation >= 0 ->
             GroupChange.refused (GroupRefused GroupIdNotFound)
-        | CommitInTransaction commit when group.IsNone && commit.Generation >= 0 ->
+        | CommitInTransaction commit when not isThere && commit.Generation >= 0 ->
             GroupChange.refused (GroupRefused IllegalGeneration)
         | CommitInTransaction commit -> GroupOffsets.commitInTransaction settings isDeleted commit known
         | CommitOffsets commit -> GroupOffsets.commit settings isDeleted commit known
         | DeleteOffsets _
-        | DeleteGroup when group.IsNone -> GroupChange.refused (GroupRefused GroupIdNotFound)
+        | DeleteGroup when not isThere -> GroupChange.refused (GroupRefused GroupIdNotFound)
         | DeleteOffsets partitions -> GroupOffsets.delete partitions known
         | DeleteGroup when not known.Members.IsEmpty -> GroupChange.refused (GroupRefused NonEmptyGroup)
         | DeleteGroup ->

@@ -1,5 +1,6 @@
 namespace Tansu.Domain
 
+open System.Collections.Generic
 open System.Collections.Immutable
 
 /// A classic group's state: what has happened to it, and what can be read off it.
@@ -54,6 +55,14 @@ module Group =
     let hasPendingOffsets (group: Group) =
         group.Transactions.Values
         |> Seq.exists (fun transaction -> not transaction.Offsets.IsEmpty)
+
+    /// Whether it is no group any more for anybody: all that is remembered is which transactions have ended in it, so that their offsets cannot come
+    /// after their end.
+    let isForgotten (group: Group) =
+        group.Members.IsEmpty
+        && isNull group.ProtocolType
+        && group.Offsets.IsEmpty
+        && not (hasPendingOffsets group)
 
     // Applying events.
 
@@ -243,7 +252,7 @@ module Group =
                     )
         }
 
-    /// Applies one event; `GroupDeleted` is the shard's to apply.
+    /// Applies one event. After `GroupDeleted` the shard forgets a group of which no transactions are left.
     let evolve (group: Group) (event: GroupEvent) (context: EntryContext) : Group =
         match event with
         | MemberJoined(protocolType, replaces, newcomer) -> joined context protocolType replaces newcomer group
@@ -281,7 +290,16 @@ module Group =
                     | None -> group.Members
           }
         | OffsetsDeleted partitions -> { group with Offsets = group.Offsets.RemoveRange partitions }
-        | GroupDeleted -> initial
+        | GroupDeleted -> {
+            initial with
+                Transactions =
+                    group.Transactions.SetItems(
+                        seq {
+                            for KeyValue(producerId, transaction) in group.Transactions do
+                                KeyValuePair(producerId, { transaction with Offsets = transaction.Offsets.Clear() })
+                        }
+                    )
+          }
         | PendingOffsetsCommitted(producerId, producerEpoch, number, offsets) ->
             pend context producerId producerEpoch number offsets group
         | PendingOffsetsEnded(producerId, producerEpoch, number, isCommit) ->
@@ -303,11 +321,7 @@ module Group =
             for KeyValue(producerId, transaction) in group.Transactions do
                 match ofTopic transaction.Offsets with
                 | [||] -> ()
-                | gone ->
-                    System.Collections.Generic.KeyValuePair(
-                        producerId,
-                        { transaction with Offsets = transaction.Offsets.RemoveRange gone }
-                    )
+                | gone -> KeyValuePair(producerId, { transaction with Offsets = transaction.Offsets.RemoveRange gone })
         |]
 
         match ofTopic group.Offsets with

@@ -216,14 +216,15 @@ module Shard =
         }
 
     let private updateGroup groupId event context (state: ShardState) =
-        let group = group groupId state |> ValueOption.defaultValue Group.initial
+        let before = group groupId state |> ValueOption.defaultValue Group.initial
+        let after = Group.evolve before event context
 
         {
             state with
                 Groups =
                     match event with
-                    | GroupDeleted -> state.Groups.Remove groupId
-                    | _ -> state.Groups.SetItem(groupId, Group.evolve group event context)
+                    | GroupDeleted when after.Transactions.IsEmpty -> state.Groups.Remove groupId
+                    | _ -> state.Groups.SetItem(groupId, after)
         }
 
     /// Takes a deleted topic out of everything that knows of it; `forget` gives the same again where nothing does.

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Serilog;
 using Tansu.Adapters;
+using Tansu.Adapters.Measuring;
 using Tansu.Adapters.Ports;
 using Tansu.Domain;
 using Tansu.Host.CommandLine;
@@ -46,6 +47,9 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
 
     /// <summary>What was sent to S3; null if the store is another one.</summary>
     public S3RequestCounts? StoreRequests => (_store as S3Store)?.Requests.Snapshot();
+
+    /// <summary>What the store was asked for; null if that is not measured.</summary>
+    public StoreMeasures? StoreMeasures { get; init; }
 
     /// <summary>The clock, in milliseconds since 1970.</summary>
     public long NowMs => timeProvider.GetUtcNow().ToUnixTimeMilliseconds();
@@ -104,7 +108,8 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
             };
             // A store that lets two writers win must never be used; asking takes no longer than opening, so both go on at once.
             // The one that takes more round trips begins.
-            var opening = Cluster.OpenAsync(store, clusterOptions, cancellationToken);
+            var measures = new StoreMeasures(timeProvider);
+            var opening = Cluster.OpenAsync(new MeasuredStore(store, measures), clusterOptions, cancellationToken);
             var verifying = store.Limits.NeedsVerification ? StoreVerifier.VerifyAsync(store, rounds: 1, waitsForCleanUp: false, cancellationToken) : Task.CompletedTask;
             try
             {
@@ -117,7 +122,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
             }
 
             var cluster = await opening;
-            return new Broker(cluster, settings, log, timeProvider) { _store = store };
+            return new Broker(cluster, settings, log, timeProvider) { _store = store, StoreMeasures = measures };
         }
         catch
         {

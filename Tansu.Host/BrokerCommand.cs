@@ -70,7 +70,7 @@ public static class BrokerCommand
         var listener = KafkaListener.Bind(options.Listener, network, log);
         await using var listenerScope = listener.ConfigureAwait(false);
         var metrics = new BrokerMetrics(version, TimeProvider.System.GetUtcNow() - Stopwatch.GetElapsedTime(startedAt), listener);
-        await using var metricsListener = MetricsListener.Start(options.MetricsListener, metrics, log, TimeProvider.System);
+        await using var metricsListener = StartMetrics(options, metrics, log);
         var advertised = options.AdvertisedListener ?? new Endpoint("localhost", listener.Endpoint.Port);
         var broker = await Broker.StartAsync(options, memory, listener.Endpoint, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
         var apis = HandlerList.Create(broker);
@@ -86,6 +86,20 @@ public static class BrokerCommand
         log.Information("Stopping");
         metrics.Stop();
         await StopAsync(listener, broker, log).ConfigureAwait(false);
+    }
+
+    // The default port may well be taken, by another broker on this machine: that is no reason not to run.
+    private static MetricsListener? StartMetrics(BrokerOptions options, BrokerMetrics metrics, Serilog.Core.Logger log)
+    {
+        try
+        {
+            return MetricsListener.Start(options.MetricsListener, metrics, log, TimeProvider.System);
+        }
+        catch (ListenException refusal) when (!options.NeedsMetricsListener)
+        {
+            log.Warning("There is no metrics and health port: {Reason:l}", refusal.Message);
+            return null;
+        }
     }
 
     private static async Task StopAsync(KafkaListener listener, Broker broker, Serilog.Core.Logger log)

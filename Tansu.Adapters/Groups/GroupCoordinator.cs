@@ -40,7 +40,8 @@ public sealed class GroupCoordinator : IAsyncDisposable
     }
 
     /// <summary>A group in the newest published state; null if nothing is known of it.</summary>
-    public Group? Find(string groupId) => _replica.Current.State.Groups.TryGetValue(groupId, out var group) ? group : null;
+    public Group? Find(string groupId) =>
+        _replica.Current.State.Groups.TryGetValue(groupId, out var group) && !GroupModule.isForgotten(group) ? group : null;
 
     /// <summary>Asks a group. The reply is true at the log's end, and what it says is in the store.</summary>
     /// <exception cref="TimeoutException">The outcome was not known in time.</exception>

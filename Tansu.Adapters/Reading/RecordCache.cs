@@ -16,6 +16,14 @@ public sealed class RecordCache(long capacityBytes)
     private readonly LinkedList<Block> _byUse = new();
 
     private long _bytes;
+    private long _hits;
+    private long _misses;
+
+    /// <summary>How often a block was asked for and there.</summary>
+    public long Hits => Interlocked.Read(ref _hits);
+
+    /// <summary>How often a block was asked for and not there.</summary>
+    public long Misses => Interlocked.Read(ref _misses);
 
     /// <summary>The sum of the blocks' lengths, in bytes; never above the bound.</summary>
     public long Bytes
@@ -40,9 +48,11 @@ public sealed class RecordCache(long capacityBytes)
             if (!_blocks.TryGetValue(key, out var node))
             {
                 bytes = null;
+                _misses++;
                 return false;
             }
 
+            _hits++;
             _byUse.Remove(node);
             _byUse.AddLast(node);
             bytes = node.Value.Bytes;

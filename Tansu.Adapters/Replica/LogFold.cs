@@ -27,6 +27,7 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     private readonly ReplicaOptions _options;
     private volatile Published<TState> _current;
     private long _confirmedAt;
+    private long _endSeenAt;
 
     public LogFold(
         IEventLog log,
@@ -51,6 +52,9 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     /// The timestamp of the last moment at which <see cref="Current"/> was known to be all that was in the log.
     /// </summary>
     public long ConfirmedAt => Interlocked.Read(ref _confirmedAt);
+
+    /// <summary>The same, except that a failed look at the log (<see cref="Postpone"/>) does not count.</summary>
+    public long EndSeenAt => Interlocked.Read(ref _endSeenAt);
 
     /// <summary>Completes when no snapshot is being saved. Never fails.</summary>
     public Task LastSave => _snapshots.LastSave;
@@ -170,7 +174,14 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     }
 
     /// <summary>At this moment nothing in the log was newer than what is, or is about to be, published.</summary>
-    public void Confirm(long timestamp) => Interlocked.Exchange(ref _confirmedAt, timestamp);
+    public void Confirm(long timestamp)
+    {
+        Interlocked.Exchange(ref _confirmedAt, timestamp);
+        Interlocked.Exchange(ref _endSeenAt, timestamp);
+    }
+
+    /// <summary>The store did not answer: the next look may come as late as if it had.</summary>
+    public void Postpone(long timestamp) => Interlocked.Exchange(ref _confirmedAt, timestamp);
 
     /// <summary>The entries that follow are no longer in the log, so that a newer snapshot must be. The state never goes back.</summary>
     private async Task SkipToSnapshotAsync(CancellationToken cancellationToken)

@@ -1,11 +1,15 @@
 namespace Tansu.Adapters.Replica;
 
 /// <summary>A command from its submission until its reply is released.</summary>
-internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, CommandChain? chain) : Pending<TReply>
+internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, CommandChain? chain, long submittedAt)
+    : Pending<TReply>
 {
     private volatile bool _isAbandoned;
 
     public TCommand Command => command;
+
+    /// <summary>When it came, as a timestamp.</summary>
+    public long SubmittedAt => submittedAt;
 
     /// <summary>The record batches. The queue's to change as long as the command waits there.</summary>
     public Payload Payload { get; set; } = payload;

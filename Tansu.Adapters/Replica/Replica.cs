@@ -1,4 +1,5 @@
 using System.Buffers;
+using Tansu.Adapters.Measuring;
 using Tansu.Adapters.Ports;
 using Tansu.Domain;
 
@@ -64,6 +65,12 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// </summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
+    /// <summary>What this replica has committed.</summary>
+    public CommitMeasures Measures { get; } = new();
+
+    /// <summary>How long ago <see cref="Current"/> was last known to be all that was in the log.</summary>
+    public TimeSpan Age => _options.TimeProvider.GetElapsedTime(_fold.EndSeenAt);
+
     /// <summary>Completes when no snapshot is being saved.</summary>
     internal Task LastSave => _fold.LastSave;
 
@@ -96,7 +103,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// </returns>
     public Task<TReply> SubmitAsync(TCommand command, Payload payload, TimeSpan timeout, CommandChain? chain = null)
     {
-        var pending = new PendingCommand<TCommand, TReply>(command, payload, chain);
+        var pending = new PendingCommand<TCommand, TReply>(command, payload, chain, _options.TimeProvider.GetTimestamp());
         _queue.Enqueue(pending);
         pending.SetDeadline(timeout, _options.TimeProvider);
         return pending.Task;
@@ -244,7 +251,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         catch (StoreUnavailableException unavailable)
         {
             _options.OnNotice?.Invoke($"cannot read log {_log.Name}: {unavailable.Message}; trying again");
-            _fold.Confirm(_options.TimeProvider.GetTimestamp());
+            _fold.Postpone(_options.TimeProvider.GetTimestamp());
             _followers.Polled(foundSomething: false);
         }
     }
@@ -285,21 +292,37 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
 
             var commitId = new CommitId(_writerNonce, ++_commitNumber);
             var head = _codec.EncodeEntry(commitId, nowMs, round.Events);
+            var begun = _options.TimeProvider.GetTimestamp();
             switch (await AppendAsync(known.EntryNumber + 1, commitId, head, round.PayloadSequence()))
             {
                 case Attempt.Ours:
                     var published = new Published<TState>(round.State, known.EntryNumber + 1, nowMs);
-                    _fold.Publish(published, round.Events, round.Written(), head.Length, isOwn: true);
+                    var written = round.Written();
+                    _fold.Publish(published, round.Events, written, head.Length, isOwn: true);
                     _followers.Polled(foundSomething: true);
                     round.Release();
+                    Measure(round, begun, head.Length + written.Sum(static payload => (long)payload.Length));
                     return;
                 case Attempt.Undecidable:
+                    Measures.AddUndecidable();
                     round.Fail(new TimeoutException($"The outcome of entry {known.EntryNumber + 1} of log {_log.Name} can no longer be known."));
                     return;
                 default:
+                    Measures.AddConflict();
                     await backoff.WaitAsync(_stopping.Token);
                     break;
             }
+        }
+    }
+
+    private void Measure(Round<TState, TCommand, TEvent, TReply> round, long begun, long bytes)
+    {
+        var clock = _options.TimeProvider;
+        var now = clock.GetTimestamp();
+        Measures.AddCommit(clock.GetElapsedTime(begun, now), bytes, round.Commands.Count);
+        foreach (var pending in round.Commands)
+        {
+            Measures.Wait.Record(clock.GetElapsedTime(pending.SubmittedAt, now));
         }
     }
 
@@ -366,6 +389,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                 _options.OnNotice?.Invoke($"cannot append entry {number} to log {_log.Name}: {unavailable.Message}; trying again");
             }
 
+            Measures.AddRetry();
             await backoff.WaitAsync(_stopping.Token);
         }
     }

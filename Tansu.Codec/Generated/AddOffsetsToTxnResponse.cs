@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 3: Flexible.</para>
 /// <para>Version 4: TRANSACTION_ABORTABLE can be answered (KIP-890).</para>
 /// </remarks>
-public sealed class AddOffsetsToTxnResponse : IMessage<AddOffsetsToTxnResponse>
+public sealed class AddOffsetsToTxnResponse : IMessage<AddOffsetsToTxnResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 25;
@@ -58,6 +58,16 @@ public sealed class AddOffsetsToTxnResponse : IMessage<AddOffsetsToTxnResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

@@ -13,7 +13,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 4: For brokers: several transactions at once, and checks only (KIP-890).</para>
 /// <para>Version 5: TRANSACTION_ABORTABLE can be answered (KIP-890).</para>
 /// </remarks>
-public sealed class AddPartitionsToTxnResponse : IMessage<AddPartitionsToTxnResponse>
+public sealed class AddPartitionsToTxnResponse : IMessage<AddPartitionsToTxnResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 24;
@@ -133,6 +133,24 @@ public sealed class AddPartitionsToTxnResponse : IMessage<AddPartitionsToTxnResp
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in ResultsByTransaction)
+        {
+            element.CountErrors(errors);
+        }
+        foreach (var element in ResultsByTopicV3AndBelow)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>The result for one topic.</summary>
     public sealed class AddPartitionsToTxnTopicResult
     {
@@ -185,6 +203,16 @@ public sealed class AddPartitionsToTxnResponse : IMessage<AddPartitionsToTxnResp
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in ResultsByPartition)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>The result for one partition.</summary>
@@ -217,6 +245,16 @@ public sealed class AddPartitionsToTxnResponse : IMessage<AddPartitionsToTxnResp
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (PartitionErrorCode != ErrorCode.None)
+            {
+                errors.Count(PartitionErrorCode);
             }
         }
     }
@@ -266,6 +304,16 @@ public sealed class AddPartitionsToTxnResponse : IMessage<AddPartitionsToTxnResp
                 element.Write(writer, version);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in TopicResults)
+            {
+                element.CountErrors(errors);
+            }
         }
     }
 }

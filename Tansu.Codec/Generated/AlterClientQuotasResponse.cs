@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 49, versions 0 to 1, flexible from 1.</para>
 /// <para>Version 1: Flexible.</para>
 /// </remarks>
-public sealed class AlterClientQuotasResponse : IMessage<AlterClientQuotasResponse>
+public sealed class AlterClientQuotasResponse : IMessage<AlterClientQuotasResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 49;
@@ -79,6 +79,16 @@ public sealed class AlterClientQuotasResponse : IMessage<AlterClientQuotasRespon
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Entries)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per entity.</summary>
     public sealed class EntryData
     {
@@ -134,6 +144,16 @@ public sealed class AlterClientQuotasResponse : IMessage<AlterClientQuotasRespon
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 33, versions 0 to 2, flexible from 2.</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class AlterConfigsResponse : IMessage<AlterConfigsResponse>
+public sealed class AlterConfigsResponse : IMessage<AlterConfigsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 33;
@@ -79,6 +79,16 @@ public sealed class AlterConfigsResponse : IMessage<AlterConfigsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Responses)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class AlterConfigsResourceResponse
     {
@@ -119,6 +129,16 @@ public sealed class AlterConfigsResponse : IMessage<AlterConfigsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The outcome for each user.</summary>
 /// <remarks>API key 51, versions 0, all flexible.</remarks>
-public sealed class AlterUserScramCredentialsResponse : IMessage<AlterUserScramCredentialsResponse>
+public sealed class AlterUserScramCredentialsResponse : IMessage<AlterUserScramCredentialsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 51;
@@ -68,6 +68,16 @@ public sealed class AlterUserScramCredentialsResponse : IMessage<AlterUserScramC
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per item of the request.</summary>
     public sealed class AlterUserScramCredentialsResult
     {
@@ -96,6 +106,16 @@ public sealed class AlterUserScramCredentialsResponse : IMessage<AlterUserScramC
             writer.WriteInt16((short)ErrorCode);
             writer.WriteNullableString(ErrorMessage, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 3: Flexible, except that the response header never is.</para>
 /// <para>Version 4: Features whose lowest level is 0 are listed too.</para>
 /// </remarks>
-public sealed class ApiVersionsResponse : IMessage<ApiVersionsResponse>
+public sealed class ApiVersionsResponse : IMessage<ApiVersionsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 18;
@@ -223,6 +223,16 @@ public sealed class ApiVersionsResponse : IMessage<ApiVersionsResponse>
                 writer.WriteTag(3, 1);
                 writer.WriteBoolean(ZkMigrationReady);
             }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 

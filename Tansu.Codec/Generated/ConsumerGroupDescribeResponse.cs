@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 69, versions 0 to 1, all flexible.</para>
 /// <para>Version 1: The type of each member (KIP-1099).</para>
 /// </remarks>
-public sealed class ConsumerGroupDescribeResponse : IMessage<ConsumerGroupDescribeResponse>
+public sealed class ConsumerGroupDescribeResponse : IMessage<ConsumerGroupDescribeResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 69;
@@ -69,6 +69,16 @@ public sealed class ConsumerGroupDescribeResponse : IMessage<ConsumerGroupDescri
             element.Write(writer, version);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Groups)
+        {
+            element.CountErrors(errors);
+        }
     }
 
     /// <summary>One topic and its partitions.</summary>
@@ -242,6 +252,16 @@ public sealed class ConsumerGroupDescribeResponse : IMessage<ConsumerGroupDescri
             }
             writer.WriteInt32(AuthorizedOperations);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 68, versions 0 to 1, all flexible.</para>
 /// <para>Version 1: Regular expressions.</para>
 /// </remarks>
-public sealed class ConsumerGroupHeartbeatResponse : IMessage<ConsumerGroupHeartbeatResponse>
+public sealed class ConsumerGroupHeartbeatResponse : IMessage<ConsumerGroupHeartbeatResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 68;
@@ -82,6 +82,16 @@ public sealed class ConsumerGroupHeartbeatResponse : IMessage<ConsumerGroupHeart
             Assignment.Write(writer, version);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 
     /// <summary>One topic and its partitions.</summary>

@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 2: Flexible.</para>
 /// <para>Version 3: Rules about users (KIP-373).</para>
 /// </remarks>
-public sealed class CreateAclsResponse : IMessage<CreateAclsResponse>
+public sealed class CreateAclsResponse : IMessage<CreateAclsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 30;
@@ -80,6 +80,16 @@ public sealed class CreateAclsResponse : IMessage<CreateAclsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per item of the request.</summary>
     public sealed class AclCreationResult
     {
@@ -110,6 +120,16 @@ public sealed class CreateAclsResponse : IMessage<CreateAclsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

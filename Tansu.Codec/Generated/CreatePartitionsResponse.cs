@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 2: Flexible.</para>
 /// <para>Version 3: THROTTLING_QUOTA_EXCEEDED can be answered (KIP-599).</para>
 /// </remarks>
-public sealed class CreatePartitionsResponse : IMessage<CreatePartitionsResponse>
+public sealed class CreatePartitionsResponse : IMessage<CreatePartitionsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 37;
@@ -80,6 +80,16 @@ public sealed class CreatePartitionsResponse : IMessage<CreatePartitionsResponse
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per item of the request.</summary>
     public sealed class CreatePartitionsTopicResult
     {
@@ -115,6 +125,16 @@ public sealed class CreatePartitionsResponse : IMessage<CreatePartitionsResponse
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -13,7 +13,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 6: THROTTLING_QUOTA_EXCEEDED can be answered (KIP-599).</para>
 /// <para>Version 7: Topic ids (KIP-516).</para>
 /// </remarks>
-public sealed class CreateTopicsResponse : IMessage<CreateTopicsResponse>
+public sealed class CreateTopicsResponse : IMessage<CreateTopicsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 19;
@@ -79,6 +79,16 @@ public sealed class CreateTopicsResponse : IMessage<CreateTopicsResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
         }
     }
 
@@ -223,6 +233,20 @@ public sealed class CreateTopicsResponse : IMessage<CreateTopicsResponse>
                     writer.WriteTag(0, 2);
                     writer.WriteInt16((short)TopicConfigErrorCode);
                 }
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
+            if (TopicConfigErrorCode != ErrorCode.None)
+            {
+                errors.Count(TopicConfigErrorCode);
             }
         }
     }

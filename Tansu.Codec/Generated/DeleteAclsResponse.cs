@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 2: Flexible.</para>
 /// <para>Version 3: Rules about users (KIP-373).</para>
 /// </remarks>
-public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>
+public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 31;
@@ -80,6 +80,16 @@ public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in FilterResults)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One result per filter, in their order.</summary>
     public sealed class DeleteAclsFilterResult
     {
@@ -135,6 +145,20 @@ public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
+            foreach (var element in MatchingAcls)
+            {
+                element.CountErrors(errors);
             }
         }
     }
@@ -205,6 +229,16 @@ public sealed class DeleteAclsResponse : IMessage<DeleteAclsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 42, versions 0 to 2, flexible from 2.</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class DeleteGroupsResponse : IMessage<DeleteGroupsResponse>
+public sealed class DeleteGroupsResponse : IMessage<DeleteGroupsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 42;
@@ -79,6 +79,16 @@ public sealed class DeleteGroupsResponse : IMessage<DeleteGroupsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per item of the request.</summary>
     public sealed class DeletableGroupResult
     {
@@ -109,6 +119,16 @@ public sealed class DeleteGroupsResponse : IMessage<DeleteGroupsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 21, versions 0 to 2, flexible from 2.</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class DeleteRecordsResponse : IMessage<DeleteRecordsResponse>
+public sealed class DeleteRecordsResponse : IMessage<DeleteRecordsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 21;
@@ -79,6 +79,16 @@ public sealed class DeleteRecordsResponse : IMessage<DeleteRecordsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class DeleteRecordsTopicResult
     {
@@ -131,6 +141,16 @@ public sealed class DeleteRecordsResponse : IMessage<DeleteRecordsResponse>
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -168,6 +188,16 @@ public sealed class DeleteRecordsResponse : IMessage<DeleteRecordsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -14,7 +14,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 5: THROTTLING_QUOTA_EXCEEDED can be answered (KIP-599); a message.</para>
 /// <para>Version 6: Topics can be named by id (KIP-516).</para>
 /// </remarks>
-public sealed class DeleteTopicsResponse : IMessage<DeleteTopicsResponse>
+public sealed class DeleteTopicsResponse : IMessage<DeleteTopicsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 20;
@@ -80,6 +80,16 @@ public sealed class DeleteTopicsResponse : IMessage<DeleteTopicsResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Responses)
+        {
+            element.CountErrors(errors);
         }
     }
 
@@ -150,6 +160,16 @@ public sealed class DeleteTopicsResponse : IMessage<DeleteTopicsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 2: Flexible.</para>
 /// <para>Version 3: Rules about users (KIP-373).</para>
 /// </remarks>
-public sealed class DescribeAclsResponse : IMessage<DescribeAclsResponse>
+public sealed class DescribeAclsResponse : IMessage<DescribeAclsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 29;
@@ -87,6 +87,16 @@ public sealed class DescribeAclsResponse : IMessage<DescribeAclsResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 48, versions 0 to 1, flexible from 1.</para>
 /// <para>Version 1: Flexible.</para>
 /// </remarks>
-public sealed class DescribeClientQuotasResponse : IMessage<DescribeClientQuotasResponse>
+public sealed class DescribeClientQuotasResponse : IMessage<DescribeClientQuotasResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 48;
@@ -93,6 +93,16 @@ public sealed class DescribeClientQuotasResponse : IMessage<DescribeClientQuotas
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 

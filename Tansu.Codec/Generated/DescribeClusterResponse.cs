@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 1: Controllers can be asked for (KIP-919).</para>
 /// <para>Version 2: Fenced brokers (KIP-1073).</para>
 /// </remarks>
-public sealed class DescribeClusterResponse : IMessage<DescribeClusterResponse>
+public sealed class DescribeClusterResponse : IMessage<DescribeClusterResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 60;
@@ -109,6 +109,16 @@ public sealed class DescribeClusterResponse : IMessage<DescribeClusterResponse>
         }
         writer.WriteInt32(ClusterAuthorizedOperations);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 
     /// <summary>The brokers that clients can connect to.</summary>

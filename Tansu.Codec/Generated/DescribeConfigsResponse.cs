@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 3: Types and documentation (KIP-569).</para>
 /// <para>Version 4: Flexible.</para>
 /// </remarks>
-public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
+public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 32;
@@ -81,6 +81,16 @@ public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per item of the request.</summary>
     public sealed class DescribeConfigsResult
     {
@@ -146,6 +156,16 @@ public sealed class DescribeConfigsResponse : IMessage<DescribeConfigsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -14,7 +14,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 5: Flexible.</para>
 /// <para>Version 6: A message, and GROUP_ID_NOT_FOUND for groups that do not exist (KIP-1043).</para>
 /// </remarks>
-public sealed class DescribeGroupsResponse : IMessage<DescribeGroupsResponse>
+public sealed class DescribeGroupsResponse : IMessage<DescribeGroupsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 15;
@@ -87,6 +87,16 @@ public sealed class DescribeGroupsResponse : IMessage<DescribeGroupsResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Groups)
+        {
+            element.CountErrors(errors);
         }
     }
 
@@ -184,6 +194,16 @@ public sealed class DescribeGroupsResponse : IMessage<DescribeGroupsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 3: An error for the whole response.</para>
 /// <para>Version 4: The size of the volume (KIP-827).</para>
 /// </remarks>
-public sealed class DescribeLogDirsResponse : IMessage<DescribeLogDirsResponse>
+public sealed class DescribeLogDirsResponse : IMessage<DescribeLogDirsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 35;
@@ -90,6 +90,20 @@ public sealed class DescribeLogDirsResponse : IMessage<DescribeLogDirsResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
         }
     }
 
@@ -172,6 +186,16 @@ public sealed class DescribeLogDirsResponse : IMessage<DescribeLogDirsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The producers each partition remembers.</summary>
 /// <remarks>API key 61, versions 0, all flexible.</remarks>
-public sealed class DescribeProducersResponse : IMessage<DescribeProducersResponse>
+public sealed class DescribeProducersResponse : IMessage<DescribeProducersResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 61;
@@ -68,6 +68,16 @@ public sealed class DescribeProducersResponse : IMessage<DescribeProducersRespon
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class TopicResponse
     {
@@ -111,6 +121,16 @@ public sealed class DescribeProducersResponse : IMessage<DescribeProducersRespon
                 element.Write(writer, version);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
         }
     }
 
@@ -167,6 +187,16 @@ public sealed class DescribeProducersResponse : IMessage<DescribeProducersRespon
                 element.Write(writer, version);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>One page of topics and partitions.</summary>
 /// <remarks>API key 75, versions 0, all flexible.</remarks>
-public sealed class DescribeTopicPartitionsResponse : IMessage<DescribeTopicPartitionsResponse>
+public sealed class DescribeTopicPartitionsResponse : IMessage<DescribeTopicPartitionsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 75;
@@ -81,6 +81,16 @@ public sealed class DescribeTopicPartitionsResponse : IMessage<DescribeTopicPart
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class DescribeTopicPartitionsResponseTopic
     {
@@ -145,6 +155,20 @@ public sealed class DescribeTopicPartitionsResponse : IMessage<DescribeTopicPart
             }
             writer.WriteInt32(TopicAuthorizedOperations);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
         }
     }
 
@@ -321,6 +345,16 @@ public sealed class DescribeTopicPartitionsResponse : IMessage<DescribeTopicPart
                 writer.WriteInt32(element);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 

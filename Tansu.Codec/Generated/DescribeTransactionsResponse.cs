@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The state of each transactional id.</summary>
 /// <remarks>API key 65, versions 0, all flexible.</remarks>
-public sealed class DescribeTransactionsResponse : IMessage<DescribeTransactionsResponse>
+public sealed class DescribeTransactionsResponse : IMessage<DescribeTransactionsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 65;
@@ -66,6 +66,16 @@ public sealed class DescribeTransactionsResponse : IMessage<DescribeTransactions
             element.Write(writer, version);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in TransactionStates)
+        {
+            element.CountErrors(errors);
+        }
     }
 
     /// <summary>One element per transaction.</summary>
@@ -141,6 +151,16 @@ public sealed class DescribeTransactionsResponse : IMessage<DescribeTransactions
                 element.Write(writer, version);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The SCRAM credentials of each user, without secrets.</summary>
 /// <remarks>API key 50, versions 0, all flexible.</remarks>
-public sealed class DescribeUserScramCredentialsResponse : IMessage<DescribeUserScramCredentialsResponse>
+public sealed class DescribeUserScramCredentialsResponse : IMessage<DescribeUserScramCredentialsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 50;
@@ -78,6 +78,20 @@ public sealed class DescribeUserScramCredentialsResponse : IMessage<DescribeUser
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per item of the request.</summary>
     public sealed class DescribeUserScramCredentialsResult
     {
@@ -131,6 +145,16 @@ public sealed class DescribeUserScramCredentialsResponse : IMessage<DescribeUser
                 element.Write(writer, version);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 

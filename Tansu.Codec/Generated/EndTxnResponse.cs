@@ -13,7 +13,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 4: TRANSACTION_ABORTABLE can be answered (KIP-890).</para>
 /// <para>Version 5: Every end raises the producer epoch; which is told (KIP-890).</para>
 /// </remarks>
-public sealed class EndTxnResponse : IMessage<EndTxnResponse>
+public sealed class EndTxnResponse : IMessage<EndTxnResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 26;
@@ -83,6 +83,16 @@ public sealed class EndTxnResponse : IMessage<EndTxnResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

@@ -17,7 +17,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 14: OFFSET_MOVED_TO_TIERED_STORAGE can be answered (KIP-405).</para>
 /// <para>Version 16: Names the leader to turn to (KIP-951).</para>
 /// </remarks>
-public sealed class FetchResponse : IMessage<FetchResponse>
+public sealed class FetchResponse : IMessage<FetchResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 1;
@@ -162,6 +162,20 @@ public sealed class FetchResponse : IMessage<FetchResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Responses)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic; in a session only what changed.</summary>
     public sealed class FetchableTopicResponse
     {
@@ -231,6 +245,16 @@ public sealed class FetchResponse : IMessage<FetchResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
             }
         }
     }
@@ -411,6 +435,16 @@ public sealed class FetchResponse : IMessage<FetchResponse>
                     SnapshotId.Write(value, version);
                     writer.EndTag(2, value);
                 }
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -14,7 +14,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 5: TRANSACTION_ABORTABLE can be answered (KIP-890).</para>
 /// <para>Version 6: Share groups (KIP-932).</para>
 /// </remarks>
-public sealed class FindCoordinatorResponse : IMessage<FindCoordinatorResponse>
+public sealed class FindCoordinatorResponse : IMessage<FindCoordinatorResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 10;
@@ -157,6 +157,20 @@ public sealed class FindCoordinatorResponse : IMessage<FindCoordinatorResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Coordinators)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>The coordinator of each key.</summary>
     public sealed class Coordinator
     {
@@ -206,6 +220,16 @@ public sealed class FindCoordinatorResponse : IMessage<FindCoordinatorResponse>
             writer.WriteInt16((short)ErrorCode);
             writer.WriteNullableString(ErrorMessage, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

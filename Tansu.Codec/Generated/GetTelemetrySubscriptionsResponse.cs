@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The metrics the broker wants.</summary>
 /// <remarks>API key 71, versions 0, all flexible.</remarks>
-public sealed class GetTelemetrySubscriptionsResponse : IMessage<GetTelemetrySubscriptionsResponse>
+public sealed class GetTelemetrySubscriptionsResponse : IMessage<GetTelemetrySubscriptionsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 71;
@@ -121,5 +121,15 @@ public sealed class GetTelemetrySubscriptionsResponse : IMessage<GetTelemetrySub
             writer.WriteString(element, true);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 }

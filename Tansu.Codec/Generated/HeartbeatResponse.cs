@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 3: Static members (KIP-345).</para>
 /// <para>Version 4: Flexible.</para>
 /// </remarks>
-public sealed class HeartbeatResponse : IMessage<HeartbeatResponse>
+public sealed class HeartbeatResponse : IMessage<HeartbeatResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 12;
@@ -65,6 +65,16 @@ public sealed class HeartbeatResponse : IMessage<HeartbeatResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

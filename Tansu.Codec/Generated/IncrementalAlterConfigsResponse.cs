@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 44, versions 0 to 1, flexible from 1.</para>
 /// <para>Version 1: Flexible.</para>
 /// </remarks>
-public sealed class IncrementalAlterConfigsResponse : IMessage<IncrementalAlterConfigsResponse>
+public sealed class IncrementalAlterConfigsResponse : IMessage<IncrementalAlterConfigsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 44;
@@ -79,6 +79,16 @@ public sealed class IncrementalAlterConfigsResponse : IMessage<IncrementalAlterC
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Responses)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class AlterConfigsResourceResponse
     {
@@ -119,6 +129,16 @@ public sealed class IncrementalAlterConfigsResponse : IMessage<IncrementalAlterC
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

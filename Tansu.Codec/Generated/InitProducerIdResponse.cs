@@ -14,7 +14,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 5: TRANSACTION_ABORTABLE can be answered (KIP-890).</para>
 /// <para>Version 6: Two-phase commit (KIP-939).</para>
 /// </remarks>
-public sealed class InitProducerIdResponse : IMessage<InitProducerIdResponse>
+public sealed class InitProducerIdResponse : IMessage<InitProducerIdResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 22;
@@ -95,6 +95,16 @@ public sealed class InitProducerIdResponse : IMessage<InitProducerIdResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

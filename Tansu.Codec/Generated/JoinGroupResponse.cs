@@ -15,7 +15,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 7: The protocol type (KIP-559).</para>
 /// <para>Version 9: The leader can be told to compute nothing (KIP-814).</para>
 /// </remarks>
-public sealed class JoinGroupResponse : IMessage<JoinGroupResponse>
+public sealed class JoinGroupResponse : IMessage<JoinGroupResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 11;
@@ -151,6 +151,16 @@ public sealed class JoinGroupResponse : IMessage<JoinGroupResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 

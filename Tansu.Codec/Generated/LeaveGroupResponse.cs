@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 3: Several members at once (KIP-345).</para>
 /// <para>Version 4: Flexible.</para>
 /// </remarks>
-public sealed class LeaveGroupResponse : IMessage<LeaveGroupResponse>
+public sealed class LeaveGroupResponse : IMessage<LeaveGroupResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 13;
@@ -100,6 +100,20 @@ public sealed class LeaveGroupResponse : IMessage<LeaveGroupResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Members)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per member.</summary>
     public sealed class MemberResponse
     {
@@ -138,6 +152,16 @@ public sealed class LeaveGroupResponse : IMessage<LeaveGroupResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

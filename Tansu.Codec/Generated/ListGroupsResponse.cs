@@ -13,7 +13,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 4: States (KIP-518).</para>
 /// <para>Version 5: Types (KIP-848).</para>
 /// </remarks>
-public sealed class ListGroupsResponse : IMessage<ListGroupsResponse>
+public sealed class ListGroupsResponse : IMessage<ListGroupsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 16;
@@ -91,6 +91,16 @@ public sealed class ListGroupsResponse : IMessage<ListGroupsResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 

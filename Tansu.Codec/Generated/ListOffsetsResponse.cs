@@ -16,7 +16,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 9: The last tiered offset can be asked for (KIP-1005).</para>
 /// <para>Version 11: The earliest offset waiting for upload can be asked for (KIP-1023).</para>
 /// </remarks>
-public sealed class ListOffsetsResponse : IMessage<ListOffsetsResponse>
+public sealed class ListOffsetsResponse : IMessage<ListOffsetsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 2;
@@ -92,6 +92,16 @@ public sealed class ListOffsetsResponse : IMessage<ListOffsetsResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class ListOffsetsTopicResponse
     {
@@ -142,6 +152,16 @@ public sealed class ListOffsetsResponse : IMessage<ListOffsetsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
             }
         }
     }
@@ -200,6 +220,16 @@ public sealed class ListOffsetsResponse : IMessage<ListOffsetsResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

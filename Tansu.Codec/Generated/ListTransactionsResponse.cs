@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The transactions that match.</summary>
 /// <remarks>API key 66, versions 0 to 2, all flexible.</remarks>
-public sealed class ListTransactionsResponse : IMessage<ListTransactionsResponse>
+public sealed class ListTransactionsResponse : IMessage<ListTransactionsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 66;
@@ -96,6 +96,16 @@ public sealed class ListTransactionsResponse : IMessage<ListTransactionsResponse
             element.Write(writer, version);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 
     /// <summary>One element per transaction.</summary>

@@ -20,7 +20,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 12: Topics can be asked for by id.</para>
 /// <para>Version 13: An error for the whole response (KIP-1102).</para>
 /// </remarks>
-public sealed class MetadataResponse : IMessage<MetadataResponse>
+public sealed class MetadataResponse : IMessage<MetadataResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 3;
@@ -166,6 +166,20 @@ public sealed class MetadataResponse : IMessage<MetadataResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 
@@ -326,6 +340,20 @@ public sealed class MetadataResponse : IMessage<MetadataResponse>
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -457,6 +485,16 @@ public sealed class MetadataResponse : IMessage<MetadataResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

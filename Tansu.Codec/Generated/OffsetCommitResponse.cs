@@ -14,7 +14,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 9: Consumer groups (KIP-848).</para>
 /// <para>Version 10: Topics are named by id (KIP-848).</para>
 /// </remarks>
-public sealed class OffsetCommitResponse : IMessage<OffsetCommitResponse>
+public sealed class OffsetCommitResponse : IMessage<OffsetCommitResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 8;
@@ -90,6 +90,16 @@ public sealed class OffsetCommitResponse : IMessage<OffsetCommitResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class OffsetCommitResponseTopic
     {
@@ -161,6 +171,16 @@ public sealed class OffsetCommitResponse : IMessage<OffsetCommitResponse>
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -193,6 +213,16 @@ public sealed class OffsetCommitResponse : IMessage<OffsetCommitResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The outcome for each partition.</summary>
 /// <remarks>API key 47, versions 0, none flexible.</remarks>
-public sealed class OffsetDeleteResponse : IMessage<OffsetDeleteResponse>
+public sealed class OffsetDeleteResponse : IMessage<OffsetDeleteResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 47;
@@ -71,6 +71,20 @@ public sealed class OffsetDeleteResponse : IMessage<OffsetDeleteResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class OffsetDeleteResponseTopic
     {
@@ -113,6 +127,16 @@ public sealed class OffsetDeleteResponse : IMessage<OffsetDeleteResponse>
                 element.Write(writer, version);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -136,6 +160,16 @@ public sealed class OffsetDeleteResponse : IMessage<OffsetDeleteResponse>
         {
             writer.WriteInt32(PartitionIndex);
             writer.WriteInt16((short)ErrorCode);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

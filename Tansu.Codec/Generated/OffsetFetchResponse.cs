@@ -17,7 +17,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 9: Consumer groups (KIP-848).</para>
 /// <para>Version 10: Topics are named by id (KIP-848).</para>
 /// </remarks>
-public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
+public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 9;
@@ -144,6 +144,24 @@ public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Groups)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class OffsetFetchResponseTopic
     {
@@ -196,6 +214,16 @@ public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
             }
         }
     }
@@ -258,6 +286,16 @@ public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
+        }
     }
 
     /// <summary>One element per group.</summary>
@@ -311,6 +349,20 @@ public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
             }
             writer.WriteInt16((short)ErrorCode);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Topics)
+            {
+                element.CountErrors(errors);
+            }
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 
@@ -378,6 +430,16 @@ public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
             }
             writer.WriteUnsignedVarint(0);
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -423,6 +485,16 @@ public sealed class OffsetFetchResponse : IMessage<OffsetFetchResponse>
             writer.WriteNullableString(Metadata, true);
             writer.WriteInt16((short)ErrorCode);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

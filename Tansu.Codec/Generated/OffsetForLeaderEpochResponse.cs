@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 23, versions 2 to 4, flexible from 4.</para>
 /// <para>Version 4: Flexible.</para>
 /// </remarks>
-public sealed class OffsetForLeaderEpochResponse : IMessage<OffsetForLeaderEpochResponse>
+public sealed class OffsetForLeaderEpochResponse : IMessage<OffsetForLeaderEpochResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 23;
@@ -79,6 +79,16 @@ public sealed class OffsetForLeaderEpochResponse : IMessage<OffsetForLeaderEpoch
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class OffsetForLeaderTopicResult
     {
@@ -131,6 +141,16 @@ public sealed class OffsetForLeaderEpochResponse : IMessage<OffsetForLeaderEpoch
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -175,6 +195,16 @@ public sealed class OffsetForLeaderEpochResponse : IMessage<OffsetForLeaderEpoch
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

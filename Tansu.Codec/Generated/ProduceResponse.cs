@@ -17,7 +17,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 12: Producing in a transaction adds the partition to it (KIP-890).</para>
 /// <para>Version 13: Topics are named by id (KIP-516).</para>
 /// </remarks>
-public sealed class ProduceResponse : IMessage<ProduceResponse>
+public sealed class ProduceResponse : IMessage<ProduceResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 0;
@@ -138,6 +138,16 @@ public sealed class ProduceResponse : IMessage<ProduceResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Responses)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class TopicProduceResponse
     {
@@ -207,6 +217,16 @@ public sealed class ProduceResponse : IMessage<ProduceResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in PartitionResponses)
+            {
+                element.CountErrors(errors);
             }
         }
     }
@@ -340,6 +360,16 @@ public sealed class ProduceResponse : IMessage<ProduceResponse>
                     CurrentLeader.Write(value, version);
                     writer.EndTag(0, value);
                 }
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The outcome.</summary>
 /// <remarks>API key 72, versions 0, all flexible.</remarks>
-public sealed class PushTelemetryResponse : IMessage<PushTelemetryResponse>
+public sealed class PushTelemetryResponse : IMessage<PushTelemetryResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 72;
@@ -46,5 +46,15 @@ public sealed class PushTelemetryResponse : IMessage<PushTelemetryResponse>
         writer.WriteInt32(ThrottleTimeMs);
         writer.WriteInt16((short)ErrorCode);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 }

@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 1: How long the authentication holds (KIP-368).</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class SaslAuthenticateResponse : IMessage<SaslAuthenticateResponse>
+public sealed class SaslAuthenticateResponse : IMessage<SaslAuthenticateResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 36;
@@ -74,6 +74,16 @@ public sealed class SaslAuthenticateResponse : IMessage<SaslAuthenticateResponse
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 17, versions 0 to 1, none flexible.</para>
 /// <para>Version 1: The exchange that follows is carried by SaslAuthenticate requests (KIP-152).</para>
 /// </remarks>
-public sealed class SaslHandshakeResponse : IMessage<SaslHandshakeResponse>
+public sealed class SaslHandshakeResponse : IMessage<SaslHandshakeResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 17;
@@ -66,6 +66,16 @@ public sealed class SaslHandshakeResponse : IMessage<SaslHandshakeResponse>
         foreach (var element in Mechanisms)
         {
             writer.WriteString(element, false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

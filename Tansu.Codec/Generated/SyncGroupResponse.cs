@@ -13,7 +13,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 4: Flexible.</para>
 /// <para>Version 5: Protocol type and name (KIP-559).</para>
 /// </remarks>
-public sealed class SyncGroupResponse : IMessage<SyncGroupResponse>
+public sealed class SyncGroupResponse : IMessage<SyncGroupResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 14;
@@ -95,6 +95,16 @@ public sealed class SyncGroupResponse : IMessage<SyncGroupResponse>
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

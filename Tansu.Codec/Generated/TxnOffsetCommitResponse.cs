@@ -12,7 +12,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 4: TRANSACTION_ABORTABLE can be answered (KIP-890).</para>
 /// <para>Version 5: Committing adds the group to the transaction (KIP-890).</para>
 /// </remarks>
-public sealed class TxnOffsetCommitResponse : IMessage<TxnOffsetCommitResponse>
+public sealed class TxnOffsetCommitResponse : IMessage<TxnOffsetCommitResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 28;
@@ -81,6 +81,16 @@ public sealed class TxnOffsetCommitResponse : IMessage<TxnOffsetCommitResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Topics)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class TxnOffsetCommitResponseTopic
     {
@@ -133,6 +143,16 @@ public sealed class TxnOffsetCommitResponse : IMessage<TxnOffsetCommitResponse>
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -165,6 +185,16 @@ public sealed class TxnOffsetCommitResponse : IMessage<TxnOffsetCommitResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 27, versions 1, all flexible.</para>
 /// <para>Version 1: Flexible.</para>
 /// </remarks>
-public sealed class WriteTxnMarkersResponse : IMessage<WriteTxnMarkersResponse>
+public sealed class WriteTxnMarkersResponse : IMessage<WriteTxnMarkersResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 27;
@@ -66,6 +66,16 @@ public sealed class WriteTxnMarkersResponse : IMessage<WriteTxnMarkersResponse>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Markers)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per marker.</summary>
     public sealed class WritableTxnMarkerResult
     {
@@ -109,6 +119,16 @@ public sealed class WriteTxnMarkersResponse : IMessage<WriteTxnMarkersResponse>
                 element.Write(writer, version);
             }
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Topics)
+            {
+                element.CountErrors(errors);
+            }
         }
     }
 
@@ -156,6 +176,16 @@ public sealed class WriteTxnMarkersResponse : IMessage<WriteTxnMarkersResponse>
             }
             writer.WriteUnsignedVarint(0);
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -181,6 +211,16 @@ public sealed class WriteTxnMarkersResponse : IMessage<WriteTxnMarkersResponse>
             writer.WriteInt32(PartitionIndex);
             writer.WriteInt16((short)ErrorCode);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

@@ -12,7 +12,9 @@ internal sealed class MessageClass(MessageSpec message, bool isStored = false)
         SourceFile.Head(_text, message.Namespace, isStored ? "System.Text.Json" : "");
         _text.Summary(message.About);
         _text.Remarks([VersionsSentence(), .. message.Notes.Select(note => $"Version {note.Version}: {note.About}")]);
-        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{(isStored ? ", IDescribed" : "")}");
+        var counts = CountMethod.IsNeeded(message) ? ", IHasErrors" : "";
+        var described = isStored ? ", IDescribed" : "";
+        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{counts}{described}");
         EmitConstants();
         EmitMembers(message.Name, message.Versions, message.Fields, isMessage: true);
         foreach (var one in message.Structs)
@@ -67,6 +69,7 @@ internal sealed class MessageClass(MessageSpec message, bool isStored = false)
         new ReadMethod(_text, message).Emit(name, scope, fields, isMessage);
         _text.Line();
         new WriteMethod(_text, message).Emit(name, scope, fields, isMessage);
+        new CountMethod(_text, message).Emit(fields, isMessage);
         if (isStored)
         {
             _text.Line();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Tansu.Codec.Messages;
+using Tansu.Host.CommandLine;
 
 namespace Tansu.Host.Client;
 
@@ -13,12 +14,12 @@ internal sealed partial class KafkaAdmin
     /// <param name="resource">What they belong to.</param>
     /// <param name="name">A topic, a group, the id of a broker, or the empty string for all brokers.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public Task<IReadOnlyList<DescribeConfigsResponse.DescribeConfigsResourceResult>> DescribeConfigsAsync(
+    public Task<DescribeConfigsResponse.DescribeConfigsResourceResult[]> DescribeConfigsAsync(
         ConfigResource resource, string name, CancellationToken cancellationToken)
     {
         return client.RetryAsync(DescribeAsync, cancellationToken);
 
-        async Task<IReadOnlyList<DescribeConfigsResponse.DescribeConfigsResourceResult>> DescribeAsync(CancellationToken token)
+        async Task<DescribeConfigsResponse.DescribeConfigsResourceResult[]> DescribeAsync(CancellationToken token)
         {
             var connection = await OwnerAsync(resource, name, token);
             var request = new DescribeConfigsRequest
@@ -50,7 +51,7 @@ internal sealed partial class KafkaAdmin
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="KafkaClientException">They were refused.</exception>
     public Task AlterConfigsAsync(
-        ConfigResource resource, string name, IEnumerable<KeyValuePair<string, string?>> changes, CancellationToken cancellationToken)
+        ConfigResource resource, string name, ConfigChange[] changes, CancellationToken cancellationToken)
     {
         var request = new IncrementalAlterConfigsRequest
         {
@@ -60,15 +61,12 @@ internal sealed partial class KafkaAdmin
                 {
                     ResourceType = (sbyte)resource,
                     ResourceName = name,
-                    Configs =
-                    [
-                        .. changes.Select(change => new IncrementalAlterConfigsRequest.AlterableConfig
-                        {
-                            Name = change.Key,
-                            ConfigOperation = change.Value is null ? DeleteOperation : SetOperation,
-                            Value = change.Value,
-                        }),
-                    ],
+                    Configs = Array.ConvertAll(changes, change => new IncrementalAlterConfigsRequest.AlterableConfig
+                    {
+                        Name = change.Name,
+                        ConfigOperation = change.Value is null ? DeleteOperation : SetOperation,
+                        Value = change.Value,
+                    }),
                 },
             ],
         };

@@ -29,70 +29,74 @@ internal sealed partial class KafkaAdmin
     }
 
     /// <summary>Commits offsets for a group that has no members.</summary>
-    public Task<IReadOnlyList<Outcome<TopicPartition>>> CommitOffsetsAsync(
+    public Task<Outcome<TopicPartition>[]> CommitOffsetsAsync(
         string groupId, IReadOnlyDictionary<TopicPartition, long> offsets, CancellationToken cancellationToken)
     {
-        return ForEachAsync([.. offsets.Keys], AskAsync, cancellationToken);
+        return ForEachAsync<TopicPartition>([.. offsets.Keys], AskAsync, cancellationToken);
 
-        async Task<IEnumerable<Outcome<TopicPartition>>> AskAsync(IReadOnlyList<TopicPartition> left, CancellationToken token)
+        async Task<Outcome<TopicPartition>[]> AskAsync(TopicPartition[] left, CancellationToken token)
         {
             var connection = await client.CoordinatorAsync(CoordinatorType.Group, groupId, token);
             var version = connection.VersionOf<OffsetCommitRequest>(LastWithTopicNames);
             var request = new OffsetCommitRequest
             {
                 GroupId = groupId,
-                Topics =
-                [
-                    .. left.GroupBy(partition => partition.Topic).Select(topic => new OffsetCommitRequest.OffsetCommitRequestTopic
+                Topics = ByTopic(left, (topic, partitions) => new OffsetCommitRequest.OffsetCommitRequestTopic
+                {
+                    Name = topic,
+                    Partitions = Array.ConvertAll(partitions, partition => new OffsetCommitRequest.OffsetCommitRequestPartition
                     {
-                        Name = topic.Key,
-                        Partitions =
-                        [
-                            .. topic.Select(partition => new OffsetCommitRequest.OffsetCommitRequestPartition
-                            {
-                                PartitionIndex = partition.Partition,
-                                CommittedOffset = offsets[partition],
-                            }),
-                        ],
+                        PartitionIndex = partition.Partition,
+                        CommittedOffset = offsets[partition],
                     }),
-                ],
+                }),
             };
             var response = await connection.AskAsync<OffsetCommitRequest, OffsetCommitResponse>(request, version, token);
-            return response.Topics.SelectMany(topic => topic.Partitions.Select(partition =>
-                new Outcome<TopicPartition>(new TopicPartition(topic.Name, partition.PartitionIndex), KafkaError.Of(partition.ErrorCode))));
+            var answers = new List<Outcome<TopicPartition>>();
+            foreach (var topic in response.Topics)
+            {
+                foreach (var answer in topic.Partitions)
+                {
+                    answers.Add(new(new TopicPartition(topic.Name, answer.PartitionIndex), KafkaError.Of(answer.ErrorCode)));
+                }
+            }
+
+            return [.. answers];
         }
     }
 
     /// <summary>Deletes what a group has committed for partitions of topics that it is not subscribed to.</summary>
-    public Task<IReadOnlyList<Outcome<TopicPartition>>> DeleteOffsetsAsync(
-        string groupId, IReadOnlyList<TopicPartition> partitions, CancellationToken cancellationToken)
+    public Task<Outcome<TopicPartition>[]> DeleteOffsetsAsync(
+        string groupId, TopicPartition[] partitions, CancellationToken cancellationToken)
     {
         return ForEachAsync(partitions, AskAsync, cancellationToken);
 
-        async Task<IEnumerable<Outcome<TopicPartition>>> AskAsync(IReadOnlyList<TopicPartition> left, CancellationToken token)
+        async Task<Outcome<TopicPartition>[]> AskAsync(TopicPartition[] left, CancellationToken token)
         {
             var connection = await client.CoordinatorAsync(CoordinatorType.Group, groupId, token);
             var request = new OffsetDeleteRequest
             {
                 GroupId = groupId,
-                Topics =
-                [
-                    .. left.GroupBy(partition => partition.Topic).Select(topic => new OffsetDeleteRequest.OffsetDeleteRequestTopic
-                    {
-                        Name = topic.Key,
-                        Partitions =
-                        [
-                            .. topic.Select(partition =>
-                                new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition.Partition }),
-                        ],
-                    }),
-                ],
+                Topics = ByTopic(left, (topic, partitions) => new OffsetDeleteRequest.OffsetDeleteRequestTopic
+                {
+                    Name = topic,
+                    Partitions = Array.ConvertAll(partitions, partition =>
+                        new OffsetDeleteRequest.OffsetDeleteRequestPartition { PartitionIndex = partition.Partition }),
+                }),
             };
             var version = connection.VersionOf<OffsetDeleteRequest>();
             var response = await connection.AskAsync<OffsetDeleteRequest, OffsetDeleteResponse>(request, version, token);
             KafkaError.ThrowIf(response.ErrorCode);
-            return response.Topics.SelectMany(topic => topic.Partitions.Select(partition =>
-                new Outcome<TopicPartition>(new TopicPartition(topic.Name, partition.PartitionIndex), KafkaError.Of(partition.ErrorCode))));
+            var answers = new List<Outcome<TopicPartition>>();
+            foreach (var topic in response.Topics)
+            {
+                foreach (var answer in topic.Partitions)
+                {
+                    answers.Add(new(new TopicPartition(topic.Name, answer.PartitionIndex), KafkaError.Of(answer.ErrorCode)));
+                }
+            }
+
+            return [.. answers];
         }
     }
 
@@ -106,7 +110,8 @@ internal sealed partial class KafkaAdmin
             foreach (var answer in topic.Partitions)
             {
                 KafkaError.ThrowIf(answer.ErrorCode);
-                Add(committed, topic.Name, answer.PartitionIndex, new(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? ""));
+                var offset = new CommittedOffset(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? "");
+                Add(committed, topic.Name, answer.PartitionIndex, offset);
             }
         }
 
@@ -122,7 +127,8 @@ internal sealed partial class KafkaAdmin
             foreach (var answer in topic.Partitions)
             {
                 KafkaError.ThrowIf(answer.ErrorCode);
-                Add(committed, topic.Name, answer.PartitionIndex, new(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? ""));
+                var offset = new CommittedOffset(answer.CommittedOffset, answer.CommittedLeaderEpoch, answer.Metadata ?? "");
+                Add(committed, topic.Name, answer.PartitionIndex, offset);
             }
         }
 

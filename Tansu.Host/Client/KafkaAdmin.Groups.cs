@@ -19,12 +19,12 @@ internal sealed partial class KafkaAdmin
     /// <param name="states">Only groups in one of these states; none for all.</param>
     /// <param name="types">Only groups of one of these types; none for all.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public async Task<IReadOnlyList<ListGroupsResponse.ListedGroup>> ListGroupsAsync(
+    public async Task<ListGroupsResponse.ListedGroup[]> ListGroupsAsync(
         string[] states, string[] types, CancellationToken cancellationToken)
     {
         return await client.RetryAsync(ListAsync, cancellationToken);
 
-        async Task<IReadOnlyList<ListGroupsResponse.ListedGroup>> ListAsync(CancellationToken token)
+        async Task<ListGroupsResponse.ListedGroup[]> ListAsync(CancellationToken token)
         {
             var brokers = await client.MetadataAsync([], token);
             var groups = new SortedDictionary<string, ListGroupsResponse.ListedGroup>(StringComparer.Ordinal);
@@ -56,11 +56,11 @@ internal sealed partial class KafkaAdmin
     }
 
     /// <summary>Deletes groups.</summary>
-    public Task<IReadOnlyList<Outcome<string>>> DeleteGroupsAsync(IReadOnlyList<string> groupIds, CancellationToken cancellationToken)
+    public Task<Outcome<string>[]> DeleteGroupsAsync(string[] groupIds, CancellationToken cancellationToken)
     {
         return ForEachAsync(groupIds, AskAsync, cancellationToken);
 
-        async Task<IEnumerable<Outcome<string>>> AskAsync(IReadOnlyList<string> left, CancellationToken token)
+        async Task<Outcome<string>[]> AskAsync(string[] left, CancellationToken token)
         {
             var answers = new List<Outcome<string>>();
             foreach (var groupId in left)
@@ -69,14 +69,14 @@ internal sealed partial class KafkaAdmin
                 var request = new DeleteGroupsRequest { GroupsNames = [groupId] };
                 var version = connection.VersionOf<DeleteGroupsRequest>();
                 var response = await connection.AskAsync<DeleteGroupsRequest, DeleteGroupsResponse>(request, version, token);
-                answers.AddRange(response.Results.Select(group => new Outcome<string>(group.GroupId, KafkaError.Of(group.ErrorCode))));
+                answers.Add(new Outcome<string>(groupId, KafkaError.Of(Only(response.Results).ErrorCode)));
             }
 
-            return answers;
+            return [.. answers];
         }
     }
 
-    private static async Task<IEnumerable<ListGroupsResponse.ListedGroup>> ListGroupsAsync(
+    private static async Task<ListGroupsResponse.ListedGroup[]> ListGroupsAsync(
         KafkaConnection connection, string[] states, string[] types, CancellationToken cancellationToken)
     {
         var version = connection.VersionOf<ListGroupsRequest>();
@@ -111,17 +111,28 @@ internal sealed partial class KafkaAdmin
         }
 
         KafkaError.ThrowIf(group.ErrorCode, group.ErrorMessage);
-        var members = group.Members.Select(member => new GroupMember(
+        var members = Array.ConvertAll(group.Members, member => new GroupMember(
             member.MemberId,
             member.InstanceId,
             member.ClientId,
             member.ClientHost,
-            [
-                .. member.Assignment.TopicPartitions.SelectMany(topic =>
-                    topic.Partitions.Select(partition => new TopicPartition(topic.TopicName, partition))),
-            ]));
+            PartitionsOf(member.Assignment)));
         return new GroupDescription(
-            groupId, ConsumerType, group.GroupState, "consumer", group.AssignorName, connection.Address, [.. members]);
+            groupId, ConsumerType, group.GroupState, "consumer", group.AssignorName, connection.Address, members);
+    }
+
+    private static List<TopicPartition> PartitionsOf(ConsumerGroupDescribeResponse.Assignment assignment)
+    {
+        var partitions = new List<TopicPartition>();
+        foreach (var topic in assignment.TopicPartitions)
+        {
+            foreach (var partition in topic.Partitions)
+            {
+                partitions.Add(new TopicPartition(topic.TopicName, partition));
+            }
+        }
+
+        return partitions;
     }
 
     private static async Task<GroupDescription> DescribeClassicGroupAsync(
@@ -138,14 +149,14 @@ internal sealed partial class KafkaAdmin
             KafkaError.ThrowIf(ErrorCode.GroupIdNotFound);
         }
 
-        var members = group.Members.Select(member => new GroupMember(
+        var members = Array.ConvertAll(group.Members, member => new GroupMember(
             member.MemberId,
             member.GroupInstanceId,
             member.ClientId,
             member.ClientHost,
             group.ProtocolType == "consumer" ? ConsumerProtocol.ReadAssignment(member.MemberAssignment) : []));
         return new GroupDescription(
-            groupId, ClassicType, group.GroupState, group.ProtocolType, group.ProtocolData, connection.Address, [.. members]);
+            groupId, ClassicType, group.GroupState, group.ProtocolType, group.ProtocolData, connection.Address, members);
     }
 
     private static T Only<T>(T[] answers) =>

@@ -15,19 +15,27 @@ internal sealed partial class KafkaAdmin
     private const int NoReplica = -1;
 
     /// <summary>Looks up an offset of each partition.</summary>
-    /// <param name="partitions">The partitions, each with <see cref="Earliest"/>, <see cref="Latest"/>, or the milliseconds since 1970 of which the first record not older is looked for.</param>
+    /// <param name="partitions">
+    /// Each with <see cref="Earliest"/>, <see cref="Latest"/>, or milliseconds since 1970: the first record not older is looked for.
+    /// </param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <returns>The offset of each, -1 if no record is that young; or an error.</returns>
-    public async Task<IReadOnlyDictionary<TopicPartition, (long Offset, KafkaError? Error)>> ListOffsetsAsync(
+    public async Task<IReadOnlyDictionary<TopicPartition, FoundOffset>> ListOffsetsAsync(
         IReadOnlyDictionary<TopicPartition, long> partitions, CancellationToken cancellationToken)
     {
+        var answered = new Dictionary<TopicPartition, FoundOffset>();
         var found = new Dictionary<TopicPartition, long>();
         var outcomes = await ForEachAsync([.. partitions.Keys], AskAsync, cancellationToken);
-        return outcomes.ToDictionary(outcome => outcome.Key, outcome => (found.GetValueOrDefault(outcome.Key, -1), outcome.Error));
-
-        async Task<IEnumerable<Outcome<TopicPartition>>> AskAsync(IReadOnlyList<TopicPartition> left, CancellationToken token)
+        foreach (var (partition, error) in outcomes)
         {
-            var metadata = await client.MetadataAsync([.. left.Select(partition => partition.Topic).Distinct()], token);
+            answered[partition] = new FoundOffset(found.GetValueOrDefault(partition, -1), error);
+        }
+
+        return answered;
+
+        async Task<Outcome<TopicPartition>[]> AskAsync(TopicPartition[] left, CancellationToken token)
+        {
+            var metadata = await client.MetadataAsync(ByTopic(left, (topic, _) => topic), token);
             var answers = new List<Outcome<TopicPartition>>();
             foreach (var ofLeader in LeadersOf(left, metadata, answers))
             {
@@ -35,8 +43,21 @@ internal sealed partial class KafkaAdmin
                 answers.AddRange(await ListOffsetsAsync(connection, ofLeader.Value, partitions, found, token));
             }
 
-            return answers;
+            return [.. answers];
         }
+    }
+
+    /// <summary>The same offset of each of some partitions.</summary>
+    public Task<IReadOnlyDictionary<TopicPartition, FoundOffset>> ListOffsetsAsync(
+        IEnumerable<TopicPartition> partitions, long timestamp, CancellationToken cancellationToken)
+    {
+        var timestamps = new Dictionary<TopicPartition, long>();
+        foreach (var partition in partitions)
+        {
+            timestamps[partition] = timestamp;
+        }
+
+        return ListOffsetsAsync(timestamps, cancellationToken);
     }
 
     /// <summary>The partitions by the id of the broker that leads them.</summary>
@@ -44,7 +65,7 @@ internal sealed partial class KafkaAdmin
     /// <param name="metadata">Who leads what.</param>
     /// <param name="failures">Takes those that nobody leads.</param>
     private static Dictionary<int, List<TopicPartition>> LeadersOf(
-        IReadOnlyList<TopicPartition> partitions, ClusterMetadata metadata, List<Outcome<TopicPartition>> failures)
+        TopicPartition[] partitions, ClusterMetadata metadata, List<Outcome<TopicPartition>> failures)
     {
         var byLeader = new Dictionary<int, List<TopicPartition>>();
         foreach (var partition in partitions)
@@ -61,14 +82,14 @@ internal sealed partial class KafkaAdmin
             }
             catch (KafkaClientException failure)
             {
-                failures.Add(new Outcome<TopicPartition>(partition, KafkaError.Of(failure.Code)));
+                failures.Add(new Outcome<TopicPartition>(partition, failure.Error));
             }
         }
 
         return byLeader;
     }
 
-    private static async Task<IEnumerable<Outcome<TopicPartition>>> ListOffsetsAsync(
+    private static async Task<List<Outcome<TopicPartition>>> ListOffsetsAsync(
         KafkaConnection connection,
         List<TopicPartition> asked,
         IReadOnlyDictionary<TopicPartition, long> timestamps,
@@ -78,21 +99,15 @@ internal sealed partial class KafkaAdmin
         var request = new ListOffsetsRequest
         {
             ReplicaId = NoReplica,
-            Topics =
-            [
-                .. asked.GroupBy(partition => partition.Topic).Select(topic => new ListOffsetsRequest.ListOffsetsTopic
+            Topics = ByTopic(asked, (topic, partitions) => new ListOffsetsRequest.ListOffsetsTopic
+            {
+                Name = topic,
+                Partitions = Array.ConvertAll(partitions, partition => new ListOffsetsRequest.ListOffsetsPartition
                 {
-                    Name = topic.Key,
-                    Partitions =
-                    [
-                        .. topic.Select(partition => new ListOffsetsRequest.ListOffsetsPartition
-                        {
-                            PartitionIndex = partition.Partition,
-                            Timestamp = timestamps[partition],
-                        }),
-                    ],
+                    PartitionIndex = partition.Partition,
+                    Timestamp = timestamps[partition],
                 }),
-            ],
+            }),
         };
         var version = connection.VersionOf<ListOffsetsRequest>();
         var response = await connection.AskAsync<ListOffsetsRequest, ListOffsetsResponse>(request, version, cancellationToken);

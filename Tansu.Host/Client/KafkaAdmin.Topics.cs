@@ -11,42 +11,44 @@ internal sealed partial class KafkaAdmin
     /// <summary>Creates topics.</summary>
     /// <param name="topics">-1 partitions or replicas stand for the broker's default; before version 4 (KIP-464) for 1.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public Task<IReadOnlyList<Outcome<string>>> CreateTopicsAsync(
-        IReadOnlyList<CreateTopicsRequest.CreatableTopic> topics, CancellationToken cancellationToken)
+    public Task<Outcome<string>[]> CreateTopicsAsync(
+        CreateTopicsRequest.CreatableTopic[] topics, CancellationToken cancellationToken)
     {
-        var byName = topics.ToDictionary(topic => topic.Name, StringComparer.Ordinal);
-        return ForEachAsync([.. topics.Select(topic => topic.Name)], AskAsync, cancellationToken);
+        return ForEachAsync(Array.ConvertAll(topics, topic => topic.Name), AskAsync, cancellationToken);
 
-        async Task<IEnumerable<Outcome<string>>> AskAsync(IReadOnlyList<string> names, CancellationToken token)
+        async Task<Outcome<string>[]> AskAsync(string[] names, CancellationToken token)
         {
             var connection = await client.ControllerAsync(token);
             var version = connection.VersionOf<CreateTopicsRequest>();
             var request = new CreateTopicsRequest
             {
                 TimeoutMs = TimeoutMs,
-                Topics = [.. names.Select(name => version < FirstWithDefaults ? WithoutDefaults(byName[name]) : byName[name])],
+                Topics = Array.ConvertAll(
+                    Array.FindAll(topics, topic => names.AsSpan().Contains(topic.Name)),
+                    topic => version < FirstWithDefaults ? WithoutDefaults(topic) : topic),
             };
             var response = await connection.AskAsync<CreateTopicsRequest, CreateTopicsResponse>(request, version, token);
-            return response.Topics.Select(topic => new Outcome<string>(topic.Name, KafkaError.Of(topic.ErrorCode, topic.ErrorMessage)));
+            return Array.ConvertAll(
+                response.Topics, topic => new Outcome<string>(topic.Name, KafkaError.Of(topic.ErrorCode, topic.ErrorMessage)));
         }
     }
 
     /// <summary>Deletes topics.</summary>
-    public Task<IReadOnlyList<Outcome<string>>> DeleteTopicsAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken)
+    public Task<Outcome<string>[]> DeleteTopicsAsync(string[] topics, CancellationToken cancellationToken)
     {
         return ForEachAsync(topics, AskAsync, cancellationToken);
 
-        async Task<IEnumerable<Outcome<string>>> AskAsync(IReadOnlyList<string> names, CancellationToken token)
+        async Task<Outcome<string>[]> AskAsync(string[] names, CancellationToken token)
         {
             var connection = await client.ControllerAsync(token);
             var version = connection.VersionOf<DeleteTopicsRequest>();
             var request = version >= FirstWithTopicStates
-                ? new DeleteTopicsRequest { Topics = [.. names.Select(name => new DeleteTopicsRequest.DeleteTopicState { Name = name })] }
-                : new DeleteTopicsRequest { TopicNames = [.. names] };
+                ? new DeleteTopicsRequest { Topics = Array.ConvertAll(names, name => new DeleteTopicsRequest.DeleteTopicState { Name = name }) }
+                : new DeleteTopicsRequest { TopicNames = names };
             request.TimeoutMs = TimeoutMs;
             var response = await connection.AskAsync<DeleteTopicsRequest, DeleteTopicsResponse>(request, version, token);
-            return response.Responses.Select(topic =>
-                new Outcome<string>(topic.Name ?? "", KafkaError.Of(topic.ErrorCode, topic.ErrorMessage)));
+            return Array.ConvertAll(
+                response.Responses, topic => new Outcome<string>(topic.Name ?? "", KafkaError.Of(topic.ErrorCode, topic.ErrorMessage)));
         }
     }
 
@@ -54,25 +56,24 @@ internal sealed partial class KafkaAdmin
     /// <param name="topics">Their names.</param>
     /// <param name="count">How many partitions each is to have altogether.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public Task<IReadOnlyList<Outcome<string>>> CreatePartitionsAsync(
-        IReadOnlyList<string> topics, int count, CancellationToken cancellationToken)
+    public Task<Outcome<string>[]> CreatePartitionsAsync(
+        string[] topics, int count, CancellationToken cancellationToken)
     {
         return ForEachAsync(topics, AskAsync, cancellationToken);
 
-        async Task<IEnumerable<Outcome<string>>> AskAsync(IReadOnlyList<string> names, CancellationToken token)
+        async Task<Outcome<string>[]> AskAsync(string[] names, CancellationToken token)
         {
             var connection = await client.ControllerAsync(token);
             var request = new CreatePartitionsRequest
             {
                 TimeoutMs = TimeoutMs,
-                Topics =
-                [
-                    .. names.Select(name => new CreatePartitionsRequest.CreatePartitionsTopic { Name = name, Count = count, Assignments = null }),
-                ],
+                Topics = Array.ConvertAll(
+                    names, name => new CreatePartitionsRequest.CreatePartitionsTopic { Name = name, Count = count, Assignments = null }),
             };
             var version = connection.VersionOf<CreatePartitionsRequest>();
             var response = await connection.AskAsync<CreatePartitionsRequest, CreatePartitionsResponse>(request, version, token);
-            return response.Results.Select(topic => new Outcome<string>(topic.Name, KafkaError.Of(topic.ErrorCode, topic.ErrorMessage)));
+            return Array.ConvertAll(
+                response.Results, topic => new Outcome<string>(topic.Name, KafkaError.Of(topic.ErrorCode, topic.ErrorMessage)));
         }
     }
 

@@ -32,7 +32,8 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
             {
                 failure = failure is null
                     ? unreachable
-                    : new KafkaClientException($"{failure.Message}; {unreachable.Message}", failure.IsRetriable && unreachable.IsRetriable, unreachable);
+                    : new KafkaClientException(
+                        $"{failure.Message}; {unreachable.Message}", failure.IsRetriable && unreachable.IsRetriable, unreachable);
             }
         }
 
@@ -98,7 +99,7 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
     /// <summary>Asks for topics, without creating any. Each answer renews what is known of the brokers.</summary>
     /// <param name="topics">Their names; null for all, empty for the brokers alone.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public Task<ClusterMetadata> MetadataAsync(IReadOnlyCollection<string>? topics, CancellationToken cancellationToken) =>
+    public Task<ClusterMetadata> MetadataAsync(string[]? topics, CancellationToken cancellationToken) =>
         MetadataAsync(topics, createsTopics: false, cancellationToken);
 
     /// <summary>Asks for a topic, which the broker creates if it does so for producers, until it has leaders.</summary>
@@ -130,14 +131,16 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
     }
 
     private async Task<ClusterMetadata> MetadataAsync(
-        IReadOnlyCollection<string>? topics, bool createsTopics, CancellationToken cancellationToken)
+        string[]? topics, bool createsTopics, CancellationToken cancellationToken)
     {
         var connection = await AnyAsync(cancellationToken);
         var version = connection.VersionOf<MetadataRequest>();
         var request = new MetadataRequest
         {
             // Version 0 says "all" by an empty array, and cannot ask for none.
-            Topics = topics is null ? version == 0 ? [] : null : [.. topics.Select(name => new MetadataRequest.MetadataRequestTopic { Name = name })],
+            Topics = topics is null
+                ? version == 0 ? [] : null
+                : Array.ConvertAll(topics, name => new MetadataRequest.MetadataRequestTopic { Name = name }),
             AllowAutoTopicCreation = createsTopics,
         };
         var response = await connection.AskAsync<MetadataRequest, MetadataResponse>(request, version, cancellationToken);
@@ -151,7 +154,9 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
         return metadata;
     }
 
-    /// <summary>Repeats an attempt as long as its failure is one that may pass, with growing waits, up to <see cref="ClientOptions.Timeout"/>.</summary>
+    /// <summary>
+    /// Repeats an attempt as long as its failure is one that may pass, with growing waits, up to <see cref="ClientOptions.Timeout"/>.
+    /// </summary>
     /// <param name="attempt">Asks anew who is to be asked: the cause of a retry is often that another broker is.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="KafkaClientException">It failed for good, or for too long.</exception>

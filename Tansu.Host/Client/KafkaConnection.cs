@@ -13,7 +13,7 @@ namespace Tansu.Host.Client;
 /// </summary>
 internal sealed class KafkaConnection : IAsyncDisposable
 {
-    private const int LengthBytes = 4;
+    private const int CorrelationIdBytes = 4;
 
     private readonly ClientOptions _options;
     private readonly Socket _socket;
@@ -103,24 +103,43 @@ internal sealed class KafkaConnection : IAsyncDisposable
     /// <summary>Sends a request and waits for its answer, which keeps no pooled memory.</summary>
     /// <exception cref="KafkaClientException">The connection broke, or no answer came in time.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the connection is closed.</exception>
-    public async Task<TResponse> AskAsync<TRequest, TResponse>(TRequest request, short version, CancellationToken cancellationToken)
+    public Task<TResponse> AskAsync<TRequest, TResponse>(TRequest request, short version, CancellationToken cancellationToken)
         where TRequest : IMessage<TRequest>
-        where TResponse : IMessage<TResponse>
-    {
-        // Not given back to the pool: slices of it may live on in the message.
-        var frame = await ExchangeAsync(request, version, cancellationToken);
-        return Decode<TResponse>(frame, version);
-    }
+        where TResponse : IMessage<TResponse> =>
+        DecodeAsync<TResponse>(ExchangeAsync(Encode(request, version), cancellationToken), version);
 
     /// <summary>Sends a request and waits for its answer in pooled memory: for what is large and frequent, such as Fetch.</summary>
     /// <exception cref="KafkaClientException">The connection broke, or no answer came in time.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled; the connection is closed.</exception>
-    public async ValueTask<KafkaReply<TResponse>> AskPooledAsync<TRequest, TResponse>(
+    public Task<KafkaReply<TResponse>> AskPooledAsync<TRequest, TResponse>(
         TRequest request, short version, CancellationToken cancellationToken)
         where TRequest : IMessage<TRequest>
+        where TResponse : IMessage<TResponse> =>
+        DecodePooledAsync<TResponse>(ExchangeAsync(Encode(request, version), cancellationToken), version);
+
+    /// <summary>Sends a request that has no answer: a Produce with acks=0. Its memory is free when the task has completed.</summary>
+    /// <exception cref="KafkaClientException">The connection broke.</exception>
+    public Task TellAsync<TRequest>(TRequest request, short version, CancellationToken cancellationToken)
+        where TRequest : IMessage<TRequest> =>
+        SendAsync(Encode(request, version), answer: null, cancellationToken);
+
+    /// <summary>Closes the connection; who waits for an answer gets an exception.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Break(new KafkaClientException($"the connection to {NameOf(Address)} was closed", isRetriable: true));
+        await _receiving;
+    }
+
+    // What waits is not generic: each message would cost the native program another copy of it.
+    private async Task<TResponse> DecodeAsync<TResponse>(Task<ReplyFrame> answer, short version)
+        where TResponse : IMessage<TResponse> =>
+        // Not given back to the pool: slices of it may live on in the message.
+        Decode<TResponse>(await answer, version);
+
+    private async Task<KafkaReply<TResponse>> DecodePooledAsync<TResponse>(Task<ReplyFrame> answer, short version)
         where TResponse : IMessage<TResponse>
     {
-        var frame = await ExchangeAsync(request, version, cancellationToken);
+        var frame = await answer;
         try
         {
             return new KafkaReply<TResponse>(Decode<TResponse>(frame, version), frame);
@@ -132,28 +151,38 @@ internal sealed class KafkaConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends a request that has no answer: a Produce with acks=0. Its memory is free when the task has completed.</summary>
-    /// <exception cref="KafkaClientException">The connection broke.</exception>
-    public Task TellAsync<TRequest>(TRequest request, short version, CancellationToken cancellationToken)
-        where TRequest : IMessage<TRequest> =>
-        SendAsync(request, version, NextCorrelationId(answer: null), cancellationToken);
-
-    /// <summary>Closes the connection; who waits for an answer gets an exception.</summary>
-    public async ValueTask DisposeAsync()
+    private (KafkaWriter Frame, int CorrelationId) Encode<TRequest>(TRequest request, short version)
+        where TRequest : IMessage<TRequest>
     {
-        Break(new KafkaClientException($"the connection to {NameOf(Address)} was closed", isRetriable: true));
-        await _receiving;
+        var correlationId = Interlocked.Increment(ref _lastCorrelationId) & int.MaxValue;
+        var header = new RequestHeader
+        {
+            RequestApiKey = TRequest.ApiKey,
+            RequestApiVersion = version,
+            CorrelationId = correlationId,
+            ClientId = _options.ClientId,
+        };
+        var writer = new KafkaWriter();
+        try
+        {
+            header.Write(writer, version >= TRequest.FirstFlexibleVersion ? (short)2 : (short)1);
+            request.Write(writer, version);
+            return (writer, correlationId);
+        }
+        catch
+        {
+            writer.Dispose();
+            throw;
+        }
     }
 
-    private async Task<ReplyFrame> ExchangeAsync<TRequest>(TRequest request, short version, CancellationToken cancellationToken)
-        where TRequest : IMessage<TRequest>
+    private async Task<ReplyFrame> ExchangeAsync((KafkaWriter Frame, int CorrelationId) request, CancellationToken cancellationToken)
     {
         // Nothing else may run inside of the loop that receives.
         var answer = new TaskCompletionSource<ReplyFrame>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var correlationId = NextCorrelationId(answer);
         try
         {
-            await SendAsync(request, version, correlationId, cancellationToken);
+            await SendAsync(request, answer, cancellationToken);
             return await answer.Task.WaitAsync(_options.Timeout, _options.TimeProvider, cancellationToken);
         }
         catch (TimeoutException)
@@ -170,38 +199,23 @@ internal sealed class KafkaConnection : IAsyncDisposable
         }
     }
 
-    private int NextCorrelationId(TaskCompletionSource<ReplyFrame>? answer)
+    private async Task SendAsync(
+        (KafkaWriter Frame, int CorrelationId) request, TaskCompletionSource<ReplyFrame>? answer, CancellationToken cancellationToken)
     {
+        using var writer = request.Frame;
         lock (_lock)
         {
             if (_broken is not null)
             {
-                throw _broken;
+                throw new KafkaClientException(_broken.Message, _broken.IsRetriable, _broken);
             }
 
-            var correlationId = _lastCorrelationId = (_lastCorrelationId + 1) & int.MaxValue;
             if (answer is not null)
             {
-                _pending.Add(correlationId, answer);
+                _pending.Add(request.CorrelationId, answer);
             }
-
-            return correlationId;
         }
-    }
 
-    private async Task SendAsync<TRequest>(TRequest request, short version, int correlationId, CancellationToken cancellationToken)
-        where TRequest : IMessage<TRequest>
-    {
-        using var writer = new KafkaWriter();
-        var header = new RequestHeader
-        {
-            RequestApiKey = TRequest.ApiKey,
-            RequestApiVersion = version,
-            CorrelationId = correlationId,
-            ClientId = _options.ClientId,
-        };
-        header.Write(writer, version >= TRequest.FirstFlexibleVersion ? (short)2 : (short)1);
-        request.Write(writer, version);
         // The semaphore lets tasks in by the order of their coming.
         await _sending.WaitAsync(cancellationToken);
         try
@@ -312,21 +326,26 @@ internal sealed class KafkaConnection : IAsyncDisposable
         return failure;
     }
 
+    private static TResponse Read<TResponse>(ReplyFrame frame, short version)
+        where TResponse : IMessage<TResponse>
+    {
+        var reader = new KafkaReader(frame.Bytes);
+        reader.ReadInt32();
+        if (version >= TResponse.FirstFlexibleVersion && TResponse.ApiKey != ApiKeys.ApiVersions)
+        {
+            reader.SkipTags();
+        }
+
+        // Bytes behind the message are let be, as other clients do: librdkafka's brokers send some.
+        return TResponse.Read(ref reader, version);
+    }
+
     private TResponse Decode<TResponse>(ReplyFrame frame, short version)
         where TResponse : IMessage<TResponse>
     {
         try
         {
-            var reader = new KafkaReader(frame.Bytes);
-            reader.ReadInt32();
-            if (version >= TResponse.FirstFlexibleVersion && TResponse.ApiKey != ApiKeys.ApiVersions)
-            {
-                reader.SkipTags();
-            }
-
-            var response = TResponse.Read(ref reader, version);
-            reader.RequireEnd();
-            return response;
+            return Read<TResponse>(frame, version);
         }
         catch (KafkaFormatException failure)
         {
@@ -342,17 +361,31 @@ internal sealed class KafkaConnection : IAsyncDisposable
         while (true)
         {
             var request = new ApiVersionsRequest { ClientSoftwareName = "tansu", ClientSoftwareVersion = _options.SoftwareVersion };
-            var frame = await ExchangeAsync(request, version, cancellationToken);
-            var code = (ErrorCode)BinaryPrimitives.ReadInt16BigEndian(frame.Bytes.Span[LengthBytes..]);
-            var response = Decode<ApiVersionsResponse>(frame, code == ErrorCode.UnsupportedVersion ? (short)0 : version);
+            var frame = await ExchangeAsync(Encode(request, version), cancellationToken);
+            var code = frame.Bytes.Length >= CorrelationIdBytes + sizeof(short)
+                ? (ErrorCode)BinaryPrimitives.ReadInt16BigEndian(frame.Bytes.Span[CorrelationIdBytes..])
+                : ErrorCode.None;
             if (code != ErrorCode.UnsupportedVersion || version == 0)
             {
                 KafkaError.ThrowIf(code);
-                return response;
+                return Decode<ApiVersionsResponse>(frame, version);
             }
 
-            var served = new ServedVersions(response);
-            version = served.Find<ApiVersionsRequest>((short)(version - 1)) ?? 0;
+            version = NextOf(frame, version);
+        }
+    }
+
+    private static short NextOf(ReplyFrame refusal, short refused)
+    {
+        try
+        {
+            var served = new ServedVersions(Read<ApiVersionsResponse>(refusal, version: 0));
+            return served.Find<ApiVersionsRequest>((short)(refused - 1)) ?? 0;
+        }
+        catch (KafkaFormatException)
+        {
+            // Not every broker keeps to that: librdkafka's answers in the form of the version that it does not know.
+            return 0;
         }
     }
 

@@ -34,6 +34,8 @@ type BrokerOptions = {
     AdvertisedListener: Endpoint | null
     /// Where metrics and health are served; null for nowhere.
     MetricsListener: Endpoint | null
+    /// Whether the broker is to end if it cannot serve them there: if it was told where. Otherwise, as when a second broker runs on a machine, it goes on.
+    NeedsMetricsListener: bool
     /// The URL of the store. May hold secrets: never to be logged.
     StorageEngine: string
     /// How many shard logs a new cluster gets. A cluster that exists keeps what it has.

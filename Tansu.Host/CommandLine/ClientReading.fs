@@ -41,7 +41,7 @@ module internal ClientReading =
         | [] -> refuse $"no {what} is given"
         | names -> names |> List.distinct |> Array.ofList
 
-    let named1 what said =
+    let theOnly what said =
         match named what said with
         | [| name |] -> name
         | _ -> refuse $"more than one {what} is given"
@@ -228,7 +228,7 @@ module internal ClientReading =
         ResetOffsets(groups, topics, target said, has "--execute" said)
 
     let private deleteOffsets said =
-        let group = named1 "group" said
+        let group = theOnly "group" said
 
         match all "--topic" said with
         | [] -> refuse "no --topic is given"

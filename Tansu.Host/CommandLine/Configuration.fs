@@ -64,12 +64,25 @@ module internal Configuration =
 
         let bytes lowest highest text = Value.bytes lowest highest text
 
+        /// Where, and whether it has to be there.
+        let metrics text : Result<struct ((Endpoint | null) * bool), string> =
+            if text = "none" then
+                Ok(struct (null, false))
+            else
+                match Value.endpointOn 9100 0 text with
+                | Ok endpoint -> Ok(struct (endpoint, true))
+                | Error allowed -> Error $"none or {allowed}"
+
         try
+            let struct (metricsListener, needsMetricsListener) =
+                read Setting.metricsListenerUrl metrics (struct ({ Host = "::"; Port = 9100 }, false))
+
             Ok {
                 ClusterId = read Setting.clusterId Value.clusterId null
                 Listener = read Setting.listenerUrl (Value.endpoint 0) { Host = "::"; Port = 9092 }
                 AdvertisedListener = read Setting.advertisedListenerUrl (orNone (Value.endpoint 1)) null
-                MetricsListener = read Setting.metricsListenerUrl (orNone (Value.endpointOn 9100 0)) null
+                MetricsListener = metricsListener
+                NeedsMetricsListener = needsMetricsListener
                 StorageEngine = read Setting.storageEngine Value.storageEngine "file://./tansu-data"
                 Shards = read Setting.shards (Value.wholeNumber 1 1024) 1
                 CommitIntervalMs = read Setting.commitInterval (Value.wholeNumber 0 60000) -1

@@ -129,7 +129,7 @@ module internal RecordReading =
             refuse "--transactional-id needs --acks all"
 
         {
-            Topic = named1 "topic" said
+            Topic = theOnly "topic" said
             Partition = number "--partition" 0 Int32.MaxValue -1 said
             Key = text "--key" said
             KeySeparator = one "--key-separator" said |> Option.map unescape |> Option.toObj
@@ -180,7 +180,7 @@ module internal RecordReading =
         let isJson = has "--json" said || format = Some "json"
 
         {
-            Topic = named1 "topic" said
+            Topic = theOnly "topic" said
             Partitions =
                 all "--partition" said
                 |> List.collect (fun text -> List.ofArray (text.Split ','))
@@ -229,7 +229,7 @@ module internal RecordReading =
 
         {
             Kind = kind
-            Topic = named1 "topic" said
+            Topic = theOnly "topic" said
             Creates = has "--create" said
             Partitions = number "--partitions" 1 Int32.MaxValue -1 said
             Records = number64 "--records" 1L fallbackRecords said

@@ -50,8 +50,8 @@ module Setting =
         setting
             "--metrics-listener-url"
             "METRICS_LISTENER_URL"
-            "none"
-            "Where to serve /metrics, /health/live and /health/ready over HTTP, such as tcp://[::]:9100; port 0 takes any free one."
+            "tcp://[::]:9100"
+            "Where to serve /metrics, /health/live and /health/ready over HTTP, or none; port 0 takes any free one."
 
     let storageEngine =
         setting

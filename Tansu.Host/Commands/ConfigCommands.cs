@@ -21,16 +21,17 @@ internal sealed class ConfigCommands(KafkaClient client, CommandOutput output)
     private async Task GetAsync(Owner owner, string[] names, bool defaults, bool explain, CancellationToken cancellationToken)
     {
         var all = await DescribeAsync(owner, cancellationToken);
-        foreach (var name in names.Where(name => all.All(config => config.Name != name)))
+        foreach (var name in names)
         {
-            output.Fail($"{owner}: there is no configuration {name}");
+            if (!Array.Exists(all, config => config.Name == name))
+            {
+                output.Fail($"{owner}: there is no configuration {name}");
+            }
         }
 
-        Config[] chosen =
-        [
-            .. all.Where(config => names.Length > 0 ? names.Contains(config.Name) : defaults || ConfigWords.IsSet(config))
-                .OrderBy(config => config.Name, StringComparer.Ordinal),
-        ];
+        var chosen = Array.FindAll(all, config =>
+            names.Length > 0 ? Array.IndexOf(names, config.Name) >= 0 : defaults || ConfigWords.IsSet(config));
+        Array.Sort(chosen, (one, other) => string.CompareOrdinal(one.Name, other.Name));
         if (explain)
         {
             Explain(chosen);
@@ -97,8 +98,7 @@ internal sealed class ConfigCommands(KafkaClient client, CommandOutput output)
     {
         try
         {
-            var pairs = changes.Select(change => KeyValuePair.Create<string, string?>(change.Name, change.Value));
-            await _admin.AlterConfigsAsync(owner.Resource, owner.Name, pairs, cancellationToken);
+            await _admin.AlterConfigsAsync(owner.Resource, owner.Name, changes, cancellationToken);
         }
         catch (KafkaClientException failure) when (failure.Error is not null)
         {
@@ -123,7 +123,7 @@ internal sealed class ConfigCommands(KafkaClient client, CommandOutput output)
         });
     }
 
-    private async Task<IReadOnlyList<Config>> DescribeAsync(Owner owner, CancellationToken cancellationToken)
+    private async Task<Config[]> DescribeAsync(Owner owner, CancellationToken cancellationToken)
     {
         try
         {

@@ -16,7 +16,7 @@ internal sealed record GroupOffset(TopicPartition Partition, CommittedOffset? Co
 }
 
 /// <summary>A group with all that `tansu group describe` shows of it.</summary>
-internal sealed class DescribedGroup(GroupDescription group, IReadOnlyList<GroupOffset> offsets)
+internal sealed class DescribedGroup(GroupDescription group, GroupOffset[] offsets)
 {
     /// <summary>For people.</summary>
     public void WriteText(CommandOutput output)
@@ -64,7 +64,7 @@ internal sealed class DescribedGroup(GroupDescription group, IReadOnlyList<Group
             json.WriteObjects("assignment", ByTopic(member), topic =>
             {
                 json.WriteString("topic", topic.Key);
-                json.WriteNumbers("partitions", topic.Select(partition => partition.Partition).Order());
+                json.WriteNumbers("partitions", topic.Value);
             });
         });
         json.WriteObjects("offsets", offsets, offset =>
@@ -81,10 +81,31 @@ internal sealed class DescribedGroup(GroupDescription group, IReadOnlyList<Group
 
     private static string? Text(long? number) => number is { } value ? Number(value) : null;
 
-    private static IEnumerable<IGrouping<string, TopicPartition>> ByTopic(GroupMember member) =>
-        member.Assignment.GroupBy(partition => partition.Topic).OrderBy(topic => topic.Key, StringComparer.Ordinal);
+    private static SortedDictionary<string, SortedSet<int>> ByTopic(GroupMember member)
+    {
+        var byTopic = new SortedDictionary<string, SortedSet<int>>(StringComparer.Ordinal);
+        foreach (var partition in member.Assignment)
+        {
+            if (!byTopic.TryGetValue(partition.Topic, out var ofTopic))
+            {
+                byTopic.Add(partition.Topic, ofTopic = []);
+            }
+
+            ofTopic.Add(partition.Partition);
+        }
+
+        return byTopic;
+    }
 
     // orders:0,2 clicks:1
-    private static string AssignmentText(GroupMember member) => string.Join(' ', ByTopic(member).Select(topic =>
-        $"{topic.Key}:{string.Join(',', topic.Select(partition => partition.Partition).Order())}"));
+    private static string AssignmentText(GroupMember member)
+    {
+        var texts = new List<string>();
+        foreach (var (topic, partitions) in ByTopic(member))
+        {
+            texts.Add($"{topic}:{string.Join(',', partitions)}");
+        }
+
+        return string.Join(' ', texts);
+    }
 }

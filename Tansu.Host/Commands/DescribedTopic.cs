@@ -1,25 +1,26 @@
 using System.Text.Json;
+using Tansu.Host.Client;
 using static Tansu.Host.Commands.TopicCommands;
 using Config = Tansu.Codec.Messages.DescribeConfigsResponse.DescribeConfigsResourceResult;
 using MetadataTopic = Tansu.Codec.Messages.MetadataResponse.MetadataResponseTopic;
+using Offsets = System.Collections.Generic.IReadOnlyDictionary<Tansu.Host.Client.TopicPartition, Tansu.Host.Client.FoundOffset>;
 
 namespace Tansu.Host.Commands;
 
 /// <summary>A topic with all that `tansu topic describe` shows of it.</summary>
-/// <param name="topic">Its partitions.</param>
-/// <param name="earliest">The offset of the first record of each partition that answered.</param>
+/// <param name="topic">Its partitions, in order.</param>
+/// <param name="earliest">The offset of the first record of each partition.</param>
 /// <param name="latest">The offset after the last one.</param>
 /// <param name="configs">What somebody has set.</param>
 internal sealed class DescribedTopic(
-    MetadataTopic topic, Dictionary<int, long> earliest, Dictionary<int, long> latest, IReadOnlyList<Config> configs)
+    MetadataTopic topic, Offsets earliest, Offsets latest, Config[] configs)
 {
     /// <summary>For people.</summary>
     public void WriteText(CommandOutput output)
     {
-        var partitions = topic.Partitions.OrderBy(partition => partition.PartitionIndex);
         output.Line($"topic {topic.Name}, id {IdOf(topic.TopicId)}, partitions {topic.Partitions.Length}, replicas {ReplicasOf(topic)}");
         var table = new TextTable("PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "EARLIEST", "LATEST");
-        foreach (var partition in partitions)
+        foreach (var partition in topic.Partitions)
         {
             table.Add(
                 Number(partition.PartitionIndex),
@@ -48,7 +49,7 @@ internal sealed class DescribedTopic(
         json.WriteString("id", IdOf(topic.TopicId));
         json.WriteBoolean("internal", topic.IsInternal);
         json.WriteNumber("replicationFactor", ReplicasOf(topic));
-        json.WriteObjects("partitions", topic.Partitions.OrderBy(partition => partition.PartitionIndex), partition =>
+        json.WriteObjects("partitions", topic.Partitions, partition =>
         {
             json.WriteNumber("partition", partition.PartitionIndex);
             json.WriteNumber("leader", partition.LeaderId);
@@ -66,9 +67,9 @@ internal sealed class DescribedTopic(
         });
     }
 
-    private static long? OffsetOf(Dictionary<int, long> offsets, int partition) =>
-        offsets.TryGetValue(partition, out var offset) ? offset : null;
+    private long? OffsetOf(Offsets offsets, int partition) =>
+        offsets.TryGetValue(new TopicPartition(topic.Name ?? "", partition), out var found) && found.Error is null ? found.Offset : null;
 
-    private static string? OffsetText(Dictionary<int, long> offsets, int partition) =>
+    private string? OffsetText(Offsets offsets, int partition) =>
         OffsetOf(offsets, partition) is { } offset ? Number(offset) : null;
 }

@@ -45,7 +45,7 @@ internal sealed class GroupCommands(KafkaClient client, CommandOutput output)
     {
         if (names.Length == 0)
         {
-            names = [.. (await _admin.ListGroupsAsync([], [], cancellationToken)).Select(group => group.GroupId)];
+            names = Array.ConvertAll(await _admin.ListGroupsAsync([], [], cancellationToken), group => group.GroupId);
         }
 
         var described = new List<DescribedGroup>();
@@ -78,18 +78,27 @@ internal sealed class GroupCommands(KafkaClient client, CommandOutput output)
     private async Task<DescribedGroup> WithOffsetsAsync(GroupDescription group, CancellationToken cancellationToken)
     {
         var committed = await _admin.CommittedOffsetsAsync(group.GroupId, cancellationToken);
-        var assigned = group.Members.SelectMany(member => member.Assignment);
-        TopicPartition[] partitions =
-        [
-            .. committed.Keys.Union(assigned).OrderBy(partition => partition.Topic, StringComparer.Ordinal)
-                .ThenBy(partition => partition.Partition),
-        ];
-        var ends = await _admin.ListOffsetsAsync(partitions.ToDictionary(key => key, _ => KafkaAdmin.Latest), cancellationToken);
-        return new DescribedGroup(group, [.. partitions.Select(partition => new GroupOffset(
+        var readers = new SortedDictionary<TopicPartition, GroupMember?>(TopicPartition.InOrder);
+        foreach (var partition in committed.Keys)
+        {
+            readers[partition] = null;
+        }
+
+        foreach (var member in group.Members)
+        {
+            foreach (var partition in member.Assignment)
+            {
+                readers[partition] = member;
+            }
+        }
+
+        TopicPartition[] partitions = [.. readers.Keys];
+        var ends = await _admin.ListOffsetsAsync(partitions, KafkaAdmin.Latest, cancellationToken);
+        return new DescribedGroup(group, Array.ConvertAll(partitions, partition => new GroupOffset(
             partition,
             committed.TryGetValue(partition, out var offset) ? offset : null,
             ends[partition] is { Error: null, Offset: var end } ? end : null,
-            group.Members.FirstOrDefault(member => member.Assignment.Contains(partition))))]);
+            readers[partition])));
     }
 
     private async Task DeleteAsync(string[] names, CancellationToken cancellationToken) =>
@@ -98,24 +107,31 @@ internal sealed class GroupCommands(KafkaClient client, CommandOutput output)
     private async Task DeleteOffsetsAsync(string group, TopicScope[] topics, CancellationToken cancellationToken)
     {
         var committed = await _admin.CommittedOffsetsAsync(group, cancellationToken);
-        var partitions = new List<TopicPartition>();
+        var partitions = new SortedSet<TopicPartition>(TopicPartition.InOrder);
         foreach (var topic in topics)
         {
-            var before = partitions.Count;
-            partitions.AddRange(committed.Keys
-                .Where(partition => partition.Topic == topic.Topic)
-                .Where(partition => topic.Partitions.Length == 0 || topic.Partitions.Contains(partition.Partition))
-                .OrderBy(partition => partition.Partition));
-            if (partitions.Count == before)
+            var isThere = false;
+            foreach (var partition in committed.Keys)
+            {
+                var isMeant = partition.Topic == topic.Topic
+                    && (topic.Partitions.Length == 0 || Array.IndexOf(topic.Partitions, partition.Partition) >= 0);
+                if (isMeant)
+                {
+                    isThere = true;
+                    partitions.Add(partition);
+                }
+            }
+
+            if (!isThere)
             {
                 output.Fail($"group {group}: nothing is committed for topic {topic.Topic}");
             }
         }
 
-        IReadOnlyList<Outcome<TopicPartition>> outcomes;
+        Outcome<TopicPartition>[] outcomes;
         try
         {
-            outcomes = await _admin.DeleteOffsetsAsync(group, [.. partitions.Distinct()], cancellationToken);
+            outcomes = await _admin.DeleteOffsetsAsync(group, [.. partitions], cancellationToken);
         }
         catch (KafkaClientException failure) when (failure.Error is not null)
         {

@@ -16,24 +16,28 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
     /// <exception cref="KafkaClientException">The cluster does not answer.</exception>
     public async Task RunAsync(string[] groups, TopicScope[] topics, ResetTarget target, CancellationToken cancellationToken)
     {
-        var done = new List<(string Group, List<Row> Rows)>();
+        var done = new List<Done>();
         foreach (var group in groups)
         {
             try
             {
                 var rows = await PlanAsync(group, topics, target, cancellationToken);
-                done.Add((group, execute ? await CommitAsync(group, rows, cancellationToken) : rows));
+                done.Add(new Done(group, execute ? await CommitAsync(group, rows, cancellationToken) : rows));
             }
-            catch (KafkaClientException failure) when (failure.Error is not null || !failure.IsRetriable)
+            catch (KafkaClientException failure) when (failure.Error is not null)
             {
                 output.Fail($"group {group}: {failure.Message}");
+            }
+            catch (NotResettableException refusal)
+            {
+                output.Fail($"group {group}: {refusal.Message}");
             }
         }
 
         var table = new TextTable("GROUP", "TOPIC", "PARTITION", "COMMITTED", "NEW");
         foreach (var (group, rows) in done)
         {
-            foreach (var row in rows.Where(row => row.Error is null))
+            foreach (var row in Array.FindAll(rows, row => row.Error is null))
             {
                 var before = row.Before is { } offset ? TopicCommands.Number(offset) : null;
                 table.Add(group, row.Partition.Topic, TopicCommands.Number(row.Partition.Partition), before, TopicCommands.Number(row.After));
@@ -64,21 +68,23 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
         });
     }
 
-    private async Task<List<Row>> PlanAsync(string group, TopicScope[] topics, ResetTarget target, CancellationToken cancellationToken)
+    private async Task<Row[]> PlanAsync(string group, TopicScope[] topics, ResetTarget target, CancellationToken cancellationToken)
     {
         await RequireNoMembersAsync(group, cancellationToken);
         var committed = await _admin.CommittedOffsetsAsync(group, cancellationToken);
-        var partitions = topics.Length == 0 ? [.. committed.Keys] : await PartitionsOfAsync(topics, cancellationToken);
+        var partitions = topics.Length == 0
+            ? new SortedSet<TopicPartition>(committed.Keys, TopicPartition.InOrder)
+            : await PartitionsOfAsync(topics, cancellationToken);
         if (partitions.Count == 0)
         {
-            throw new KafkaClientException("nothing is committed", isRetriable: false);
+            throw new NotResettableException("nothing is committed");
         }
 
         var earliest = await OffsetsAsync(partitions, KafkaAdmin.Earliest, cancellationToken);
         var latest = await OffsetsAsync(partitions, KafkaAdmin.Latest, cancellationToken);
         var found = TimeOf(target) is { } time ? await OffsetsAsync(partitions, time, cancellationToken) : latest;
         var rows = new List<Row>();
-        foreach (var partition in partitions.OrderBy(key => key.Topic, StringComparer.Ordinal).ThenBy(key => key.Partition))
+        foreach (var partition in partitions)
         {
             long? before = committed.TryGetValue(partition, out var offset) ? offset.Offset : null;
             var wanted = target switch
@@ -94,23 +100,29 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
             rows.Add(new Row(partition, before, Math.Max(earliest[partition], Math.Min(latest[partition], wanted)), null));
         }
 
-        return rows;
+        return [.. rows];
     }
 
-    private async Task<List<Row>> CommitAsync(string group, List<Row> rows, CancellationToken cancellationToken)
+    private async Task<Row[]> CommitAsync(string group, Row[] rows, CancellationToken cancellationToken)
     {
-        var offsets = rows.ToDictionary(row => row.Partition, row => row.After);
-        var outcomes = (await _admin.CommitOffsetsAsync(group, offsets, cancellationToken)).ToDictionary(outcome => outcome.Key);
-        List<Row> committed = [.. rows.Select(row => row with { Error = outcomes[row.Partition].Error })];
-        foreach (var row in committed)
+        var offsets = new Dictionary<TopicPartition, long>();
+        foreach (var row in rows)
         {
-            if (row.Error is { } error)
+            offsets.Add(row.Partition, row.After);
+        }
+
+        var outcomes = await _admin.CommitOffsetsAsync(group, offsets, cancellationToken);
+        foreach (var (partition, error) in outcomes)
+        {
+            if (error is not null)
             {
-                output.Fail($"group {group}, topic {row.Partition.Topic}, partition {row.Partition.Partition}: {error}");
+                output.Fail($"group {group}, topic {partition.Topic}, partition {partition.Partition}: {error}");
             }
         }
 
-        return committed;
+        // The outcomes are in the order of the rows.
+        return Array.ConvertAll(outcomes, outcome =>
+            Array.Find(rows, row => row.Partition == outcome.Key)! with { Error = outcome.Error });
     }
 
     // A group that does not exist may be given offsets: it begins with them.
@@ -121,8 +133,7 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
             var group = await _admin.DescribeGroupAsync(groupId, cancellationToken);
             if (group.State is not ("Empty" or "Dead"))
             {
-                throw new KafkaClientException(
-                    $"it has {group.Members.Count} members and is in state {group.State}: stop them first", isRetriable: false);
+                throw new NotResettableException($"it has {group.Members.Count} members and is in state {group.State}: stop them first");
             }
         }
         catch (KafkaClientException failure) when (failure.Code == ErrorCode.GroupIdNotFound)
@@ -130,30 +141,30 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
         }
     }
 
-    private async Task<IReadOnlyList<TopicPartition>> PartitionsOfAsync(TopicScope[] topics, CancellationToken cancellationToken)
+    private async Task<SortedSet<TopicPartition>> PartitionsOfAsync(TopicScope[] topics, CancellationToken cancellationToken)
     {
-        string[] names = [.. topics.Select(topic => topic.Topic).Distinct()];
+        var names = Array.ConvertAll(topics, topic => topic.Topic);
         var metadata = await client.RetryAsync(token => client.MetadataAsync(names, token), cancellationToken);
-        var partitions = new List<TopicPartition>();
+        var partitions = new SortedSet<TopicPartition>(TopicPartition.InOrder);
         foreach (var scope in topics)
         {
             var known = Known(metadata, scope.Topic);
             foreach (var partition in scope.Partitions.Length == 0 ? known : scope.Partitions)
             {
-                partitions.Add(known.Contains(partition)
+                partitions.Add(Array.IndexOf(known, partition) >= 0
                     ? new TopicPartition(scope.Topic, partition)
-                    : throw new KafkaClientException($"topic {scope.Topic} has no partition {partition}", isRetriable: false));
+                    : throw new NotResettableException($"topic {scope.Topic} has no partition {partition}"));
             }
         }
 
-        return [.. partitions.Distinct()];
+        return partitions;
     }
 
     private static int[] Known(ClusterMetadata metadata, string topic)
     {
         try
         {
-            return [.. metadata.Topic(topic).Partitions.Select(partition => partition.PartitionIndex)];
+            return Array.ConvertAll(metadata.Topic(topic).Partitions, partition => partition.PartitionIndex);
         }
         catch (KafkaClientException failure) when (failure.Error is { } error)
         {
@@ -162,14 +173,14 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
     }
 
     private async Task<Dictionary<TopicPartition, long>> OffsetsAsync(
-        IReadOnlyList<TopicPartition> partitions, long time, CancellationToken cancellationToken)
+        SortedSet<TopicPartition> partitions, long time, CancellationToken cancellationToken)
     {
-        var answers = await _admin.ListOffsetsAsync(partitions.ToDictionary(partition => partition, _ => time), cancellationToken);
+        var answers = await _admin.ListOffsetsAsync(partitions, time, cancellationToken);
         var offsets = new Dictionary<TopicPartition, long>();
-        foreach (var (partition, (offset, error)) in answers)
+        foreach (var (partition, found) in answers)
         {
-            offsets[partition] = error is not { } failure
-                ? offset
+            offsets[partition] = found.Error is not { } failure
+                ? found.Offset
                 : throw new KafkaClientException(
                     failure with { Message = $"topic {partition.Topic}, partition {partition.Partition}: {failure.Message}" });
         }
@@ -185,11 +196,15 @@ internal sealed class OffsetReset(KafkaClient client, CommandOutput output, bool
     };
 
     private static long RequireCommitted(TopicPartition partition, long? committed) => committed
-        ?? throw new KafkaClientException(
-            $"nothing is committed for topic {partition.Topic}, partition {partition.Partition}", isRetriable: false);
+        ?? throw new NotResettableException($"nothing is committed for topic {partition.Topic}, partition {partition.Partition}");
 
     private static long Saturated(long offset, long records) =>
         records > long.MaxValue - offset ? long.MaxValue : offset + records;
+
+    /// <summary>Something that no broker has said and that the group cannot be reset for.</summary>
+    private sealed class NotResettableException(string message) : Exception(message);
+
+    private sealed record Done(string Group, Row[] Rows);
 
     private sealed record Row(TopicPartition Partition, long? Before, long After, KafkaError? Error);
 }

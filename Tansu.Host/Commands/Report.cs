@@ -15,27 +15,27 @@ internal static class Report
     public static void Write(
         CommandOutput output,
         string kind,
-        IReadOnlyList<Outcome<string>> outcomes,
+        Outcome<string>[] outcomes,
         string done,
         string already = "",
         Func<KafkaError, bool>? isDone = null)
     {
-        var rows = new List<(string Name, string Result, KafkaError? Error)>();
+        var rows = new List<Row>();
         foreach (var (name, error) in outcomes)
         {
             if (error is not { } failure)
             {
-                rows.Add((name, done, null));
+                rows.Add(new Row(name, done, null));
                 output.Line($"{name}: {done}");
             }
             else if (isDone?.Invoke(failure) == true)
             {
-                rows.Add((name, already, null));
+                rows.Add(new Row(name, already, null));
                 output.Line($"{name}: {already}");
             }
             else
             {
-                rows.Add((name, "failed", failure));
+                rows.Add(new Row(name, "failed", failure));
                 output.Fail($"{kind} {name}: {failure}");
             }
         }
@@ -47,4 +47,6 @@ internal static class Report
             json.WriteError(row.Error);
         }));
     }
+
+    private sealed record Row(string Name, string Result, KafkaError? Error);
 }

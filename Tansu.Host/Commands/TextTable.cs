@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Tansu.Host.Commands;
@@ -7,6 +8,7 @@ namespace Tansu.Host.Commands;
 internal sealed class TextTable(params string[] headings)
 {
     private const string Gap = "  ";
+    private const string Nothing = "-";
 
     private readonly List<string[]> _rows = [];
 
@@ -17,7 +19,7 @@ internal sealed class TextTable(params string[] headings)
     public void Add(params string?[] cells)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(cells.Length, headings.Length);
-        _rows.Add([.. cells.Select(cell => string.IsNullOrEmpty(cell) ? "-" : OnOneLine(cell))]);
+        _rows.Add(Array.ConvertAll(cells, cell => string.IsNullOrEmpty(cell) ? Nothing : OnOneLine(cell)));
     }
 
     /// <summary>The lines, each ended, without blanks at their ends.</summary>
@@ -27,22 +29,43 @@ internal sealed class TextTable(params string[] headings)
         var isNumeric = new bool[headings.Length];
         for (var column = 0; column < headings.Length; column++)
         {
-            widths[column] = _rows.Select(row => row[column].Length).Append(headings[column].Length).Max();
-            isNumeric[column] = _rows.Count > 0 && _rows.All(row => row[column].All(character => char.IsAsciiDigit(character) || character == '-'));
+            widths[column] = headings[column].Length;
+            foreach (var row in _rows)
+            {
+                widths[column] = Math.Max(widths[column], row[column].Length);
+            }
+
+            isNumeric[column] = _rows.TrueForAll(row => IsNumber(row[column])) && _rows.Exists(row => row[column] != Nothing);
         }
 
         var text = new StringBuilder();
-        foreach (var row in _rows.Prepend(headings))
-        {
-            var line = string.Join(Gap, row.Select((cell, column) =>
-                isNumeric[column] ? cell.PadLeft(widths[column]) : cell.PadRight(widths[column])));
-            text.Append(line.TrimEnd()).Append('\n');
-        }
-
+        Append(headings);
+        _rows.ForEach(Append);
         return text.ToString();
+
+        void Append(string[] row)
+        {
+            var line = new StringBuilder();
+            for (var column = 0; column < row.Length; column++)
+            {
+                line.Append(isNumeric[column] ? row[column].PadLeft(widths[column]) : row[column].PadRight(widths[column])).Append(Gap);
+            }
+
+            text.Append(line.ToString().TrimEnd()).Append('\n');
+        }
     }
 
     // Whatever a broker or a client calls itself cannot break the table, or the terminal.
-    private static string OnOneLine(string cell) =>
-        cell.Any(char.IsControl) ? string.Concat(cell.Select(character => char.IsControl(character) ? '?' : character)) : cell;
+    private static string OnOneLine(string cell)
+    {
+        var characters = cell.ToCharArray();
+        for (var i = 0; i < characters.Length; i++)
+        {
+            characters[i] = char.IsControl(characters[i]) ? '?' : characters[i];
+        }
+
+        return new string(characters);
+    }
+
+    private static bool IsNumber(string cell) => cell == Nothing || long.TryParse(cell, CultureInfo.InvariantCulture, out _);
 }

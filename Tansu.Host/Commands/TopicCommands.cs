@@ -26,23 +26,19 @@ internal sealed class TopicCommands(KafkaClient client, CommandOutput output)
 
     private async Task CreateAsync(string[] names, NewTopicSettings settings, CancellationToken cancellationToken)
     {
-        var topics = names.Select(name => new CreateTopicsRequest.CreatableTopic
+        var index = 0;
+        var assignments = Array.ConvertAll(settings.Assignments, brokers =>
+            new CreateTopicsRequest.CreatableReplicaAssignment { PartitionIndex = index++, BrokerIds = brokers });
+        var topics = Array.ConvertAll(names, name => new CreateTopicsRequest.CreatableTopic
         {
             Name = name,
             NumPartitions = settings.Partitions,
             ReplicationFactor = (short)settings.ReplicationFactor,
-            Assignments =
-            [
-                .. settings.Assignments.Select((brokers, index) =>
-                    new CreateTopicsRequest.CreatableReplicaAssignment { PartitionIndex = index, BrokerIds = brokers }),
-            ],
-            Configs =
-            [
-                .. settings.Configs.Select(config =>
-                    new CreateTopicsRequest.CreatableTopicConfig { Name = config.Name, Value = config.Value }),
-            ],
+            Assignments = assignments,
+            Configs = Array.ConvertAll(settings.Configs, config =>
+                new CreateTopicsRequest.CreatableTopicConfig { Name = config.Name, Value = config.Value }),
         });
-        var outcomes = await _admin.CreateTopicsAsync([.. topics], cancellationToken);
+        var outcomes = await _admin.CreateTopicsAsync(topics, cancellationToken);
         Report.Write(output, "topic", outcomes, "created", "exists", error =>
             settings.IfNotExists && error.Code == ErrorCode.TopicAlreadyExists);
     }
@@ -56,32 +52,25 @@ internal sealed class TopicCommands(KafkaClient client, CommandOutput output)
 
     private async Task AlterAsync(string[] names, int partitions, ConfigChange[] configs, CancellationToken cancellationToken)
     {
-        var outcomes = names.ToDictionary(name => name, name => new Outcome<string>(name, null), StringComparer.Ordinal);
-        if (partitions > 0)
+        var outcomes = partitions > 0
+            ? await _admin.CreatePartitionsAsync(names, partitions, cancellationToken)
+            : Array.ConvertAll(names, name => new Outcome<string>(name, null));
+        for (var i = 0; configs.Length > 0 && i < outcomes.Length; i++)
         {
-            foreach (var outcome in await _admin.CreatePartitionsAsync(names, partitions, cancellationToken))
+            if (outcomes[i].Error is null)
             {
-                outcomes[outcome.Key] = outcome;
+                outcomes[i] = new Outcome<string>(names[i], await AlterConfigsAsync(names[i], configs, cancellationToken));
             }
         }
 
-        if (configs.Length > 0)
-        {
-            foreach (var name in names.Where(name => outcomes[name].Error is null))
-            {
-                outcomes[name] = new Outcome<string>(name, await AlterConfigsAsync(name, configs, cancellationToken));
-            }
-        }
-
-        Report.Write(output, "topic", [.. names.Select(name => outcomes[name])], "altered");
+        Report.Write(output, "topic", outcomes, "altered");
     }
 
     private async Task<KafkaError?> AlterConfigsAsync(string topic, ConfigChange[] configs, CancellationToken cancellationToken)
     {
         try
         {
-            var changes = configs.Select(config => KeyValuePair.Create<string, string?>(config.Name, config.Value));
-            await _admin.AlterConfigsAsync(ConfigResource.Topic, topic, changes, cancellationToken);
+            await _admin.AlterConfigsAsync(ConfigResource.Topic, topic, configs, cancellationToken);
             return null;
         }
         catch (KafkaClientException failure) when (failure.Code != ErrorCode.NetworkException)
@@ -93,7 +82,8 @@ internal sealed class TopicCommands(KafkaClient client, CommandOutput output)
     private async Task ListAsync(CancellationToken cancellationToken)
     {
         var metadata = await client.RetryAsync(token => client.MetadataAsync(null, token), cancellationToken);
-        MetadataTopic[] topics = [.. metadata.Topics.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal)];
+        MetadataTopic[] topics = [.. metadata.Topics.Values];
+        Array.Sort(topics, (one, other) => string.CompareOrdinal(one.Name, other.Name));
         var table = new TextTable("TOPIC", "PARTITIONS", "REPLICAS", "ID");
         foreach (var topic in topics)
         {
@@ -116,7 +106,13 @@ internal sealed class TopicCommands(KafkaClient client, CommandOutput output)
         var asked = names.Length == 0 ? null : names;
         var metadata = await client.RetryAsync(token => client.MetadataAsync(asked, token), cancellationToken);
         var described = new List<DescribedTopic>();
-        foreach (var name in asked ?? [.. metadata.Topics.Keys.Order(StringComparer.Ordinal)])
+        if (asked is null)
+        {
+            names = [.. metadata.Topics.Keys];
+            Array.Sort(names, StringComparer.Ordinal);
+        }
+
+        foreach (var name in names)
         {
             try
             {
@@ -144,23 +140,21 @@ internal sealed class TopicCommands(KafkaClient client, CommandOutput output)
     private async Task<DescribedTopic> DescribeAsync(MetadataTopic topic, CancellationToken cancellationToken)
     {
         var name = topic.Name ?? "";
-        TopicPartition[] partitions = [.. topic.Partitions.Select(partition => new TopicPartition(name, partition.PartitionIndex))];
-        var earliest = await _admin.ListOffsetsAsync(partitions.ToDictionary(key => key, _ => KafkaAdmin.Earliest), cancellationToken);
-        var latest = await _admin.ListOffsetsAsync(partitions.ToDictionary(key => key, _ => KafkaAdmin.Latest), cancellationToken);
-        foreach (var (partition, (_, error)) in latest)
+        var partitions = Array.ConvertAll(topic.Partitions, partition => new TopicPartition(name, partition.PartitionIndex));
+        var earliest = await _admin.ListOffsetsAsync(partitions, KafkaAdmin.Earliest, cancellationToken);
+        var latest = await _admin.ListOffsetsAsync(partitions, KafkaAdmin.Latest, cancellationToken);
+        foreach (var (partition, found) in latest)
         {
-            if (error is { } failure)
+            if (found.Error is { } failure)
             {
                 output.Fail($"topic {name}, partition {partition.Partition}: {failure}");
             }
         }
 
         var configs = await _admin.DescribeConfigsAsync(ConfigResource.Topic, name, cancellationToken);
-        return new DescribedTopic(topic, OffsetsOf(earliest), OffsetsOf(latest), [.. configs.Where(ConfigWords.IsSet)]);
+        Array.Sort(topic.Partitions, (one, other) => one.PartitionIndex.CompareTo(other.PartitionIndex));
+        return new DescribedTopic(topic, earliest, latest, Array.FindAll(configs, ConfigWords.IsSet));
     }
-
-    private static Dictionary<int, long> OffsetsOf(IReadOnlyDictionary<TopicPartition, (long Offset, KafkaError? Error)> offsets) =>
-        offsets.Where(offset => offset.Value.Error is null).ToDictionary(offset => offset.Key.Partition, offset => offset.Value.Offset);
 
     /// <summary>A number, in the same form everywhere.</summary>
     internal static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);

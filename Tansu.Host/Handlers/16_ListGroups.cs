@@ -34,7 +34,7 @@ internal sealed class ListGroupsHandler(Broker broker) : Handler<ListGroupsReque
             foreach (var (groupId, group) in shard.Replica.Current.State.Groups)
             {
                 var state = Groups.StateOf(group);
-                if (IsWanted(request.StatesFilter, state) && !IsMereMemory(group))
+                if (IsWanted(request.StatesFilter, state) && !GroupModule.isForgotten(group))
                 {
                     groups.Add(new ListGroupsResponse.ListedGroup
                     {
@@ -49,10 +49,6 @@ internal sealed class ListGroupsHandler(Broker broker) : Handler<ListGroupsReque
 
         return new ListGroupsResponse { Groups = [.. groups] };
     }
-
-    /// <summary>Whether nothing is left but what keeps late commits of ended transactions out.</summary>
-    private static bool IsMereMemory(Group group) =>
-        group.ProtocolType is null && group.Offsets.IsEmpty && !GroupModule.hasPendingOffsets(group);
 
     private static bool IsWanted(string[] filter, string value) =>
         filter.Length == 0 || Array.Exists(filter, wanted => string.Equals(wanted, value, StringComparison.OrdinalIgnoreCase));

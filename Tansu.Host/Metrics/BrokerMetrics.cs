@@ -1,6 +1,11 @@
 using System.Globalization;
+using System.Text;
 using Tansu.Adapters;
 using Tansu.Adapters.Compaction;
+using Tansu.Adapters.Measuring;
+using Tansu.Adapters.Ports;
+using Tansu.Adapters.Reading;
+using Tansu.Codec;
 using Tansu.Host.Network;
 using Tansu.Host.Requests;
 
@@ -18,8 +23,35 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
     private volatile Opened? _opened;
     private volatile bool _isStopping;
 
-    /// <summary>Whether the store is open and the broker is not about to end.</summary>
-    public bool IsReady => _opened is not null && !_isStopping;
+    /// <summary>How long the store may take to show that it is there.</summary>
+    private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(3);
+
+    /// <summary>
+    /// Why the broker is not ready, in a few words; null if it is: the store is open and answers, this broker has read all logs to their ends, and is not about
+    /// to end.
+    /// </summary>
+    public async Task<string?> ProblemAsync()
+    {
+        if (_isStopping)
+        {
+            return "stopping";
+        }
+
+        if (_opened is not { } opened)
+        {
+            return "starting";
+        }
+
+        try
+        {
+            await opened.Broker.Cluster.CatchUpAsync(ProbeTimeout);
+            return _isStopping ? "stopping" : null;
+        }
+        catch (Exception failure) when (failure is TimeoutException or StoreRefusedException)
+        {
+            return "the store does not answer";
+        }
+    }
 
     /// <summary>The store is open and requests are served.</summary>
     public void Open(Broker broker, ApiTable apis) => _opened = new Opened(broker, apis);
@@ -34,8 +66,10 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
         if (_opened is { } opened)
         {
             WriteRequests(text, opened.Apis);
-            WriteLogs(text, opened.Broker.Cluster);
-            WriteStore(text, opened.Broker.StoreRequests);
+            WriteLogs(text, [.. opened.Broker.Cluster.Logs]);
+            WriteStore(text, opened.Broker.StoreMeasures, opened.Broker.StoreRequests);
+            WriteCache(text, opened.Broker.Cluster.Cache);
+            ContentMetrics.Write(text, opened.Broker);
             WriteCompaction(text, opened.Broker.Cluster);
         }
 
@@ -48,34 +82,136 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
 
     private static void WriteRequests(PrometheusText text, ApiTable apis)
     {
+        var used = apis.All.Where(static handler => handler.RequestCount > 0).ToArray();
         text.Counter("tansu_requests_total", "Requests received, by API.");
         foreach (var handler in apis.All)
         {
-            text.Sample("api", handler.Name, handler.RequestCount);
+            text.Sample(handler.RequestCount, ("api", handler.Name));
         }
-    }
 
-    private static void WriteLogs(PrometheusText text, Cluster cluster)
-    {
-        text.Gauge("tansu_log_entry", "The number of the newest entry that this broker knows, by log.");
-        text.Sample("log", "catalog", cluster.CatalogEntryNumber);
-        foreach (var shard in cluster.Shards)
+        text.Counter("tansu_request_bytes_total", "Bytes of the requests, by API.");
+        foreach (var handler in used)
         {
-            text.Sample("log", ClusterShard.LogName(shard.Index), shard.Replica.Current.EntryNumber);
+            text.Sample(handler.RequestBytes, ("api", handler.Name));
+        }
+
+        text.Counter("tansu_response_bytes_total", "Bytes of the responses, by API.");
+        foreach (var handler in used)
+        {
+            text.Sample(handler.ResponseBytes, ("api", handler.Name));
+        }
+
+        text.Counter("tansu_response_errors_total", "Error codes in responses, by API: one for each partition or the like that failed.");
+        foreach (var handler in used)
+        {
+            foreach (var (error, count) in handler.ErrorCounts)
+            {
+                text.Sample(count, ("api", handler.Name), ("error", KafkaName(error)));
+            }
+        }
+
+        text.Histogram("tansu_request_seconds", "Time from reading a request until its reply is ready, by API; what Fetch and JoinGroup wait for is in it.");
+        foreach (var handler in used)
+        {
+            text.Sample(handler.Latency, PrometheusText.MicrosecondsPerSecond, ("api", handler.Name));
         }
     }
 
-    private static void WriteStore(PrometheusText text, S3RequestCounts? requests)
+    private static void WriteLogs(PrometheusText text, LogStatus[] logs)
     {
+        Each(text.Gauge("tansu_log_entry", "The newest entry that this broker knows, by log."), static log => log.EntryNumber);
+        Each(
+            text.Gauge("tansu_log_age_seconds", "Time since this broker last knew that it had read all of a log; a log that nobody asks for is not read."),
+            static log => log.Age.TotalSeconds);
+        Each(text.Counter("tansu_commit_commands_total", "Commands in the entries that this broker committed, by log."), static log => log.Commits.Commands);
+        Each(text.Counter("tansu_commit_conflicts_total", "Entries decided again because another broker's came first, by log."), static log => log.Commits.Conflicts);
+        Each(
+            text.Counter("tansu_commit_retries_total", "Attempts repeated because the store failed or did not say what became of an entry, by log."),
+            static log => log.Commits.Retries);
+        Each(
+            text.Counter("tansu_commit_undecidable_total", "Entries of which nobody can tell any more whether they were committed, by log."),
+            static log => log.Commits.Undecidable);
+        Sizes(text.Histogram("tansu_commit_seconds", "Time that the store took for an entry of this broker's, retries and all."), static log => log.Commits.Latency, PrometheusText.MicrosecondsPerSecond);
+        Sizes(text.Histogram("tansu_commit_wait_seconds", "Time from a command's arrival to its commit's end."), static log => log.Commits.Wait, PrometheusText.MicrosecondsPerSecond);
+        Sizes(text.Histogram("tansu_commit_bytes", "Size of an entry of this broker's, with what it put into data objects."), static log => log.Commits.Bytes, 1);
+
+        void Each(PrometheusText metric, Func<LogStatus, double> value) => Array.ForEach(logs, log => metric.Sample(value(log), ("log", log.Name)));
+
+        void Sizes(PrometheusText metric, Func<LogStatus, Histogram> value, double divisor) =>
+            Array.ForEach(logs, log => metric.Sample(value(log), divisor, ("log", log.Name)));
+    }
+
+    private static void WriteStore(PrometheusText text, StoreMeasures? measures, S3RequestCounts? requests)
+    {
+        if (measures is not null)
+        {
+            text.Histogram("tansu_store_seconds", "Time that the store took, by what it was asked for; failures are not in it.");
+            foreach (var kind in StoreMeasures.Kinds)
+            {
+                text.Sample(measures.Of(kind).Latency, PrometheusText.MicrosecondsPerSecond, ("operation", NameOf(kind)));
+            }
+
+            text.Counter("tansu_store_bytes_total", "Bytes written to and read from the store, by what it was asked for.");
+            foreach (var kind in StoreMeasures.Kinds)
+            {
+                text.Sample(measures.Of(kind).Bytes, ("operation", NameOf(kind)));
+            }
+
+            text.Counter("tansu_store_errors_total", "Failures of the store, by what it was asked for; nearly all are tried again.");
+            foreach (var kind in StoreMeasures.Kinds)
+            {
+                text.Sample(measures.Of(kind).Errors, ("operation", NameOf(kind)));
+            }
+        }
+
         if (requests is { } counts)
         {
             text.Counter("tansu_store_requests_total", "Requests sent to S3, by kind; a retry counts again.")
-                .Sample("kind", "put", counts.Put)
-                .Sample("kind", "get", counts.Get)
-                .Sample("kind", "head", counts.Head)
-                .Sample("kind", "list", counts.List)
-                .Sample("kind", "delete", counts.Delete);
+                .Sample(counts.Put, ("kind", "put"))
+                .Sample(counts.Get, ("kind", "get"))
+                .Sample(counts.Head, ("kind", "head"))
+                .Sample(counts.List, ("kind", "list"))
+                .Sample(counts.Delete, ("kind", "delete"));
         }
+    }
+
+    private static void WriteCache(PrometheusText text, RecordCache cache)
+    {
+        text.Counter("tansu_cache_hits_total", "Blocks of records that were found in memory.").Sample(cache.Hits);
+        text.Counter("tansu_cache_misses_total", "Blocks of records that were not, and had to be read.").Sample(cache.Misses);
+        text.Gauge("tansu_cache_bytes", "Records in memory.").Sample(cache.Bytes);
+    }
+
+    private static string NameOf(StoreRequestKind kind) => kind switch
+    {
+        StoreRequestKind.Append => "append",
+        StoreRequestKind.ReadEntries => "read_entries",
+        StoreRequestKind.ReadRecords => "read_records",
+        StoreRequestKind.SaveSnapshot => "save_snapshot",
+        StoreRequestKind.LoadSnapshot => "load_snapshot",
+        StoreRequestKind.Trim => "trim",
+        StoreRequestKind.PutObject => "put_object",
+        StoreRequestKind.ReadObject => "read_object",
+        StoreRequestKind.DeleteObjects => "delete_objects",
+        StoreRequestKind.ListObjects => "list_objects",
+        _ => "other",
+    };
+
+    /// <summary>An error's name as Kafka spells it, such as NOT_LEADER_OR_FOLLOWER.</summary>
+    private static string KafkaName(ErrorCode error)
+    {
+        var name = new StringBuilder();
+        foreach (var letter in error.ToString())
+        {
+            if (char.IsUpper(letter) && name.Length > 0)
+            {
+                name.Append('_');
+            }
+
+            name.Append(char.ToUpperInvariant(letter));
+        }
+
+        return name.ToString();
     }
 
     private static void WriteCompaction(PrometheusText text, Cluster cluster)
@@ -105,7 +241,7 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
 
     private void WriteProcess(PrometheusText text)
     {
-        text.Gauge("tansu_build_info", "The version of the program.").Sample("version", version, 1);
+        text.Gauge("tansu_build_info", "The version of the program.").Sample(1, ("version", version));
         text.Gauge("process_resident_memory_bytes", "Physical memory that the process uses.").Sample(Environment.WorkingSet);
         text.Gauge("process_start_time_seconds", "When the program was entered, in seconds since 1970.")
             .Sample(startedAt.ToUnixTimeMilliseconds() / 1000.0);
@@ -113,8 +249,12 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
         text.Counter("dotnet_gc_collections_total", "Garbage collections of a generation; those of an older one are counted here as well.");
         for (var generation = 0; generation <= GC.MaxGeneration; generation++)
         {
-            text.Sample("generation", generation.ToString(CultureInfo.InvariantCulture), GC.CollectionCount(generation));
+            text.Sample(GC.CollectionCount(generation), ("generation", generation.ToString(CultureInfo.InvariantCulture)));
         }
+
+        text.Counter("dotnet_gc_allocated_bytes_total", "Bytes allocated on the managed heap.").Sample(GC.GetTotalAllocatedBytes());
+        text.Counter("dotnet_gc_pause_seconds_total", "Time for which garbage collections stopped the program.").Sample(GC.GetTotalPauseDuration().TotalSeconds);
+        text.Counter("process_cpu_seconds_total", "Processor time, user and system.").Sample(Environment.CpuUsage.TotalTime.TotalSeconds);
     }
 
     private sealed record Opened(Broker Broker, ApiTable Apis);

@@ -25,7 +25,7 @@ internal sealed record HttpAnswer(string Status, string Body)
     public string Allow { get; init; } = "";
 
     /// <summary>Judges a request by its first line, such as <c>GET /metrics HTTP/1.1</c>.</summary>
-    public static HttpAnswer To(string requestLine, BrokerMetrics metrics)
+    public static async Task<HttpAnswer> ToAsync(string requestLine, BrokerMetrics metrics)
     {
         var parts = requestLine.Split(' ');
         if (parts.Length != 3 || parts[0].Length == 0 || !parts[0].All(char.IsAsciiLetter) || !parts[2].StartsWith("HTTP/1.", StringComparison.Ordinal))
@@ -44,12 +44,14 @@ internal sealed record HttpAnswer(string Status, string Body)
             return NotAllowed;
         }
 
-        return path switch
+        if (path == "/metrics")
         {
-            "/metrics" => new HttpAnswer("200 OK", metrics.Write()) { ContentType = PrometheusText.ContentType },
-            "/health/ready" when !metrics.IsReady => new HttpAnswer("503 Service Unavailable", "not ready\n"),
-            _ => new HttpAnswer("200 OK", "ok\n"),
-        };
+            return new HttpAnswer("200 OK", metrics.Write()) { ContentType = PrometheusText.ContentType };
+        }
+
+        return path == "/health/ready" && await metrics.ProblemAsync() is { } problem
+            ? new HttpAnswer("503 Service Unavailable", $"not ready: {problem}\n")
+            : new HttpAnswer("200 OK", "ok\n");
     }
 
     /// <summary>The answer as it is sent. One connection carries one request, which keeps its limits simple.</summary>

@@ -139,13 +139,14 @@ internal sealed class MetricsListener : IAsyncDisposable
             filled += received;
             if (buffer.AsSpan(searched, filled - searched).IndexOf("\r\n\r\n"u8) >= 0)
             {
-                var line = buffer.AsSpan(0, buffer.AsSpan(0, filled).IndexOf("\r\n"u8));
-                return HttpAnswer.To(Encoding.ASCII.GetString(line), _metrics);
+                return await HttpAnswer.ToAsync(FirstLine(buffer), _metrics);
             }
         }
 
         return HttpAnswer.TooLarge;
     }
+
+    private static string FirstLine(byte[] head) => Encoding.ASCII.GetString(head.AsSpan(0, head.AsSpan().IndexOf("\r\n"u8)));
 
     private static async Task SendAsync(Socket client, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {

@@ -10,6 +10,9 @@ public sealed class Reply(KafkaWriter writer, IDisposable? borrowed = null) : ID
     /// <summary>The reply with its length, in pieces that are sent one after the other.</summary>
     public IReadOnlyList<ReadOnlyMemory<byte>> Frame => writer.Frame();
 
+    /// <summary>The reply's bytes, without its length.</summary>
+    public int Length => writer.Length;
+
     /// <inheritdoc/>
     public void Dispose()
     {

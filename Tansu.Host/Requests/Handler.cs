@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Tansu.Adapters.Measuring;
 using Tansu.Codec;
 using Tansu.Host.Network;
 
@@ -6,7 +8,10 @@ namespace Tansu.Host.Requests;
 /// <summary>Serves one Kafka API in a range of versions. One instance serves all connections, from many threads.</summary>
 internal abstract class Handler
 {
+    private readonly ErrorTally _errors = new();
     private long _requestCount;
+    private long _requestBytes;
+    private long _responseBytes;
 
     private protected Handler(string name, short apiKey, short lowestVersion, short highestVersion)
     {
@@ -34,11 +39,37 @@ internal abstract class Handler
     /// <summary>How many requests have come.</summary>
     public long RequestCount => Interlocked.Read(ref _requestCount);
 
+    /// <summary>How many bytes were in them.</summary>
+    public long RequestBytes => Interlocked.Read(ref _requestBytes);
+
+    /// <summary>How many bytes were in the responses.</summary>
+    public long ResponseBytes => Interlocked.Read(ref _responseBytes);
+
+    /// <summary>How long requests took from being read until their reply was ready to be sent.</summary>
+    public Histogram Latency { get; } = Histogram.OfMicroseconds();
+
+    /// <summary>How often each error code was answered.</summary>
+    public IEnumerable<KeyValuePair<ErrorCode, long>> ErrorCounts => _errors.All;
+
     /// <summary>Whether a version is served.</summary>
     public bool Serves(short version) => version >= LowestVersion && version <= HighestVersion;
 
     /// <summary>Counts a request.</summary>
-    internal void CountRequest() => Interlocked.Increment(ref _requestCount);
+    internal void CountRequest(int bytes)
+    {
+        Interlocked.Increment(ref _requestCount);
+        Interlocked.Add(ref _requestBytes, bytes);
+    }
+
+    /// <summary>Counts a response that was made, and its errors.</summary>
+    internal void CountResponse(object? response, long begun)
+    {
+        Latency.Record(Stopwatch.GetElapsedTime(begun));
+        (response as IHasErrors)?.CountErrors(_errors);
+    }
+
+    /// <summary>Counts the bytes of a reply.</summary>
+    internal void CountReply(Reply? reply) => Interlocked.Add(ref _responseBytes, reply?.Length ?? 0);
 
     /// <summary>Whether the version has tagged fields (KIP-482), in the request's header too.</summary>
     internal abstract bool IsFlexible(short version);
@@ -126,10 +157,14 @@ internal abstract class Handler<TRequest, TResponse> : Handler
 
     private async ValueTask<Reply?> RespondAsync(RequestContext context, TRequest request, CancellationToken cancellationToken)
     {
+        var begun = Stopwatch.GetTimestamp();
         try
         {
             var response = await HandleAsync(context, request, cancellationToken);
-            return Write(response, context.Version, context.CorrelationId, context.TakeBorrowed());
+            CountResponse(response, begun);
+            var reply = Write(response, context.Version, context.CorrelationId, context.TakeBorrowed());
+            CountReply(reply);
+            return reply;
         }
         catch
         {

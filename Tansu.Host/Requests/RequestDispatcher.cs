@@ -33,7 +33,7 @@ internal sealed class RequestDispatcher(ApiTable apis, ILogger log) : IRequestPr
             throw new KafkaFormatException($"API {apiKey} is not served");
         }
 
-        handler.CountRequest();
+        handler.CountRequest(frame.Length);
         if (!handler.Serves(version))
         {
             return handler is ApiVersionsHandler apiVersions

@@ -2,16 +2,18 @@
 module Tansu.PropertyTests.CommandLine.Clients
 
 open System
+open System.Collections.Generic
 open System.Net
 open System.Net.Sockets
 open System.Text
 open System.Threading
 open System.Threading.Tasks
+open Confluent.Kafka
 open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
-open Tansu.Host.Client
 open Tansu.Host.CommandLine
+open Tansu.Host.Client
 open Tansu.PropertyTests
 open Tansu.PropertyTests.CommandLine.FakeBrokers
 open Tansu.PropertyTests.CommandLine.Running
@@ -42,7 +44,9 @@ let private created (request: Request) =
     let asked = read<CreateTopicsRequest> request
 
     CreateTopicsResponse(
-        Topics = [| for topic in asked.Topics -> CreateTopicsResponse.CreatableTopicResult(Name = topic.Name) |]
+        Topics = [|
+            for topic in asked.Topics -> CreateTopicsResponse.CreatableTopicResult(Name = topic.Name)
+        |]
     )
 
 let private unexpected (request: Request) =
@@ -82,8 +86,7 @@ let private oldBroker =
                             ApiKeys = (versions [ ApiKeys.ApiVersions, 0s, 2s ]).ApiKeys
                         )
                         |> answerIn 0s
-                    | ApiKeys.ApiVersions ->
-                        versions [ 18s, 0s, 2s; 3s, 0s, 1s; 19s, 0s, 3s ] |> answer request
+                    | ApiKeys.ApiVersions -> versions [ 18s, 0s, 2s; 3s, 0s, 1s; 19s, 0s, 3s ] |> answer request
                     | ApiKeys.Metadata -> metadata [ port ] 1 [||] |> answer request
                     | ApiKeys.CreateTopics ->
                         asked <- Some((read<CreateTopicsRequest> request).Topics[0])
@@ -158,7 +161,8 @@ let private leaders =
                     match request.ApiKey with
                     | ApiKeys.ApiVersions -> allVersions () |> answer request
                     | ApiKeys.Metadata ->
-                        metadata ports 1 [| topic "t" [| 1; (if moved then 2 else 1); 2 |] |] |> answer request
+                        metadata ports 1 [| topic "t" [| 1; (if moved then 2 else 1); 2 |] |]
+                        |> answer request
                     | ApiKeys.DescribeConfigs ->
                         DescribeConfigsResponse(Results = [| DescribeConfigsResponse.DescribeConfigsResult() |])
                         |> answer request
@@ -286,7 +290,11 @@ let private closing =
                     | ApiKeys.ApiVersions -> allVersions () |> answer request
                     | _ ->
                         requests <- requests + 1
-                        if requests = 1 then null else metadata [ port ] 1 [||] |> answer request)
+
+                        if requests = 1 then
+                            null
+                        else
+                            metadata [ port ] 1 [||] |> answer request)
 
             port <- broker.Port
             let! _ = succeed broker.Bootstrap [ "topic"; "list" ]
@@ -304,9 +312,13 @@ let private says (bytes: byte array) (test: string -> Task<unit>) =
                 use! socket = listener.AcceptSocketAsync()
                 let! _ = socket.ReceiveAsync(Array.zeroCreate<byte> 1024)
                 let! _ = socket.SendAsync(bytes.AsMemory())
-                // Until the client goes.
-                let! _ = socket.ReceiveAsync(Array.zeroCreate<byte> 1024)
-                return ()
+
+                try
+                    // Until the client goes.
+                    let! _ = socket.ReceiveAsync(Array.zeroCreate<byte> 1024)
+                    ()
+                with :? SocketException ->
+                    ()
             }
 
         do! test $"127.0.0.1:{(listener.LocalEndpoint :?> IPEndPoint).Port}"
@@ -350,7 +362,9 @@ let private pipelining =
 
             let address: Endpoint = { Host = "127.0.0.1"; Port = broker.Port }
             let options = ClientOptions(BootstrapServers = [| address |])
-            let! connection = KafkaConnection.ConnectAsync(address, options, CancellationToken.None)
+
+            let! connection =
+                KafkaConnection.ConnectAsync(address, options, CancellationToken.None)
 
             let ask (index: int) =
                 task {
@@ -389,8 +403,64 @@ let private pipelining =
             Expect.stringContains failure.Value "was closed" "nothing goes out any more"
         })
 
+/// Brokers that are neither Tansu's nor of this project: librdkafka's own, which answer for what they lead and coordinate alone.
+let private mockCluster =
+    testCaseTask "works with the brokers that librdkafka has for its own tests" (fun () ->
+        task {
+            let config = ProducerConfig()
+            config.Set("test.mock.num.brokers", "3")
+
+            use producer =
+                ProducerBuilder<byte array, byte array>(config).SetLogHandler(fun _ _ -> ()).Build()
+
+            let topic = "mocked"
+
+            let produce partition =
+                producer.ProduceAsync(
+                    Confluent.Kafka.TopicPartition(topic, Partition partition),
+                    Message<byte array, byte array>(Value = [| 1uy |])
+                )
+
+            for partition in 0..3 do
+                for _ in 0..partition do
+                    let! _ = produce partition
+                    ()
+
+            use admin = DependentAdminClientBuilder(producer.Handle).Build()
+            let brokers = admin.GetMetadata(TimeSpan.FromSeconds 30.0).Brokers
+
+            let bootstrap: Endpoint = { Host = brokers[0].Host; Port = brokers[0].Port }
+            let client = new KafkaClient(ClientOptions(BootstrapServers = [| bootstrap |]))
+            let kafka = KafkaAdmin client
+            let partitions = [| for index in 0..3 -> TopicPartition(topic, index) |]
+            let! metadata = client.MetadataAsync([| topic |], CancellationToken.None)
+
+            let leaders = [|
+                for partition in partitions -> metadata.LeaderOf(topic, partition.Partition)
+            |]
+
+            Expect.isGreaterThan (Array.distinct leaders).Length 1 "several lead"
+
+            let! latest =
+                kafka.ListOffsetsAsync(partitions, KafkaAdmin.Latest, CancellationToken.None)
+
+            Expect.equal
+                [| for each in partitions -> latest[each].Offset |]
+                [| 1L; 2L; 3L; 4L |]
+                "asked of each leader"
+
+            for group in [ "g1"; "g2"; "g3"; "g4" ] do
+                let offsets = dict [ for each in partitions -> each, int64 each.Partition ]
+                let offsets = Dictionary<TopicPartition, int64> offsets
+                let! outcomes = kafka.CommitOffsetsAsync(group, offsets, CancellationToken.None)
+                Expect.all outcomes (fun outcome -> isNull outcome.Error) "committed at each coordinator"
+
+            do! client.DisposeAsync()
+        })
+
 let tests =
     testList "client" [
+        mockCluster
         oldBroker
         controller
         leaders

@@ -24,7 +24,9 @@ let private topics =
             let! output = succeed get
             Expect.equal output "" "nobody has set anything"
 
-            let! document = succeedJson (set @ [ "retention.ms=1000"; "cleanup.policy=compact,delete" ])
+            let! document =
+                succeedJson (set @ [ "retention.ms=1000"; "cleanup.policy=compact,delete" ])
+
             Expect.equal (text "resource" document, text "name" document) ("topic", "t") "whose"
             Expect.equal (text "changes.0.value" document) "1000" "what"
             let! output = succeed get
@@ -73,7 +75,10 @@ let private brokers =
         task {
             use scratch = new Scratch()
             use broker = start scratch
-            let! document = succeedJson broker.Bootstrap [ "config"; "get"; "--broker"; "1"; "--all" ]
+
+            let! document =
+                succeedJson broker.Bootstrap [ "config"; "get"; "--broker"; "1"; "--all" ]
+
             Expect.isNonEmpty (names document) "configurations"
             Expect.equal (text "resource" document, text "name" document) ("broker", "1") "whose"
             let! said = fail broker.Bootstrap [ "config"; "get"; "--broker"; "99" ]

@@ -23,7 +23,10 @@ let read<'Request when 'Request :> IMessage<'Request>> (request: Request) =
 let answerIn<'Response when 'Response :> IMessage<'Response>> (version: int16) (response: 'Response) =
     use writer = new KafkaWriter()
 
-    if version >= 'Response.FirstFlexibleVersion && 'Response.ApiKey <> ApiKeys.ApiVersions then
+    if
+        version >= 'Response.FirstFlexibleVersion
+        && 'Response.ApiKey <> ApiKeys.ApiVersions
+    then
         writer.WriteUnsignedVarint 0u
 
     response.Write(writer, version)
@@ -56,7 +59,10 @@ type FakeBroker(respond: Request -> Task<byte array | null>) =
         task {
             let length = Array.zeroCreate<byte> 4
             do! stream.ReadExactlyAsync(length.AsMemory())
-            let frame = Array.zeroCreate<byte> (BinaryPrimitives.ReadInt32BigEndian(length.AsSpan()))
+
+            let frame =
+                Array.zeroCreate<byte>(BinaryPrimitives.ReadInt32BigEndian(length.AsSpan()))
+
             do! stream.ReadExactlyAsync(frame.AsMemory())
             let key = BinaryPrimitives.ReadInt16BigEndian(ReadOnlySpan(frame, 0, 2))
             let version = BinaryPrimitives.ReadInt16BigEndian(ReadOnlySpan(frame, 2, 2))
@@ -65,13 +71,24 @@ type FakeBroker(respond: Request -> Task<byte array | null>) =
             let body = 10 + clientId
             seen.Enqueue((key, version))
             let found, api = ApiKeys.TryGet key
-            let tags = if found && api.RequestHeaderVersion version = 2s then 1 else 0
-            let! answer = respond { ApiKey = key; Version = version; Body = ReadOnlyMemory(frame, body + tags, frame.Length - body - tags) }
+
+            let tags =
+                if found && api.RequestHeaderVersion version = 2s then
+                    1
+                else
+                    0
+
+            let! answer =
+                respond {
+                    ApiKey = key
+                    Version = version
+                    Body = ReadOnlyMemory(frame, body + tags, frame.Length - body - tags)
+                }
 
             match answer with
             | null -> return false
             | answer ->
-                let reply = Array.zeroCreate<byte> (8 + answer.Length)
+                let reply = Array.zeroCreate<byte>(8 + answer.Length)
                 BinaryPrimitives.WriteInt32BigEndian(reply.AsSpan(), 4 + answer.Length)
                 BinaryPrimitives.WriteInt32BigEndian(reply.AsSpan 4, correlationId)
                 answer.CopyTo(reply, 8)

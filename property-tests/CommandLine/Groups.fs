@@ -12,7 +12,10 @@ open Tansu.PropertyTests.CommandLine.Running
 let private write (broker: RealBroker) =
     task {
         let! _ = succeed broker.Bootstrap [ "topic"; "create"; "t"; "--partitions"; "2" ]
-        let produce partition = shell "kcat" [ "-b"; broker.Bootstrap; "-t"; "t"; "-p"; partition; "-P" ]
+
+        let produce partition =
+            shell "kcat" [ "-b"; broker.Bootstrap; "-t"; "t"; "-p"; partition; "-P" ]
+
         let! _ = produce "0" "1\n2\n3\n"
         let! _ = produce "1" "4\n5\n"
         return ()
@@ -50,10 +53,21 @@ let private withMember broker =
         let succeedJson = succeedJson broker.Bootstrap
         let fail = fail broker.Bootstrap
         let! output = succeed broker.Bootstrap [ "group"; "list" ]
-        Expect.equal (cells output) [ [ "GROUP"; "TYPE"; "STATE"; "PROTOCOL" ]; [ "g"; "classic"; "Stable"; "consumer" ] ] "list"
+
+        Expect.equal
+            (cells output)
+            [
+                [ "GROUP"; "TYPE"; "STATE"; "PROTOCOL" ]
+                [ "g"; "classic"; "Stable"; "consumer" ]
+            ]
+            "list"
+
         let! output = succeed broker.Bootstrap [ "group"; "list"; "--state"; "Empty" ]
         Expect.equal output "" "none is empty"
-        let! document = succeedJson [ "group"; "list"; "--state"; "Stable,Empty"; "--type"; "classic" ]
+
+        let! document =
+            succeedJson [ "group"; "list"; "--state"; "Stable,Empty"; "--type"; "classic" ]
+
         Expect.equal (text "groups.0.group" document, text "groups.0.state" document) ("g", "Stable") "filtered"
 
         let! document = succeedJson [ "group"; "describe"; "g" ]
@@ -64,7 +78,9 @@ let private withMember broker =
         Expect.equal (text "members.0.assignment.0.topic" group) "t" "its topic"
 
         Expect.equal
-            [ for partition in (at "members.0.assignment.0.partitions" group).EnumerateArray() -> partition.GetInt32() ]
+            [
+                for partition in (at "members.0.assignment.0.partitions" group).EnumerateArray() -> partition.GetInt32()
+            ]
             [ 0; 1 ]
             "its partitions"
 
@@ -77,7 +93,9 @@ let private withMember broker =
         Expect.contains (cells output |> List.map (List.truncate 5)) [ "t"; "0"; "1"; "3"; "2" ] "offsets"
         Expect.contains (cells output |> List.map List.last) "t:0,1" "partitions of the member"
 
-        let! said = fail [ "group"; "reset-offsets"; "g"; "--topic"; "t"; "--to-latest"; "--execute" ]
+        let! said =
+            fail [ "group"; "reset-offsets"; "g"; "--topic"; "t"; "--to-latest"; "--execute" ]
+
         Expect.stringContains said "1 members" "it has a member"
         let! said = fail [ "group"; "delete"; "g" ]
         Expect.stringContains said "NON_EMPTY_GROUP" "it has a member"
@@ -131,12 +149,16 @@ let private withoutMembers (broker: RealBroker) =
             Expect.isFalse ((at "executed" document).GetBoolean()) line
 
             Expect.equal
-                [ for row in (at "groups.0.partitions" document).EnumerateArray() -> number "new" row ]
+                [
+                    for row in (at "groups.0.partitions" document).EnumerateArray() -> number "new" row
+                ]
                 expected
                 line
 
             Expect.equal
-                [ for row in (at "groups.0.partitions" document).EnumerateArray() -> number "committed" row ]
+                [
+                    for row in (at "groups.0.partitions" document).EnumerateArray() -> number "committed" row
+                ]
                 [ 1L; 0L ]
                 line
 
@@ -155,19 +177,29 @@ let private withoutMembers (broker: RealBroker) =
         Expect.stringContains said "topic t has no partition 7" "which"
         let! said = fail [ "group"; "reset-offsets"; "h"; "--all-topics"; "--to-latest" ]
         Expect.stringContains said "nothing is committed" "a group that is not there"
-        let! _ = succeed [ "group"; "reset-offsets"; "h"; "--topic"; "t"; "--to-latest"; "--execute" ]
+
+        let! _ =
+            succeed [ "group"; "reset-offsets"; "h"; "--topic"; "t"; "--to-latest"; "--execute" ]
 
         let! output = succeed [ "group"; "delete-offsets"; "g"; "--topic"; "t:1" ]
         Expect.equal (output.Trim()) "t 1: deleted" "offset"
         let! after = committed ()
         Expect.equal after [ 0L, 3L ] "the other is still there"
-        let! said = fail [ "group"; "delete-offsets"; "g"; "--topic"; "t:1"; "--topic"; "nope" ]
+
+        let! said =
+            fail [ "group"; "delete-offsets"; "g"; "--topic"; "t:1"; "--topic"; "nope" ]
+
         Expect.stringContains said "nothing is committed for topic nope" "which"
 
         let! ran = run broker.Bootstrap [ "group"; "delete"; "g"; "nope"; "h"; "--json" ]
         Expect.equal ran.ExitCode 1 "one of them failed"
         let document = json ran.Output
-        Expect.equal [ for index in 0..2 -> text $"groups.{index}.result" document ] [ "deleted"; "failed"; "deleted" ] "each"
+
+        Expect.equal
+            [ for index in 0..2 -> text $"groups.{index}.result" document ]
+            [ "deleted"; "failed"; "deleted" ]
+            "each"
+
         Expect.equal (text "groups.1.error.code" document) "GROUP_ID_NOT_FOUND" "why"
         let! said = fail [ "group"; "describe"; "g" ]
         Expect.stringContains said "group g: " "which"

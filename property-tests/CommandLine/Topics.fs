@@ -4,11 +4,14 @@ module Tansu.PropertyTests.CommandLine.Topics
 open System
 open System.IO
 open Expecto
+open Tansu.PropertyTests.EndToEnd.Brokers
 open Tansu.PropertyTests.EndToEnd.RealBroker
+open Tansu.PropertyTests.Stores
 open Tansu.PropertyTests.CommandLine.Running
 
 let private lines (output: string) =
-    output.Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries) |> List.ofArray
+    output.Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries)
+    |> List.ofArray
 
 let private walk =
     testCaseTask "create, list, describe, alter, delete, for people and as JSON" (fun () ->
@@ -24,7 +27,16 @@ let private walk =
             Expect.equal output "" "nothing yet"
 
             let! output =
-                succeed [ "topic"; "create"; "b"; "a"; "--partitions"; "2"; "--config"; "retention.ms=1000" ]
+                succeed [
+                    "topic"
+                    "create"
+                    "b"
+                    "a"
+                    "--partitions"
+                    "2"
+                    "--config"
+                    "retention.ms=1000"
+                ]
 
             Expect.equal (lines output) [ "b: created"; "a: created" ] "in the order asked"
 
@@ -39,13 +51,21 @@ let private walk =
             let! ran = run [ "topic"; "create"; "a"; "d"; "--json" ]
             Expect.equal ran.ExitCode 1 "one of two failed"
             let document = json ran.Output
-            Expect.equal (text "topics.0.result" document, text "topics.1.result" document) ("failed", "created") "both"
+
+            Expect.equal
+                (text "topics.0.result" document, text "topics.1.result" document)
+                ("failed", "created")
+                "both"
+
             Expect.equal (text "topics.0.error.code" document) "TOPIC_ALREADY_EXISTS" "why"
 
             let! document = succeedJson [ "topic"; "list" ]
 
             Expect.equal
-                [ for topic in (at "topics" document).EnumerateArray() -> text "name" topic, number "partitions" topic ]
+                [
+                    for topic in (at "topics" document).EnumerateArray() ->
+                        text "name" topic, number "partitions" topic
+                ]
                 [ "a", 2L; "b", 2L; "c", 1L; "d", 1L ]
                 "by name"
 
@@ -55,7 +75,9 @@ let private walk =
             Expect.equal table[1] [ "a"; "2"; "1"; text "topics.0.id" document ] "a row"
             Expect.hasLength (text "topics.0.id" document) 22 "16 bytes in base64"
 
-            let! _ = shell "kcat" [ "-b"; broker.Bootstrap; "-t"; "a"; "-p"; "1"; "-P" ] "1\n2\n3\n"
+            let! _ =
+                shell "kcat" [ "-b"; broker.Bootstrap; "-t"; "a"; "-p"; "1"; "-P" ] "1\n2\n3\n"
+
             let! document = succeedJson [ "topic"; "describe"; "a" ]
             Expect.equal (number "topics.0.partitions.1.latest" document) 3L "three records"
             Expect.equal (number "topics.0.partitions.1.earliest" document) 0L "from the start"
@@ -114,7 +136,10 @@ let private assignment =
             let! _ = succeed broker.Bootstrap [ "topic"; "create"; "a"; "--assignment"; "1,1,1" ]
             let! document = succeedJson broker.Bootstrap [ "topic"; "list" ]
             Expect.equal (number "topics.0.partitions" document) 3L "partitions"
-            let! said = fail broker.Bootstrap [ "topic"; "create"; "b"; "--config"; "retention.ms=x" ]
+
+            let! said =
+                fail broker.Bootstrap [ "topic"; "create"; "b"; "--config"; "retention.ms=x" ]
+
             Expect.stringContains said "retention.ms" "which configuration"
         })
 
@@ -124,7 +149,10 @@ let private outside =
             use scratch = new Scratch()
             use broker = start scratch
             File.WriteAllText(Path.Combine(scratch.Path, ".env"), $"BOOTSTRAP_SERVER={broker.Bootstrap}\n")
-            let tansu arguments = Tansu.PropertyTests.EndToEnd.RealBroker.run scratch.Path [] arguments
+
+            let tansu arguments =
+                Tansu.PropertyTests.EndToEnd.RealBroker.run scratch.Path [] arguments
+
             let! created = tansu [ "topic"; "create"; "a" ]
             Expect.equal (created.exitCode, created.output, created.error) (0, "a: created\n", "") "done"
             let! again = tansu [ "topic"; "create"; "a" ]
@@ -137,4 +165,76 @@ let private outside =
             Expect.equal (text "topics.0.name" (json listed.output)) "a" "one document"
         })
 
-let tests = testList "topic" [ walk; assignment; outside ]
+let private severalBrokers =
+    testCaseTask "of several brokers, each is asked for what it leads and coordinates" (fun () ->
+        task {
+            use scratch = new Scratch()
+            let server = PostgresServer.shared.Value
+            let! database = server.NewDatabase()
+
+            use brokers =
+                new Brokers(2, scratch.Path, server.Url database, [], [ "--shards"; "16" ])
+            // The second is learned of from the first.
+            let bootstrap = brokers[0].Bootstrap
+
+            let isKnown () =
+                task {
+                    let! ran = run bootstrap [ "config"; "get"; "--broker"; "2"; "--all" ]
+                    return ran.ExitCode = 0
+                }
+
+            let clock = Diagnostics.Stopwatch.StartNew()
+            let! known = isKnown ()
+            let mutable known = known
+
+            while not known && clock.Elapsed < patience do
+                let! again = isKnown ()
+                known <- again
+
+            Expect.isTrue known "the first broker has learned of the second"
+            let names = [ for index in 1..8 -> $"n{index}" ]
+            let! _ = succeed bootstrap ([ "topic"; "create" ] @ names)
+            let! document = succeedJson bootstrap ([ "topic"; "describe" ] @ names)
+            let topics = (at "topics" document).EnumerateArray() |> List.ofSeq
+            let leaders = [ for topic in topics -> number "partitions.0.leader" topic ]
+            Expect.equal (List.sort (List.distinct leaders)) [ 1L; 2L ] "both lead something"
+
+            Expect.equal
+                [ for topic in topics -> number "partitions.0.latest" topic ]
+                [ for _ in names -> 0L ]
+                "offsets"
+
+            for name in names do
+                let! _ =
+                    succeed bootstrap [ "group"; "reset-offsets"; name; "--topic"; name; "--to-latest"; "--execute" ]
+
+                ()
+
+            let! document = succeedJson bootstrap [ "group"; "list" ]
+
+            Expect.equal
+                [ for group in (at "groups" document).EnumerateArray() -> text "group" group ]
+                names
+                "each once"
+
+            let! document = succeedJson bootstrap [ "group"; "describe" ]
+
+            let coordinators = [
+                for group in (at "groups" document).EnumerateArray() -> text "coordinator" group
+            ]
+
+            Expect.hasLength (List.distinct coordinators) 2 "both coordinate something"
+            let! _ = succeed bootstrap ([ "group"; "delete" ] @ names)
+
+            for broker in [ "1"; "2" ] do
+                let! document =
+                    succeedJson bootstrap [ "config"; "get"; "--broker"; broker; "--all" ]
+
+                Expect.equal (text "name" document) broker "whose"
+
+            let! _ = succeed bootstrap ([ "topic"; "delete" ] @ names)
+            let! output = succeed bootstrap [ "topic"; "list" ]
+            Expect.equal output "" "none is left"
+        })
+
+let tests = testList "topic" [ walk; assignment; outside; severalBrokers ]

@@ -462,6 +462,23 @@ let private groups =
                 |]
                 "forgotten"
 
+        testCase "of a group that is deleted meanwhile are gone, and do not come back after the end"
+        <| fun () ->
+            let shards = opened 1 []
+            shards.Commit(7L, 0s, 1L, 5L) |> ignore
+
+            let ask command =
+                shards.Submit(0, AskGroup("group", command)).Reply
+
+            Expect.equal (ask DeleteGroup) (GroupAnswered GroupDone) "a group without members"
+            Expect.equal (ask DeleteGroup) (GroupAnswered(GroupRefused GroupIdNotFound)) "it is gone"
+            Expect.equal (shards.Commit(7L, 0s, 1L, 6L)) (OffsetsJudged [| ValueNone |]) "the transaction goes on"
+            Expect.equal (ask DeleteGroup) (GroupAnswered GroupDone) "deleted once more"
+            shards.End(7L, 0s, true, false) |> ignore
+            Expect.equal (committed shards) -1L "nothing was left to commit"
+            Expect.equal (shards.Commit(7L, 0s, 1L, 6L)) (GroupRefused TransactionEnded) "late"
+            Expect.equal (ask DeleteGroup) (GroupAnswered(GroupRefused GroupIdNotFound)) "still gone"
+
         testCase "that come late do not undo newer ones"
         <| fun () ->
             let shards = opened 1 []

@@ -116,8 +116,16 @@ let private crowd =
                     for index in 1..clientsOfEachKind -> fetch broker.Bootstrap stop.Token index
                 |]
 
-                let! produced = (Task.WhenAll producing).WaitAsync patience
-                let! fetched = (Task.WhenAll fetching).WaitAsync patience
+                let all (clients: Task<int> array) =
+                    task {
+                        try
+                            return! (Task.WhenAll clients).WaitAsync patience
+                        with failure ->
+                            return failtest $"{failure}\nafter {clock.Elapsed}; the broker said:\n{broker.Log}"
+                    }
+
+                let! produced = all producing
+                let! fetched = all fetching
                 let seconds = clock.Elapsed.TotalSeconds
                 let peak = broker.StatusKiB "VmHWM"
                 let exitCode, _ = broker.Terminate()

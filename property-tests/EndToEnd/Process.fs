@@ -99,6 +99,31 @@ let private metricsPortInUse =
             Expect.isFalse (Directory.Exists(Path.Combine(scratch.Path, "store"))) "the store was not touched"
         })
 
+let private defaultMetricsPortInUse =
+    testCaseTask "a broker runs without metrics if the default port is in use" (fun () ->
+        task {
+            use scratch = new Scratch()
+            use taken = new TcpListener(IPAddress.IPv6Any, 9100)
+            taken.Server.DualMode <- true
+
+            try
+                taken.Start()
+            with :? SocketException ->
+                // In use anyway.
+                ()
+
+            use broker =
+                RealBroker.Start(
+                    scratch.Path,
+                    listener @ [ "--storage-engine"; "memory://" ],
+                    [ "METRICS_LISTENER_URL", "" ]
+                )
+
+            Expect.stringContains broker.Log "There is no metrics and health port" "it is said"
+            let exitCode, _ = broker.Terminate()
+            Expect.equal exitCode 0 $"exit code; it said:\n{broker.Log}"
+        })
+
 let private metricsPort (broker: RealBroker) =
     Regex.Match(broker.Log, @"Metrics and health on tcp://\S*:(\d+)").Groups[1].Value
 
@@ -230,6 +255,7 @@ let tests =
         secondBroker
         portInUse
         metricsPortInUse
+        defaultMetricsPortInUse
         metrics
         unknownStore
         help

@@ -43,6 +43,9 @@ let private startInfo
             WorkingDirectory = directory
         )
 
+    // Its default port is one for all.
+    info.Environment["METRICS_LISTENER_URL"] <- "none"
+
     for name, value in environment do
         info.Environment[name] <- value
 

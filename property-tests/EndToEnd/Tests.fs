@@ -14,6 +14,7 @@ let tests =
             Clients.tests
             Crashes.tests
             ManyBrokers.tests
+            Backup.tests
             GroupHelloWorld.tests
             GroupFeatures.tests
             GroupMixing.tests

@@ -7,6 +7,7 @@ open System.Threading.Tasks
 open Expecto
 open Serilog
 open Tansu.Adapters
+open Tansu.Adapters.Measuring
 open Tansu.Adapters.Ports
 open Tansu.Codec
 open Tansu.Codec.Messages
@@ -40,7 +41,14 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
 
     let budget = RequestBudget(NetworkOptions())
 
-    static member Open(?settings: BrokerSettings, ?time: TimeProvider, ?store: IStore, ?options: ClusterOptions) =
+    static member Open
+        (
+            ?settings: BrokerSettings,
+            ?time: TimeProvider,
+            ?store: IStore,
+            ?options: ClusterOptions,
+            ?measures: StoreMeasures
+        ) =
         task {
             let store =
                 store
@@ -56,7 +64,8 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
                     cluster,
                     defaultArg settings (BrokerSettings()),
                     LoggerConfiguration().CreateLogger(),
-                    defaultArg time TimeProvider.System
+                    defaultArg time TimeProvider.System,
+                    StoreMeasures = (measures |> Option.toObj)
                 )
 
             return Desk(broker, HandlerList.Create broker, new CancellationTokenSource())

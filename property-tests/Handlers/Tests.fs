@@ -12,6 +12,7 @@ let tests =
         Administering.tests
         Pipelining.tests
         SeveralNodes.tests
+        Measuring.tests
         GroupMembers.tests
         GroupOffsets.tests
         GroupLooking.tests

@@ -25,22 +25,23 @@ open Tansu.PropertyTests
 open Tansu.PropertyTests.Host.Fixture
 
 /// Series and values of a text in Prometheus' format 0.0.4, which it must be to the letter.
-let private parse (text: string) : Map<string, float> =
+let parse (text: string) : Map<string, float> =
     Expect.isTrue (text.EndsWith '\n') "the last line ends"
 
     let sample =
         Regex
-            @"^(?<series>(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_]+=""([^""\\\n]|\\[\\""n])*""\})?) (?<value>\S+)\z"
+            @"^(?<series>(?<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_]+=""([^""\\\n]|\\[\\""n])*""(,[a-zA-Z_]+=""([^""\\\n]|\\[\\""n])*"")*\})?) (?<value>\S+)\z"
 
     let help = Regex @"^# HELP (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) \S.*\z"
 
     let kind =
-        Regex @"^# TYPE (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) (?<type>counter|gauge)\z"
+        Regex @"^# TYPE (?<name>[a-zA-Z_:][a-zA-Z0-9_:]*) (?<type>counter|gauge|histogram)\z"
 
     let mutable series = Map.empty
     let mutable families = Set.empty
     let mutable helped = ""
     let mutable family = ""
+    let mutable isHistogram = false
 
     for line in text.TrimEnd('\n').Split '\n' do
         if help.IsMatch line then
@@ -51,6 +52,7 @@ let private parse (text: string) : Map<string, float> =
             let found = kind.Match line
             family <- found.Groups["name"].Value
             Expect.equal family helped "TYPE follows HELP"
+            isHistogram <- found.Groups["type"].Value = "histogram"
 
             Expect.equal
                 (family.EndsWith("_total", StringComparison.Ordinal))
@@ -59,7 +61,14 @@ let private parse (text: string) : Map<string, float> =
         else
             let found = sample.Match line
             Expect.isTrue found.Success $"a sample: {line}"
-            Expect.equal found.Groups["name"].Value family "a sample is below its HELP and TYPE"
+
+            let names =
+                if isHistogram then
+                    [ family + "_bucket"; family + "_sum"; family + "_count" ]
+                else
+                    [ family ]
+
+            Expect.contains names found.Groups["name"].Value "a sample is below its HELP and TYPE"
             let name = found.Groups["series"].Value
             Expect.isFalse (series.ContainsKey name) $"one sample of {name}"
             series <- series.Add(name, Double.Parse(found.Groups["value"].Value, CultureInfo.InvariantCulture))
@@ -269,7 +278,7 @@ let private telling =
                 | value -> value
 
             let text =
-                PrometheusText().Gauge("g", "Help.").Sample("label", value, 5L).ToString()
+                PrometheusText().Gauge("g", "Help.").Sample(5.0, ReadOnlySpan [| struct ("label", value) |]).ToString()
 
             let series = parse text |> Map.toList |> List.exactlyOne |> fst
             let escaped = series["g{label=\"".Length .. series.Length - 3]

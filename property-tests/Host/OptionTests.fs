@@ -34,7 +34,8 @@ let private defaults = {
     ClusterId = null
     Listener = { Host = "::"; Port = 9092 }
     AdvertisedListener = null
-    MetricsListener = null
+    MetricsListener = { Host = "::"; Port = 9100 }
+    NeedsMetricsListener = false
     StorageEngine = "file://./tansu-data"
     Shards = 1
     CommitIntervalMs = -1
@@ -67,10 +68,7 @@ let private settings: (string * string * string * BrokerOptions) list = [
     "ADVERTISED_LISTENER_URL",
     "tcp://kafka.example:19092",
     { defaults with AdvertisedListener = { Host = "kafka.example"; Port = 19092 } }
-    "--metrics-listener-url",
-    "METRICS_LISTENER_URL",
-    "tcp://[::]",
-    { defaults with MetricsListener = { Host = "::"; Port = 9100 } }
+    "--metrics-listener-url", "METRICS_LISTENER_URL", "tcp://[::]", { defaults with NeedsMetricsListener = true }
     "--storage-engine", "STORAGE_ENGINE", "memory://", { defaults with StorageEngine = "memory://" }
     "--shards", "SHARDS", "16", { defaults with Shards = 16 }
     "--commit-interval", "COMMIT_INTERVAL", "50", { defaults with CommitIntervalMs = 50 }
@@ -177,6 +175,13 @@ let private refusals =
                         Expect.stringContains text name "name"
                         Expect.stringContains text $"'{value}'" "value"
                         Expect.stringContains text allowed "what is allowed"
+
+        testCase "no metrics port"
+        <| fun () ->
+            Expect.equal
+                (options [ "broker"; "--metrics-listener-url"; "none" ] [] null)
+                { defaults with MetricsListener = null }
+                "none"
 
         testCase "a password is not repeated"
         <| fun () ->

@@ -1,7 +1,9 @@
 /// The command line of the native program, where what Argu finds by reflection may be missing.
 module Tansu.PropertyTests.Shipping.CommandLines
 
+open System.Text.RegularExpressions
 open Expecto
+open Tansu.PropertyTests.CommandLine
 open Tansu.PropertyTests.EndToEnd
 open Tansu.PropertyTests.EndToEnd.RealBroker
 
@@ -21,7 +23,45 @@ let private commandLines = [
     [ "cat"; "produce"; "t"; "--acks"; "2" ], 2
     [ "perf"; "produce"; "--help" ], 0
     [ "dump"; "--storage-engine"; "file:///nowhere" ], 1
+    [ "topic"; "--help" ], 0
+    [ "topic" ], 2
+    [ "topic"; "nonsense" ], 2
+    [ "topic"; "create" ], 2
+    [ "topic"; "create"; "t"; "--nonsense" ], 2
+    [ "topic"; "list"; "--bootstrap-server"; "127.0.0.1:1" ], 1
+    [ "topic"; "list"; "--bootstrap-server"; "no-such-host.invalid" ], 1
 ]
+
+/// What is done to a cluster, one after the other.
+let private administration = [
+    "topic create t u --partitions 3 --config retention.ms=1000"
+    "topic create t --if-not-exists"
+    "topic list"
+    "topic alter t --partitions 5 --delete-config retention.ms"
+    "topic describe t"
+    "config set --topic t retention.ms=2000"
+    "config get --topic t --describe"
+    "config get --broker 1 --all"
+    "group reset-offsets g --topic t:0,1 --to-latest --execute"
+    "group reset-offsets g --all-topics --by-duration PT1H"
+    "group list"
+    "group describe g"
+    "group delete-offsets g --topic t:0"
+    "group delete g"
+    "topic delete t u"
+]
+
+let private words (line: string) = line.Split ' ' |> List.ofArray
+
+/// A command with all its flags, each with the value 0, which --timeout-ms refuses: by then Argu has taken all of them.
+let private everything (command: string) =
+    match Running.parse (words command @ [ "--help" ]) with
+    | Tansu.Host.CommandLine.Print text ->
+        Regex.Matches(text, @"^ {4}(--[a-z-]+)( <)?", RegexOptions.Multiline)
+        |> Seq.collect (fun found -> found.Groups[1].Value :: (if found.Groups[2].Success then [ "0" ] else []))
+        |> List.ofSeq
+        |> List.append (words command @ [ "name" ])
+    | other -> failtest $"{other}"
 
 let tests =
     testList "the command line says what the one of the built program says" [
@@ -36,6 +76,39 @@ let tests =
                     Expect.equal native built "output and exit code"
                     Expect.equal native.exitCode exitCode "exit code"
                 })
+
+        for command in Parsing.commands () |> List.filter (fun command -> command.Contains ' ') do
+            testCaseTask $"every flag of {command} is taken" (fun () ->
+                task {
+                    use scratch = new Scratch()
+
+                    for arguments in [ everything command; words command @ [ "--help" ] ] do
+                        let! built = run scratch.Path [] arguments
+                        let! native = runBy [ Native.program.Value ] scratch.Path [] arguments
+                        Expect.equal native built "output and exit code"
+                })
+
+        testCaseTask "every command works against a broker" (fun () ->
+            task {
+                use scratch = new Scratch()
+                use broker = start scratch
+
+                for line in administration do
+                    for arguments in [ words line; words line @ [ "--json" ] ] do
+                        let! ran =
+                            runBy
+                                [ Native.program.Value ]
+                                scratch.Path
+                                [ "BOOTSTRAP_SERVER", broker.Bootstrap ]
+                                arguments
+
+                        // What was done by the first cannot be done again by the second.
+                        if not (List.contains "--json" arguments) then
+                            Expect.equal (ran.exitCode, ran.error) (0, "") line
+                            Expect.isNotEmpty ran.output line
+                        elif ran.exitCode = 0 then
+                            Running.json ran.output |> ignore
+            })
 
         testCaseTask "every flag of the broker is taken" (fun () ->
             task {

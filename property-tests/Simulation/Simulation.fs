@@ -79,31 +79,13 @@ let private drawLimits (random: Random) =
         PageChunks = random.Next(1, 8)
     }
 
-/// Whether runs have transactions (`simulate --transactions`). Not by default: some histories in a thousand still fail, see docs/simulation.md.
-let mutable drawsTransactions = false
-
-/// Controls that only transactions can notice.
-let private needsTransactions control =
-    match control with
-    | NumbersIgnored
-    | MarkersFirst
-    | StableOffsetIgnored
-    | AnyTransactionEnds -> true
-    | _ -> false
-
 /// What a run with this seed is like.
 let draw (random: Random) control = {
     Brokers = random.Next(1, 4) + (if random.Next 4 = 0 then 0 else 1)
     Shards = [| 1; 1; 2; 2; 5 |][random.Next 5]
     Partitions = random.Next(1, 6)
     IdempotentProducers = random.Next(0, 3)
-    TransactionalIds =
-        (let drawn = random.Next(1, 3) in
-
-         if drawsTransactions || needsTransactions control then
-             drawn
-         else
-             0)
+    TransactionalIds = random.Next(1, 3)
     Takeovers = random.Next(1, 4)
     TransactionsPerProducer = random.Next(1, 7)
     TransactionTimeout = TimeSpan.FromSeconds(10.0 ** (random.NextDouble() * 1.3 + 0.3))

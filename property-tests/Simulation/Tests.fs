@@ -123,7 +123,7 @@ let tests =
         controls
     ]
 
-/// `./test simulate --seeds N [--first SEED] [--control NAME] [--transactions]`, or `./test simulate --tell SEED` to read along.
+/// `./test simulate --seeds N [--first SEED] [--control NAME]`, or `./test simulate --tell SEED` to read along.
 let simulate (arguments: string list) =
     let rec number name (fallback: int) (rest: string list) =
         match rest with
@@ -131,7 +131,6 @@ let simulate (arguments: string list) =
         | _ :: tail -> number name fallback tail
         | [] -> fallback
 
-    Run.drawsTransactions <- List.contains "--transactions" arguments
     let told = number "--tell" -1 arguments
 
     if told >= 0 then
