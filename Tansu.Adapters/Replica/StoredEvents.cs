@@ -75,6 +75,13 @@ internal static class StoredEvents
 }
 
 /// <summary>An event as it is stored.</summary>
-/// <param name="Name">The name of its stored form, such as <c>TopicCreatedEvent</c>.</param>
-/// <param name="Fields">What it says.</param>
-public readonly record struct StoredEvent(string Name, IDescribed Fields);
+/// <param name="name">The name of its stored form, such as <c>TopicCreatedEvent</c>.</param>
+/// <param name="fields">What it says.</param>
+public sealed class StoredEvent(string name, IDescribed fields)
+{
+    /// <summary>The name of its stored form, such as <c>TopicCreatedEvent</c>.</summary>
+    public string Name { get; } = name;
+
+    /// <summary>What it says.</summary>
+    public IDescribed Fields { get; } = fields;
+}

@@ -6,24 +6,48 @@ using Tansu.Codec.Storage;
 namespace Tansu.Adapters.Replica;
 
 /// <summary>An entry as it is stored.</summary>
-/// <param name="Number">Its number.</param>
-/// <param name="TimeMs">Its time, in milliseconds since 1970; -1 if it cannot be read.</param>
-/// <param name="CommitId">Who wrote it and its how many-th commit it was; empty if it cannot be read.</param>
-/// <param name="HeadBytes">The length of header and events.</param>
-/// <param name="PayloadBytes">The length of the records in it.</param>
-/// <param name="Events">Its events, as far as they can be read.</param>
-/// <param name="Problem">Why it cannot be read to its end; null if it can.</param>
-public sealed record StoredEntry(
-    long Number, long TimeMs, string CommitId, int HeadBytes, int PayloadBytes, IReadOnlyList<StoredEvent> Events, string? Problem);
+public sealed class StoredEntry
+{
+    /// <summary>Its number.</summary>
+    public required long Number { get; init; }
+
+    /// <summary>Its time, in milliseconds since 1970; -1 if it cannot be read.</summary>
+    public required long TimeMs { get; init; }
+
+    /// <summary>Who wrote it and its how many-th commit it was; empty if it cannot be read.</summary>
+    public required string CommitId { get; init; }
+
+    /// <summary>The length of header and events.</summary>
+    public required int HeadBytes { get; init; }
+
+    /// <summary>The length of the records in it.</summary>
+    public required int PayloadBytes { get; init; }
+
+    /// <summary>Its events, as far as they can be read.</summary>
+    public required IReadOnlyList<StoredEvent> Events { get; init; }
+
+    /// <summary>Why it cannot be read to its end; null if it can.</summary>
+    public required string? Problem { get; init; }
+}
 
 /// <summary>A snapshot as it is stored, in numbers.</summary>
-/// <param name="Number">The last entry that it includes.</param>
-/// <param name="TimeMs">The time of that entry, in milliseconds since 1970; -1 if it cannot be read.</param>
-/// <param name="Bytes">Its length.</param>
-/// <param name="Counts">How many of what are in it, by name.</param>
-/// <param name="Problem">Why it cannot be read; null if it can.</param>
-public sealed record StoredSnapshot(
-    long Number, long TimeMs, int Bytes, IReadOnlyList<(string Name, long Count)> Counts, string? Problem);
+public sealed class StoredSnapshot
+{
+    /// <summary>The last entry that it includes.</summary>
+    public required long Number { get; init; }
+
+    /// <summary>The time of that entry, in milliseconds since 1970; -1 if it cannot be read.</summary>
+    public required long TimeMs { get; init; }
+
+    /// <summary>Its length.</summary>
+    public required int Bytes { get; init; }
+
+    /// <summary>How many of what are in it, by name.</summary>
+    public required IReadOnlyList<KeyValuePair<string, long>> Counts { get; init; }
+
+    /// <summary>Why it cannot be read; null if it can.</summary>
+    public required string? Problem { get; init; }
+}
 
 /// <summary>Shows what a log holds, without taking part in the cluster: nothing is written, and no state is computed.</summary>
 /// <param name="log">The log.</param>
@@ -131,27 +155,46 @@ public sealed class StoredLog(IEventLog log)
             problem = malformed.Message.TrimEnd('.');
         }
 
-        return new StoredEntry(head.Number, timeMs, commitId, head.Head.Length, head.PayloadLength, events, problem);
+        return new StoredEntry
+        {
+            Number = head.Number,
+            TimeMs = timeMs,
+            CommitId = commitId,
+            HeadBytes = head.Head.Length,
+            PayloadBytes = head.PayloadLength,
+            Events = events,
+            Problem = problem,
+        };
     }
 
     private StoredSnapshot Decode(Snapshot snapshot)
     {
         var timeMs = -1L;
+        KeyValuePair<string, long>[] counts = [];
+        string? problem = null;
         try
         {
             var reader = new KafkaReader(snapshot.Content, MaxStoredElements);
             RequireFormat(reader.ReadInt16());
             timeMs = SnapshotHeader.Read(ref reader, SnapshotHeader.HighestVersion).TimeMs;
-            var counts = IsCatalog
+            counts = IsCatalog
                 ? CountsOf(EventFrame.Read<CatalogSnapshot>(ref reader))
                 : CountsOf(EventFrame.Read<ShardSnapshot>(ref reader));
             reader.RequireEnd();
-            return new StoredSnapshot(snapshot.Number, timeMs, snapshot.Content.Length, counts, null);
         }
         catch (KafkaFormatException malformed)
         {
-            return new StoredSnapshot(snapshot.Number, timeMs, snapshot.Content.Length, [], malformed.Message.TrimEnd('.'));
+            problem = malformed.Message.TrimEnd('.');
         }
+
+        return new StoredSnapshot
+        {
+            Number = snapshot.Number,
+            TimeMs = timeMs,
+            Bytes = snapshot.Content.Length,
+            Counts = counts,
+            Problem = problem,
+        };
     }
 
     private static void RequireFormat(short version)
@@ -162,28 +205,28 @@ public sealed class StoredLog(IEventLog log)
         }
     }
 
-    private static (string, long)[] CountsOf(CatalogSnapshot state) =>
+    private static KeyValuePair<string, long>[] CountsOf(CatalogSnapshot state) =>
     [
-        ("topics", state.Topics.Length),
-        ("partitions", state.Topics.Sum(topic => (long)topic.PartitionCount)),
-        ("topicsBeingRemoved", state.Topics.Count(topic => topic.BeingRemoved)),
-        ("nodes", state.Nodes.Length),
-        ("nextProducerId", state.NextProducerId),
+        new("topics", state.Topics.Length),
+        new("partitions", state.Topics.Sum(topic => (long)topic.PartitionCount)),
+        new("topicsBeingRemoved", state.Topics.Count(topic => topic.BeingRemoved)),
+        new("nodes", state.Nodes.Length),
+        new("nextProducerId", state.NextProducerId),
     ];
 
-    private static (string, long)[] CountsOf(ShardSnapshot state) =>
+    private static KeyValuePair<string, long>[] CountsOf(ShardSnapshot state) =>
     [
-        ("partitions", state.Partitions.Length),
-        ("chunks", state.Partitions.Sum(partition => (long)partition.Chunks.Length)),
-        ("pages", state.Partitions.Sum(partition => (long)partition.Pages.Length)),
-        ("recordBytes", state.Partitions.Sum(partition => partition.Chunks.Sum(chunk => (long)chunk.Length) + partition.Pages.Sum(page => page.RecordBytes))),
-        ("producers", state.Partitions.Sum(partition => (long)partition.Producers.Length)),
-        ("openTransactions", state.Partitions.Sum(partition => (long)partition.OpenTransactions.Length)),
-        ("abortedTransactions", state.Partitions.Sum(partition => (long)partition.AbortedTransactions.Length)),
-        ("groups", state.Groups.Length),
-        ("transactionalIds", state.Transactions.Length),
-        ("dataObjects", state.DataObjects.Length),
-        ("garbageObjects", state.Garbage.Length),
-        ("removedTopics", state.RemovedTopics.Length),
+        new("partitions", state.Partitions.Length),
+        new("chunks", state.Partitions.Sum(partition => (long)partition.Chunks.Length)),
+        new("pages", state.Partitions.Sum(partition => (long)partition.Pages.Length)),
+        new("recordBytes", state.Partitions.Sum(partition => partition.Chunks.Sum(chunk => (long)chunk.Length) + partition.Pages.Sum(page => page.RecordBytes))),
+        new("producers", state.Partitions.Sum(partition => (long)partition.Producers.Length)),
+        new("openTransactions", state.Partitions.Sum(partition => (long)partition.OpenTransactions.Length)),
+        new("abortedTransactions", state.Partitions.Sum(partition => (long)partition.AbortedTransactions.Length)),
+        new("groups", state.Groups.Length),
+        new("transactionalIds", state.Transactions.Length),
+        new("dataObjects", state.DataObjects.Length),
+        new("garbageObjects", state.Garbage.Length),
+        new("removedTopics", state.RemovedTopics.Length),
     ];
 }

@@ -72,7 +72,8 @@ internal sealed class ClassicMember(ClientOptions options, string groupId, strin
         }
     }
 
-    /// <summary>Commits offsets. Nothing happens if the group has meanwhile given the partitions to another member.</summary>
+    /// <summary>Commits offsets.</summary>
+    /// <returns>False if the group rebalances, or has given the partitions to another member.</returns>
     /// <exception cref="KafkaClientException">They could not be committed.</exception>
     public Task<bool> CommitAsync(IReadOnlyDictionary<int, long> offsets, CancellationToken cancellationToken) => _client.RetryAsync(
         async token =>
@@ -88,14 +89,11 @@ internal sealed class ClassicMember(ClientOptions options, string groupId, strin
                     new OffsetCommitRequest.OffsetCommitRequestTopic
                     {
                         Name = topic,
-                        Partitions =
-                        [
-                            .. offsets.Select(offset => new OffsetCommitRequest.OffsetCommitRequestPartition
-                            {
-                                PartitionIndex = offset.Key,
-                                CommittedOffset = offset.Value,
-                            }),
-                        ],
+                        Partitions = Array.ConvertAll(offsets.Keys.ToArray(), partition => new OffsetCommitRequest.OffsetCommitRequestPartition
+                        {
+                            PartitionIndex = partition,
+                            CommittedOffset = offsets[partition],
+                        }),
                     },
                 ],
             };
@@ -103,13 +101,12 @@ internal sealed class ClassicMember(ClientOptions options, string groupId, strin
                 request, connection.VersionOf<OffsetCommitRequest>(HighestCommit), token);
             foreach (var answer in response.Topics.SelectMany(one => one.Partitions))
             {
-                // During a rebalance the offsets of the generation before still count, so that is none.
-                if (answer.ErrorCode is ErrorCode.UnknownMemberId or ErrorCode.IllegalGeneration or ErrorCode.FencedInstanceId)
+                if (IsFenced(answer.ErrorCode))
                 {
                     return false;
                 }
 
-                KafkaError.ThrowIf(answer.ErrorCode == ErrorCode.RebalanceInProgress ? ErrorCode.None : answer.ErrorCode);
+                KafkaError.ThrowIf(answer.ErrorCode);
             }
 
             return true;

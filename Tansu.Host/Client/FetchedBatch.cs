@@ -3,11 +3,20 @@ using Tansu.Codec.Records;
 namespace Tansu.Host.Client;
 
 /// <summary>A batch that was fetched and that a reader is to see.</summary>
-/// <param name="Partition">The partition it is of.</param>
-/// <param name="Header">Its header.</param>
-/// <param name="Bytes">The whole batch; good until its reply is disposed.</param>
-/// <param name="FromOffset">Records before this offset were not asked for.</param>
-internal readonly record struct FetchedBatch(int Partition, RecordBatchHeader Header, ReadOnlyMemory<byte> Bytes, long FromOffset);
+internal sealed class FetchedBatch(int partition, in RecordBatchHeader header, ReadOnlyMemory<byte> bytes, long fromOffset)
+{
+    /// <summary>The partition it is of.</summary>
+    public int Partition { get; } = partition;
+
+    /// <summary>Its header.</summary>
+    public RecordBatchHeader Header { get; } = header;
+
+    /// <summary>The whole batch; good until its reply is disposed.</summary>
+    public ReadOnlyMemory<byte> Bytes { get; } = bytes;
+
+    /// <summary>Records before this offset were not asked for.</summary>
+    public long FromOffset { get; } = fromOffset;
+}
 
 /// <summary>What one fetch brought. Its batches refer to pooled memory until it is disposed.</summary>
 /// <param name="reply">Where the bytes are; null if there are none.</param>
@@ -30,7 +39,13 @@ internal sealed class FetchedBatches(IDisposable? reply) : IDisposable
 }
 
 /// <summary>How far a partition is read.</summary>
-/// <param name="Partition">The partition.</param>
-/// <param name="Offset">The next offset to read.</param>
-/// <param name="IsAtEnd">Whether that is where the partition ended when reading began.</param>
-internal readonly record struct FetchPosition(int Partition, long Offset, bool IsAtEnd);
+/// <param name="partition">The partition.</param>
+/// <param name="offset">The next offset to read.</param>
+internal sealed class FetchPosition(int partition, long offset)
+{
+    /// <summary>The partition.</summary>
+    public int Partition { get; } = partition;
+
+    /// <summary>The next offset to read.</summary>
+    public long Offset { get; } = offset;
+}

@@ -1,3 +1,4 @@
+using Tansu.Codec.Messages;
 using Tansu.Codec.Records;
 
 namespace Tansu.Host.Client;
@@ -23,6 +24,9 @@ internal sealed class ProducerBatch(CompressionCodec codec) : IDisposable
 
     /// <summary>The offset that its first record got; -1 if the broker did not say.</summary>
     public long BaseOffset { get; set; } = -1;
+
+    /// <summary>The answer to come, once it is sent; null stands for none.</summary>
+    public Task<ProduceResponse?> Answer { get; set; } = Task.FromResult<ProduceResponse?>(null);
 
     /// <summary>Its bytes, once sealed.</summary>
     public ReadOnlyMemory<byte> Sealed { get; set; }

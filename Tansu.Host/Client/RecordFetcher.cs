@@ -81,7 +81,16 @@ internal sealed class RecordFetcher(KafkaClient client, FetcherOptions options, 
     {
         lock (_lock)
         {
-            return [.. _positions.Where(position => !IsAtEnd(position.Key, position.Value)).Select(position => position.Key)];
+            var left = new List<int>();
+            foreach (var (partition, position) in _positions)
+            {
+                if (!IsAtEnd(partition, position))
+                {
+                    left.Add(partition);
+                }
+            }
+
+            return left;
         }
     }
 
@@ -166,7 +175,7 @@ internal sealed class RecordFetcher(KafkaClient client, FetcherOptions options, 
                 fetched = null;
                 if (failure is not null)
                 {
-                    await RecoverAsync(failure.Value.Partition, failure.Value.Error, cancellationToken);
+                    await RecoverAsync(failure.PartitionIndex, new KafkaError(failure.ErrorCode), cancellationToken);
                 }
             }
             finally
@@ -177,16 +186,16 @@ internal sealed class RecordFetcher(KafkaClient client, FetcherOptions options, 
     }
 
     // Null, or one of the partitions that failed; what the others brought is taken.
-    private (int Partition, KafkaError Error)? Take(FetchResponse response, FetchedBatches fetched)
+    private FetchResponse.PartitionData? Take(FetchResponse response, FetchedBatches fetched)
     {
-        (int, KafkaError)? failed = null;
+        FetchResponse.PartitionData? failed = null;
         foreach (var topic in response.Responses)
         {
             foreach (var answer in topic.Partitions)
             {
-                if (KafkaError.Of(answer.ErrorCode) is { } error)
+                if (answer.ErrorCode != ErrorCode.None)
                 {
-                    failed = (answer.PartitionIndex, error);
+                    failed = answer;
                     continue;
                 }
 
@@ -231,7 +240,7 @@ internal sealed class RecordFetcher(KafkaClient client, FetcherOptions options, 
             _positions[partition] = header.LastOffset + 1;
         }
 
-        fetched.Positions.Add(new FetchPosition(partition, _positions[partition], IsAtEnd(partition, _positions[partition])));
+        fetched.Positions.Add(new FetchPosition(partition, _positions[partition]));
     }
 
     private async Task RecoverAsync(int partition, KafkaError error, CancellationToken cancellationToken)

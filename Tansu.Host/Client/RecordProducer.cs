@@ -107,7 +107,8 @@ internal sealed partial class RecordProducer : IAsyncDisposable
                 _producerEpoch,
                 _options.IsIdempotent ? lane.TakeSequence(batch.Writer.RecordCount) : RecordBatchHeader.NoSequence,
                 _options.TransactionalId is not null);
-            lane.Sent.Writer.TryWrite((batch, await StartAsync(batch)));
+            batch.Answer = await StartAsync(batch);
+            lane.Sent.Writer.TryWrite(batch);
         }
         catch
         {
@@ -160,9 +161,9 @@ internal sealed partial class RecordProducer : IAsyncDisposable
 
     private async Task ReceiveAsync(ProducerLane lane)
     {
-        await foreach (var (batch, answer) in lane.Sent.Reader.ReadAllAsync())
+        await foreach (var batch in lane.Sent.Reader.ReadAllAsync())
         {
-            if (await OutcomeAsync(batch, answer) is not { } failure)
+            if (await OutcomeAsync(batch) is not { } failure)
             {
                 Finish(batch, isWritten: true);
                 continue;
@@ -187,7 +188,7 @@ internal sealed partial class RecordProducer : IAsyncDisposable
         var left = new List<ProducerBatch> { first };
         while (lane.Sent.Reader.TryRead(out var next))
         {
-            await KeepIfFailedAsync(left, next.Batch, next.Answer);
+            await KeepIfFailedAsync(left, next);
         }
 
         using var deadline = new CancellationTokenSource(_client.Options.Timeout, _client.Options.TimeProvider);
@@ -216,17 +217,17 @@ internal sealed partial class RecordProducer : IAsyncDisposable
                 continue;
             }
 
-            var sent = new List<(ProducerBatch Batch, Task<ProduceResponse?> Answer)>();
-            foreach (var batch in left)
+            var sent = left.ToArray();
+            foreach (var batch in sent)
             {
-                sent.Add((batch, await StartAsync(batch)));
+                batch.Answer = await StartAsync(batch);
             }
 
             left.Clear();
-            foreach (var (batch, answer) in sent)
+            foreach (var batch in sent)
             {
                 var isFirst = left.Count == 0;
-                if (await KeepIfFailedAsync(left, batch, answer) is { } again && isFirst)
+                if (await KeepIfFailedAsync(left, batch) is { } again && isFirst)
                 {
                     failure = again;
                 }
@@ -234,9 +235,9 @@ internal sealed partial class RecordProducer : IAsyncDisposable
         }
     }
 
-    private async Task<KafkaClientException?> KeepIfFailedAsync(List<ProducerBatch> left, ProducerBatch batch, Task<ProduceResponse?> answer)
+    private async Task<KafkaClientException?> KeepIfFailedAsync(List<ProducerBatch> left, ProducerBatch batch)
     {
-        var failure = await OutcomeAsync(batch, answer);
+        var failure = await OutcomeAsync(batch);
         if (failure is null)
         {
             Finish(batch, isWritten: true);
@@ -292,11 +293,11 @@ internal sealed partial class RecordProducer : IAsyncDisposable
         return await connection.AskAsync<ProduceRequest, ProduceResponse>(request, version, CancellationToken.None);
     }
 
-    private static async Task<KafkaClientException?> OutcomeAsync(ProducerBatch batch, Task<ProduceResponse?> answer)
+    private static async Task<KafkaClientException?> OutcomeAsync(ProducerBatch batch)
     {
         try
         {
-            if (await answer is not { } response)
+            if (await batch.Answer is not { } response)
             {
                 return null;
             }
@@ -340,9 +341,8 @@ internal sealed class ProducerLane
     /// <summary>Who sends holds it, so that batches go out in their order.</summary>
     public SemaphoreSlim Gate { get; } = new(1, 1);
 
-    /// <summary>What was sent, in order, with the answers to come; the producer's window bounds it.</summary>
-    public Channel<(ProducerBatch Batch, Task<ProduceResponse?> Answer)> Sent { get; } =
-        Channel.CreateUnbounded<(ProducerBatch, Task<ProduceResponse?>)>();
+    /// <summary>What was sent, in order; the producer's window bounds it.</summary>
+    public Channel<ProducerBatch> Sent { get; } = Channel.CreateUnbounded<ProducerBatch>();
 
     /// <summary>The loop that takes the answers.</summary>
     public Task Receiving { get; set; } = Task.CompletedTask;

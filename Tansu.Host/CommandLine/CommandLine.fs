@@ -7,6 +7,7 @@ open System.Runtime.CompilerServices
 open Argu
 
 /// What a command line asks for.
+[<NoComparison>]
 type Command =
     /// Run a broker. The variables are those of `.env` that the environment does not set itself.
     | RunBroker of options: BrokerOptions * dotEnv: IReadOnlyDictionary<string, string>
@@ -22,6 +23,7 @@ type Command =
     | Refuse of text: string * exitCode: int
 
 /// What was asked for, before values are read.
+[<NoComparison; NoEquality>]
 type internal Asked =
     /// A broker, or if `rounds` is given a check of its store: flags by name.
     | Server of flags: Map<string, string> * rounds: (string * bool) option

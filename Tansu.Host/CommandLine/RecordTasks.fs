@@ -1,9 +1,11 @@
 namespace Tansu.Host.CommandLine
 
 /// A header that every record gets.
+[<NoComparison>]
 type RecordHeaderText = { Name: string; Value: string }
 
 /// What `tansu cat produce` is asked to do.
+[<NoComparison>]
 type ProduceTask = {
     Topic: string
     /// -1 to choose by the key, or in turn.
@@ -29,6 +31,7 @@ type ProduceTask = {
 }
 
 /// Where reading begins in each partition.
+[<NoComparison>]
 type StartPosition =
     | FromBeginning
     | FromEnd
@@ -39,6 +42,7 @@ type StartPosition =
     | FromTime of timestampMs: int64
 
 /// What `tansu cat consume` is asked to do.
+[<NoComparison>]
 type ConsumeTask = {
     Topic: string
     /// Empty for all.
@@ -61,12 +65,14 @@ type ConsumeTask = {
 }
 
 /// What `tansu perf` measures.
+[<NoComparison>]
 type PerfKind =
     | PerfProduce
     | PerfConsume
     | PerfLatency
 
 /// What `tansu perf` is asked to do.
+[<ReferenceEquality>]
 type PerfTask = {
     Kind: PerfKind
     Topic: string
@@ -95,6 +101,7 @@ type PerfTask = {
 }
 
 /// What `tansu dump` is asked to do.
+[<NoComparison>]
 type DumpTask = {
     /// `catalog` or `shard-0` and so on.
     Log: string

@@ -114,7 +114,7 @@ public static class DumpCommand
 
     private static string TextOf(StoredSnapshot snapshot)
     {
-        var counts = string.Concat(snapshot.Counts.Select(count => $", {count.Name} {count.Count.ToString(CultureInfo.InvariantCulture)}"));
+        var counts = string.Concat(snapshot.Counts.Select(count => $", {count.Key} {count.Value.ToString(CultureInfo.InvariantCulture)}"));
         var problem = snapshot.Problem is null ? "" : $", cannot be read: {snapshot.Problem}";
         return string.Create(
             CultureInfo.InvariantCulture,

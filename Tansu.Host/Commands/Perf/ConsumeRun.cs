@@ -26,8 +26,22 @@ internal sealed class ConsumeRun(ClientOptions options, PerfTask task, PerfMeter
         }
 
         meter.Start();
-        await Task.WhenAll(Enumerable.Range(0, task.Clients).Select(index => Task.Run(() => ConsumeAsync(
-            from.Where(position => position.Key % task.Clients == index).ToDictionary(), stop))));
+        var running = new List<Task>();
+        for (var index = 0; index < task.Clients; index++)
+        {
+            var share = new Dictionary<int, long>();
+            foreach (var partition in partitions)
+            {
+                if (partition % task.Clients == index)
+                {
+                    share[partition] = from[partition];
+                }
+            }
+
+            running.Add(Task.Run(() => ConsumeAsync(share, stop)));
+        }
+
+        await Task.WhenAll(running);
     }
 
     private async Task ConsumeAsync(Dictionary<int, long> from, CancellationTokenSource stop)

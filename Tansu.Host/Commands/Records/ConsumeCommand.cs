@@ -11,7 +11,8 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
     private static readonly TimeSpan CommitInterval = TimeSpan.FromSeconds(1);
 
     private readonly OutputBuffer _buffer = new(output);
-    private readonly Dictionary<int, long> _printed = [];
+    private readonly Dictionary<int, long> _toCommit = [];
+    private readonly Dictionary<int, long> _passed = [];
     private RecordPrinter? _printer;
     private long _left = task.Count < 0 ? long.MaxValue : task.Count;
 
@@ -72,7 +73,7 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
             while (true)
             {
                 var partitions = await member.JoinAsync(cancellationToken);
-                _printed.Clear();
+                _toCommit.Clear();
                 var from = await CommittedOrStartAsync(group, partitions, cancellationToken);
                 if (!await PrintGenerationAsync(member, from, cancellationToken))
                 {
@@ -157,10 +158,9 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
 
     private async Task CommitAsync(ClassicMember member, CancellationToken cancellationToken)
     {
-        if (_printed.Count > 0)
+        if (_toCommit.Count > 0 && await member.CommitAsync(_toCommit, cancellationToken))
         {
-            await member.CommitAsync(_printed, cancellationToken);
-            _printed.Clear();
+            _toCommit.Clear();
         }
     }
 
@@ -173,6 +173,15 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
         foreach (var partition in partitions.Except(others))
         {
             from[partition] = committed[new TopicPartition(task.Topic, partition)].Offset;
+        }
+
+        // What was printed and could not be committed while the group rebalanced does not come again.
+        foreach (var partition in partitions)
+        {
+            if (_passed.TryGetValue(partition, out var passed) && passed > from[partition])
+            {
+                from[partition] = _toCommit[partition] = passed;
+            }
         }
 
         return from;
@@ -226,7 +235,7 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
         }
     }
 
-    private void Print(in FetchedBatch batch)
+    private void Print(FetchedBatch batch)
     {
         try
         {
@@ -239,7 +248,7 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
                 }
 
                 _printer!.Print(batch.Partition, record);
-                _printed[batch.Partition] = record.Offset + 1;
+                _toCommit[batch.Partition] = _passed[batch.Partition] = record.Offset + 1;
                 if (--_left == 0)
                 {
                     return;
@@ -258,7 +267,7 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
     {
         if (offset > from[partition])
         {
-            _printed[partition] = offset;
+            _toCommit[partition] = _passed[partition] = offset;
         }
     }
 }

@@ -13,7 +13,7 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
     private const int MaxLineBytes = 256 * 1024 * 1024;
     private const int MostMistakesTold = 10;
 
-    private readonly ConcurrentBag<ProducerBatch> _free = [];
+    private readonly ConcurrentQueue<ProducerBatch> _free = [];
     private readonly Dictionary<int, ProducerBatch> _open = [];
     private readonly CompressionCodec _codec = Codecs.Named(task.Compression);
     private long _oldestOpen;
@@ -69,7 +69,8 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
         }
         catch (KafkaClientException failure)
         {
-            await errors.WriteLineAsync($"tansu: topic {task.Topic}: whether the transaction counts is not known: {failure.Message}");
+            var outcome = isCommit ? "whether the transaction counts is not known" : "the transaction was not written whole, and is aborted when its time is up";
+            await errors.WriteLineAsync($"tansu: topic {task.Topic}: {outcome}: {failure.Message}");
             return false;
         }
 
@@ -204,7 +205,7 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
 
     private ProducerBatch Open(int partition)
     {
-        if (!_free.TryTake(out var batch))
+        if (!_free.TryDequeue(out var batch))
         {
             batch = new ProducerBatch(_codec);
         }
@@ -241,7 +242,7 @@ internal sealed class ProduceCommand(KafkaClient client, ProduceTask task, Strea
     private void Recycle(ProducerBatch batch)
     {
         batch.Writer.Reset();
-        _free.Add(batch);
+        _free.Enqueue(batch);
     }
 
     private void Tell(string mistake)

@@ -19,7 +19,8 @@ internal sealed class RecordLines
         _separator = BytesOf(task.KeySeparator);
         _key = BytesOf(task.Key);
         _null = BytesOf(task.NullValue);
-        _headers = [.. task.Headers.Select(header => new RecordHeader(Encoding.UTF8.GetBytes(header.Name), Encoding.UTF8.GetBytes(header.Value)))];
+        _headers = Array.ConvertAll(
+            task.Headers, header => new RecordHeader(Encoding.UTF8.GetBytes(header.Name), Encoding.UTF8.GetBytes(header.Value)));
         _json = task.IsJson ? new RecordJsonReader() : null;
     }
 
@@ -30,7 +31,11 @@ internal sealed class RecordLines
     public void Read(ReadOnlyMemory<byte> line, ParsedRecord record)
     {
         record.Clear();
-        record.Headers.AddRange(_headers);
+        foreach (var header in _headers)
+        {
+            record.Headers.Add(header);
+        }
+
         if (_json is not null)
         {
             _json.Read(line, record);

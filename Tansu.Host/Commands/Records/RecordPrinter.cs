@@ -15,7 +15,7 @@ internal sealed class RecordPrinter
     private readonly OutputBuffer _output;
     private readonly byte[] _topic;
     private readonly byte[] _null;
-    private readonly List<(char Letter, byte[] Text)>? _format;
+    private readonly List<Part>? _format;
     private readonly Utf8JsonWriter? _json;
 
     /// <summary>Reads the flags of `tansu cat consume`.</summary>
@@ -43,17 +43,17 @@ internal sealed class RecordPrinter
         }
         else
         {
-            foreach (var (letter, text) in _format)
+            foreach (var part in _format)
             {
-                PrintPart(letter, text, partition, record);
+                PrintPart(part, partition, record);
             }
         }
     }
 
     // A letter is 0 for text as it stands.
-    private static List<(char Letter, byte[] Text)> Split(string format)
+    private static List<Part> Split(string format)
     {
-        var parts = new List<(char, byte[])>();
+        var parts = new List<Part>();
         var text = new StringBuilder();
         for (var i = 0; i < format.Length; i++)
         {
@@ -63,9 +63,9 @@ internal sealed class RecordPrinter
             }
             else if ("kKvsSthpoT".Contains(format[++i], StringComparison.Ordinal))
             {
-                parts.Add(('\0', Encoding.UTF8.GetBytes(text.ToString())));
+                parts.Add(new Part('\0', Encoding.UTF8.GetBytes(text.ToString())));
                 text.Clear();
-                parts.Add((format[i], []));
+                parts.Add(new Part(format[i], []));
             }
             else
             {
@@ -74,13 +74,13 @@ internal sealed class RecordPrinter
             }
         }
 
-        parts.Add(('\0', Encoding.UTF8.GetBytes(text.ToString())));
+        parts.Add(new Part('\0', Encoding.UTF8.GetBytes(text.ToString())));
         return parts;
     }
 
-    private void PrintPart(char letter, byte[] text, int partition, in Record record)
+    private void PrintPart(Part part, int partition, in Record record)
     {
-        switch (letter)
+        switch (part.Letter)
         {
             case 'k':
                 PrintBytes(record.Key);
@@ -110,7 +110,7 @@ internal sealed class RecordPrinter
                 PrintHeaders(record.Headers);
                 break;
             default:
-                _output.Add(text);
+                _output.Add(part.Text);
                 break;
         }
     }
@@ -173,5 +173,13 @@ internal sealed class RecordPrinter
         {
             json.WriteBase64String(base64Name, some.Span);
         }
+    }
+
+    // What stands for a field of the record, or text as it stands.
+    private sealed class Part(char letter, byte[] text)
+    {
+        public char Letter { get; } = letter;
+
+        public byte[] Text { get; } = text;
     }
 }
