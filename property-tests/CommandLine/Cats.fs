@@ -140,7 +140,8 @@ let private toKcat (broker: RealBroker) =
             "what kcat sees"
         // The same key goes to the same partition, the one that other Kafka clients choose.
         let! placed = kcat broker "t" [ "-C"; "-e"; "-f"; "%k %p\n" ] ""
-        Expect.stringContains placed "a 1\na 1\n" "murmur2 of a, modulo 3"
+        let ofA = placed.Split '\n' |> Array.filter _.StartsWith("a ")
+        Expect.equal ofA [| "a 1"; "a 1" |] "murmur2 of a, modulo 3"
     }
 
 let private fromKcat (broker: RealBroker) =
