@@ -2,18 +2,18 @@ namespace Tansu.Codec.Generator;
 
 /// <summary>Writes the file of one message: its class, with one nested class per struct.</summary>
 /// <param name="message">The message.</param>
-/// <param name="isStored">Whether it is never sent, and can be shown to a person.</param>
-internal sealed class MessageClass(MessageSpec message, bool isStored = false)
+/// <param name="isEvent">Whether it is something stored that can be shown to a person.</param>
+internal sealed class MessageClass(MessageSpec message, bool isEvent = false)
 {
     private readonly SourceText _text = new();
 
     public string Emit()
     {
-        SourceFile.Head(_text, message.Namespace, isStored ? "System.Text.Json" : "");
+        SourceFile.Head(_text, message.Namespace, isEvent ? "System.Text.Json" : "");
         _text.Summary(message.About);
         _text.Remarks([VersionsSentence(), .. message.Notes.Select(note => $"Version {note.Version}: {note.About}")]);
         var counts = CountMethod.IsNeeded(message) ? ", IHasErrors" : "";
-        var described = isStored ? ", IDescribed" : "";
+        var described = isEvent ? ", IDescribed" : "";
         _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{counts}{described}");
         EmitConstants();
         EmitMembers(message.Name, message.Versions, message.Fields, isMessage: true);
@@ -70,7 +70,7 @@ internal sealed class MessageClass(MessageSpec message, bool isStored = false)
         _text.Line();
         new WriteMethod(_text, message).Emit(name, scope, fields, isMessage);
         new CountMethod(_text, message).Emit(fields, isMessage);
-        if (isStored)
+        if (isEvent)
         {
             _text.Line();
             new DescribeMethod(_text).Emit(fields, isMessage);

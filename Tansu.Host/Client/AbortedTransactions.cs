@@ -15,7 +15,9 @@ internal sealed class AbortedTransactions
     {
         _active.Clear();
         _next.Clear();
-        foreach (var transaction in (aborted ?? []).OrderBy(transaction => transaction.FirstOffset))
+        FetchResponse.AbortedTransaction[] ordered = [.. aborted ?? []];
+        Array.Sort(ordered, (one, other) => one.FirstOffset.CompareTo(other.FirstOffset));
+        foreach (var transaction in ordered)
         {
             _next.Enqueue(transaction);
         }

@@ -162,13 +162,16 @@ internal sealed class ClassicMember(ClientOptions options, string groupId, strin
         var answer = await connection.AskAsync<SyncGroupRequest, SyncGroupResponse>(
             sync, connection.VersionOf<SyncGroupRequest>(), cancellationToken);
         KafkaError.ThrowIf(answer.ErrorCode);
-        return
-        [
-            .. ConsumerProtocol.ReadAssignment(answer.Assignment)
-                .Where(partition => partition.Topic == topic)
-                .Select(partition => partition.Partition)
-                .Order(),
-        ];
+        var own = new List<int>();
+        foreach (var partition in ConsumerProtocol.ReadAssignment(answer.Assignment))
+        {
+            if (partition.Topic == topic)
+            {
+                own.Add(partition.Partition);
+            }
+        }
+
+        return own;
     }
 
     private Task<JoinGroupResponse> JoinAsync(KafkaConnection connection, CancellationToken cancellationToken)

@@ -101,11 +101,24 @@ internal sealed class RecordFetcher(KafkaClient client, FetcherOptions options, 
     {
         var metadata = await client.MetadataAsync([options.Topic], cancellationToken);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        List<Task> loops =
-        [
-            .. Left().GroupBy(partition => metadata.LeaderOf(options.Topic, partition))
-                .Select(led => ReadLeaderAsync(led.Key, [.. led], stop.Token)),
-        ];
+        var byLeader = new Dictionary<int, List<int>>();
+        foreach (var partition in Left())
+        {
+            var leader = metadata.LeaderOf(options.Topic, partition);
+            if (!byLeader.TryGetValue(leader, out var led))
+            {
+                byLeader.Add(leader, led = []);
+            }
+
+            led.Add(partition);
+        }
+
+        var loops = new List<Task>();
+        foreach (var (leader, led) in byLeader)
+        {
+            loops.Add(ReadLeaderAsync(leader, led, stop.Token));
+        }
+
         Exception? failure = null;
         while (loops.Count > 0)
         {
@@ -128,24 +141,28 @@ internal sealed class RecordFetcher(KafkaClient client, FetcherOptions options, 
         }
     }
 
-    private async Task ReadLeaderAsync(int leader, int[] partitions, CancellationToken cancellationToken)
+    private async Task ReadLeaderAsync(int leader, List<int> partitions, CancellationToken cancellationToken)
     {
         while (true)
         {
-            FetchRequest.FetchPartition[] asked;
+            var left = new List<FetchRequest.FetchPartition>();
             lock (_lock)
             {
-                asked =
-                [
-                    .. partitions.Where(partition => !IsAtEnd(partition, _positions[partition])).Select(partition => new FetchRequest.FetchPartition
+                foreach (var partition in partitions)
+                {
+                    if (!IsAtEnd(partition, _positions[partition]))
                     {
-                        Partition = partition,
-                        FetchOffset = _positions[partition],
-                        PartitionMaxBytes = options.MaxPartitionBytes,
-                    }),
-                ];
+                        left.Add(new FetchRequest.FetchPartition
+                        {
+                            Partition = partition,
+                            FetchOffset = _positions[partition],
+                            PartitionMaxBytes = options.MaxPartitionBytes,
+                        });
+                    }
+                }
             }
 
+            var asked = left.ToArray();
             if (asked.Length == 0)
             {
                 return;

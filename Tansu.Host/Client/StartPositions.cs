@@ -28,20 +28,29 @@ internal static class StartPositions
 
         var latest = await OffsetsAsync(KafkaAdmin.Latest);
         var found = start is StartPosition.FromTime time ? await OffsetsAsync(time.timestampMs) : latest;
-        return partitions.ToDictionary(partition => partition, partition => Math.Clamp(
-            start switch
+        var positions = new Dictionary<int, long>();
+        foreach (var partition in partitions)
+        {
+            var wanted = start switch
             {
                 StartPosition.FromOffset from => from.offset,
                 StartPosition.FromLast last => latest[partition] - last.records,
                 // No record is that young.
                 _ => found[partition] < 0 ? latest[partition] : found[partition],
-            },
-            earliest[partition],
-            Math.Max(earliest[partition], latest[partition])));
+            };
+            positions[partition] = Math.Max(earliest[partition], Math.Min(latest[partition], wanted));
+        }
+
+        return positions;
 
         async Task<Dictionary<int, long>> OffsetsAsync(long time)
         {
-            var asked = partitions.ToDictionary(partition => new TopicPartition(topic, partition), _ => time);
+            var asked = new Dictionary<TopicPartition, long>();
+            foreach (var partition in partitions)
+            {
+                asked[new TopicPartition(topic, partition)] = time;
+            }
+
             var offsets = new Dictionary<int, long>();
             foreach (var (partition, (offset, error)) in await new KafkaAdmin(client).ListOffsetsAsync(asked, cancellationToken))
             {

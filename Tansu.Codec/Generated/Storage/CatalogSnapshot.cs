@@ -3,13 +3,11 @@
 // </auto-generated>
 #nullable enable
 
-using System.Text.Json;
-
 namespace Tansu.Codec.Storage;
 
 /// <summary>The whole state of the catalog. Version 1 brought leases of nodes.</summary>
 /// <remarks>Versions 0 to 1, all flexible.</remarks>
-public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>, IDescribed
+public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -100,30 +98,6 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>, IDescribed
         writer.WriteUnsignedVarint(0);
     }
 
-    /// <inheritdoc/>
-    public void Describe(Utf8JsonWriter json)
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        json.WriteStartArray("topics");
-        foreach (var element in Topics)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("nodes");
-        foreach (var element in Nodes)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteNumber("nextProducerId", NextProducerId);
-        json.WriteNumber("nextFirstShard", NextFirstShard);
-    }
-
     /// <summary>All topics, ordered by id.</summary>
     public sealed class Topic
     {
@@ -193,24 +167,6 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>, IDescribed
             writer.WriteBoolean(BeingRemoved);
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
-            json.WriteString("name", Name);
-            json.WriteNumber("partitionCount", PartitionCount);
-            json.WriteNumber("firstShard", FirstShard);
-            json.WriteNumber("createdAtMs", CreatedAtMs);
-            json.WriteStartArray("configs");
-            foreach (var element in Configs)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteBoolean("beingRemoved", BeingRemoved);
-        }
     }
 
     /// <summary>What was set on the topic itself.</summary>
@@ -236,12 +192,6 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>, IDescribed
             writer.WriteString(Name, true);
             writer.WriteString(Value, true);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("name", Name);
-            json.WriteString("value", Value);
         }
     }
 
@@ -285,14 +235,6 @@ public sealed class CatalogSnapshot : IMessage<CatalogSnapshot>, IDescribed
                 writer.WriteInt64(LeaseUntilMs);
             }
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("nodeId", NodeId);
-            json.WriteString("host", Host);
-            json.WriteNumber("port", Port);
-            json.WriteNumber("leaseUntilMs", LeaseUntilMs);
         }
     }
 }

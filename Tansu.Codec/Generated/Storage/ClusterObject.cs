@@ -3,13 +3,11 @@
 // </auto-generated>
 #nullable enable
 
-using System.Text.Json;
-
 namespace Tansu.Codec.Storage;
 
 /// <summary>The cluster's first object: what all its brokers must agree on. Written once, before anything else.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class ClusterObject : IMessage<ClusterObject>, IDescribed
+public sealed class ClusterObject : IMessage<ClusterObject>
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -53,14 +51,5 @@ public sealed class ClusterObject : IMessage<ClusterObject>, IDescribed
         writer.WriteInt32(ShardCount);
         writer.WriteInt64(CreatedAtMs);
         writer.WriteUnsignedVarint(0);
-    }
-
-    /// <inheritdoc/>
-    public void Describe(Utf8JsonWriter json)
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        json.WriteString("clusterId", ClusterId);
-        json.WriteNumber("shardCount", ShardCount);
-        json.WriteNumber("createdAtMs", CreatedAtMs);
     }
 }

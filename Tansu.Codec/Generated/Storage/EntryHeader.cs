@@ -3,13 +3,11 @@
 // </auto-generated>
 #nullable enable
 
-using System.Text.Json;
-
 namespace Tansu.Codec.Storage;
 
 /// <summary>What every entry begins with; the events follow.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class EntryHeader : IMessage<EntryHeader>, IDescribed
+public sealed class EntryHeader : IMessage<EntryHeader>
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -58,15 +56,5 @@ public sealed class EntryHeader : IMessage<EntryHeader>, IDescribed
         writer.WriteInt64(TimeMs);
         writer.WriteInt32(EventCount);
         writer.WriteUnsignedVarint(0);
-    }
-
-    /// <inheritdoc/>
-    public void Describe(Utf8JsonWriter json)
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        json.WriteString("writerNonce", KafkaUuid.ToText(WriterNonce));
-        json.WriteNumber("commitNumber", CommitNumber);
-        json.WriteNumber("timeMs", TimeMs);
-        json.WriteNumber("eventCount", EventCount);
     }
 }

@@ -3,13 +3,11 @@
 // </auto-generated>
 #nullable enable
 
-using System.Text.Json;
-
 namespace Tansu.Codec.Storage;
 
 /// <summary>The chunks that an index page lists.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class IndexPageContent : IMessage<IndexPageContent>, IDescribed
+public sealed class IndexPageContent : IMessage<IndexPageContent>
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -90,26 +88,6 @@ public sealed class IndexPageContent : IMessage<IndexPageContent>, IDescribed
         writer.WriteUnsignedVarint(0);
     }
 
-    /// <inheritdoc/>
-    public void Describe(Utf8JsonWriter json)
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        json.WriteStartArray("objects");
-        foreach (var element in Objects)
-        {
-            json.WriteStringValue(element);
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("chunks");
-        foreach (var element in Chunks)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-    }
-
     /// <summary>Ordered by offset.</summary>
     public sealed class Chunk
     {
@@ -158,17 +136,6 @@ public sealed class IndexPageContent : IMessage<IndexPageContent>, IDescribed
             writer.WriteInt64(MaxTimestampMs);
             writer.WriteBoolean(IsSegment);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("baseOffset", BaseOffset);
-            json.WriteNumber("lastOffset", LastOffset);
-            json.WriteNumber("object", Object);
-            json.WriteNumber("position", Position);
-            json.WriteNumber("length", Length);
-            json.WriteNumber("maxTimestampMs", MaxTimestampMs);
-            json.WriteBoolean("isSegment", IsSegment);
         }
     }
 }

@@ -3,13 +3,11 @@
 // </auto-generated>
 #nullable enable
 
-using System.Text.Json;
-
 namespace Tansu.Codec.Storage;
 
 /// <summary>The whole state of a shard.</summary>
 /// <remarks>Versions 0 to 4, all flexible.</remarks>
-public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
+public sealed class ShardSnapshot : IMessage<ShardSnapshot>
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -311,75 +309,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
         writer.WriteUnsignedVarint(0);
     }
 
-    /// <inheritdoc/>
-    public void Describe(Utf8JsonWriter json)
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        json.WriteStartArray("dataObjects");
-        foreach (var element in DataObjects)
-        {
-            json.WriteStringValue(element);
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("partitions");
-        foreach (var element in Partitions)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("removedTopics");
-        foreach (var element in RemovedTopics)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteNumber("objectsCollectedBeforeMs", ObjectsCollectedBeforeMs);
-        json.WriteStartArray("groups");
-        foreach (var element in Groups)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("objectReferences");
-        foreach (var element in ObjectReferences)
-        {
-            json.WriteNumberValue(element);
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("garbage");
-        foreach (var element in Garbage)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("deadPages");
-        foreach (var element in DeadPages)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteNumber("compactorBroker", CompactorBroker);
-        json.WriteNumber("compactorAtMs", CompactorAtMs);
-        json.WriteStartArray("transactions");
-        foreach (var element in Transactions)
-        {
-            json.WriteStartObject();
-            element.Describe(json);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-    }
-
     /// <summary>An index page: where the list of some chunks is.</summary>
     public sealed class Page
     {
@@ -442,18 +371,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("baseOffset", BaseOffset);
-            json.WriteNumber("lastOffset", LastOffset);
-            json.WriteNumber("object", Object);
-            json.WriteNumber("position", Position);
-            json.WriteNumber("length", Length);
-            json.WriteNumber("chunkCount", ChunkCount);
-            json.WriteNumber("recordBytes", RecordBytes);
-            json.WriteNumber("maxTimestampMs", MaxTimestampMs);
-        }
     }
 
     /// <summary>A partition's offset, committed or waiting for its transaction.</summary>
@@ -505,16 +422,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteString(Metadata, true);
             writer.WriteInt64(CommitTimeMs);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
-            json.WriteNumber("partition", Partition);
-            json.WriteNumber("offset", Offset);
-            json.WriteNumber("leaderEpoch", LeaderEpoch);
-            json.WriteString("metadata", Metadata);
-            json.WriteNumber("commitTimeMs", CommitTimeMs);
         }
     }
 
@@ -710,55 +617,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             }
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
-            json.WriteNumber("partitionIndex", PartitionIndex);
-            json.WriteNumber("logStartOffset", LogStartOffset);
-            json.WriteNumber("highWatermark", HighWatermark);
-            json.WriteStartArray("pages");
-            foreach (var element in Pages)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("chunks");
-            foreach (var element in Chunks)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("producers");
-            foreach (var element in Producers)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteNumber("cleanedToOffset", CleanedToOffset);
-            json.WriteStartArray("openTransactions");
-            foreach (var element in OpenTransactions)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("abortedTransactions");
-            foreach (var element in AbortedTransactions)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-        }
     }
 
     /// <summary>Ordered by offset.</summary>
@@ -821,18 +679,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
                 writer.WriteBoolean(IsSegment);
             }
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("baseOffset", BaseOffset);
-            json.WriteNumber("lastOffset", LastOffset);
-            json.WriteNumber("entryNumber", EntryNumber);
-            json.WriteNumber("dataObjectIndex", DataObjectIndex);
-            json.WriteNumber("position", Position);
-            json.WriteNumber("length", Length);
-            json.WriteNumber("maxTimestampMs", MaxTimestampMs);
-            json.WriteBoolean("isSegment", IsSegment);
         }
     }
 
@@ -902,22 +748,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             }
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("producerId", ProducerId);
-            json.WriteNumber("producerEpoch", ProducerEpoch);
-            json.WriteNumber("lastTimeMs", LastTimeMs);
-            json.WriteStartArray("batches");
-            foreach (var element in Batches)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteNumber("endedTransaction", EndedTransaction);
-        }
     }
 
     /// <summary>The remembered batches, oldest first.</summary>
@@ -948,13 +778,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteInt32(LastSequence);
             writer.WriteInt64(BaseOffset);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("baseSequence", BaseSequence);
-            json.WriteNumber("lastSequence", LastSequence);
-            json.WriteNumber("baseOffset", BaseOffset);
         }
     }
 
@@ -989,13 +812,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteInt64(FirstOffset);
             writer.WriteInt64(Number);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("producerId", ProducerId);
-            json.WriteNumber("firstOffset", FirstOffset);
-            json.WriteNumber("number", Number);
         }
     }
 
@@ -1037,14 +853,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteInt64(LastStableOffset);
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("producerId", ProducerId);
-            json.WriteNumber("firstOffset", FirstOffset);
-            json.WriteNumber("lastOffset", LastOffset);
-            json.WriteNumber("lastStableOffset", LastStableOffset);
-        }
     }
 
     /// <summary>Marks of deleted topics, ordered by id.</summary>
@@ -1070,12 +878,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteUuid(TopicId);
             writer.WriteInt64(RemovedAtMs);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
-            json.WriteNumber("removedAtMs", RemovedAtMs);
         }
     }
 
@@ -1231,43 +1033,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             }
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("groupId", GroupId);
-            json.WriteString("protocolType", ProtocolType);
-            json.WriteNumber("phase", Phase);
-            json.WriteNumber("phaseEntry", PhaseEntry);
-            json.WriteNumber("lastJoinEntry", LastJoinEntry);
-            json.WriteNumber("generation", Generation);
-            json.WriteString("protocolName", ProtocolName);
-            json.WriteString("leader", Leader);
-            json.WriteNumber("emptySinceMs", EmptySinceMs);
-            json.WriteStartArray("members");
-            foreach (var element in Members)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("offsets");
-            foreach (var element in Offsets)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("transactions");
-            foreach (var element in Transactions)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-        }
     }
 
     /// <summary>Ordered by id.</summary>
@@ -1376,29 +1141,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteInt64(CommitBroker);
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("memberId", MemberId);
-            json.WriteString("instanceId", InstanceId);
-            json.WriteString("clientId", ClientId);
-            json.WriteString("clientHost", ClientHost);
-            json.WriteNumber("sessionTimeoutMs", SessionTimeoutMs);
-            json.WriteNumber("rebalanceTimeoutMs", RebalanceTimeoutMs);
-            json.WriteStartArray("protocols");
-            foreach (var element in Protocols)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteNumber("assignmentLength", Assignment.Length);
-            json.WriteBoolean("hasJoined", HasJoined);
-            json.WriteNumber("seenAtEntry", SeenAtEntry);
-            json.WriteNumber("commitEntry", CommitEntry);
-            json.WriteNumber("commitBroker", CommitBroker);
-        }
     }
 
     /// <summary>What it offers, in the order of its preference.</summary>
@@ -1426,12 +1168,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteString(Name, true);
             writer.WriteBytes(Metadata, true);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("name", Name);
-            json.WriteNumber("metadataLength", Metadata.Length);
         }
     }
 
@@ -1505,23 +1241,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             }
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteNumber("producerId", ProducerId);
-            json.WriteNumber("producerEpoch", ProducerEpoch);
-            json.WriteNumber("ended", Ended);
-            json.WriteNumber("number", Number);
-            json.WriteNumber("lastTimeMs", LastTimeMs);
-            json.WriteStartArray("offsets");
-            foreach (var element in Offsets)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-        }
     }
 
     /// <summary>Objects that nothing refers to any more, ordered by name.</summary>
@@ -1549,12 +1268,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteString(Name, true);
             writer.WriteInt64(SinceMs);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("name", Name);
-            json.WriteNumber("sinceMs", SinceMs);
         }
     }
 
@@ -1696,38 +1409,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             }
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("transactionalId", TransactionalId);
-            json.WriteNumber("producerId", ProducerId);
-            json.WriteNumber("producerEpoch", ProducerEpoch);
-            json.WriteNumber("lastProducerId", LastProducerId);
-            json.WriteNumber("lastProducerEpoch", LastProducerEpoch);
-            json.WriteNumber("nextProducerId", NextProducerId);
-            json.WriteNumber("timeoutMs", TimeoutMs);
-            json.WriteNumber("state", State);
-            json.WriteBoolean("bumpsEpoch", BumpsEpoch);
-            json.WriteNumber("startTimeMs", StartTimeMs);
-            json.WriteNumber("lastUpdateMs", LastUpdateMs);
-            json.WriteNumber("number", Number);
-            json.WriteStartArray("partitions");
-            foreach (var element in Partitions)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("groups");
-            foreach (var element in Groups)
-            {
-                json.WriteStartObject();
-                element.Describe(json);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-        }
     }
 
     /// <summary>Ordered by topic id and partition.</summary>
@@ -1762,13 +1443,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteInt32(Shard);
             writer.WriteUnsignedVarint(0);
         }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
-            json.WriteNumber("partition", Partition);
-            json.WriteNumber("shard", Shard);
-        }
     }
 
     /// <summary>Ordered by id.</summary>
@@ -1796,12 +1470,6 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>, IDescribed
             writer.WriteString(GroupId, true);
             writer.WriteInt32(Shard);
             writer.WriteUnsignedVarint(0);
-        }
-
-        internal void Describe(Utf8JsonWriter json)
-        {
-            json.WriteString("groupId", GroupId);
-            json.WriteNumber("shard", Shard);
         }
     }
 }

@@ -3,13 +3,11 @@
 // </auto-generated>
 #nullable enable
 
-using System.Text.Json;
-
 namespace Tansu.Codec.Storage;
 
 /// <summary>What every snapshot begins with; the state follows.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class SnapshotHeader : IMessage<SnapshotHeader>, IDescribed
+public sealed class SnapshotHeader : IMessage<SnapshotHeader>
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -48,13 +46,5 @@ public sealed class SnapshotHeader : IMessage<SnapshotHeader>, IDescribed
         writer.WriteInt64(EntryNumber);
         writer.WriteInt64(TimeMs);
         writer.WriteUnsignedVarint(0);
-    }
-
-    /// <inheritdoc/>
-    public void Describe(Utf8JsonWriter json)
-    {
-        ArgumentNullException.ThrowIfNull(json);
-        json.WriteNumber("entryNumber", EntryNumber);
-        json.WriteNumber("timeMs", TimeMs);
     }
 }

@@ -18,7 +18,7 @@ internal sealed class ConsumeRun(ClientOptions options, PerfTask task, PerfMeter
     {
         await using var client = new KafkaClient(options);
         var metadata = await client.RetryAsync(token => client.MetadataAsync([task.Topic], token), stop.Token);
-        int[] partitions = [.. metadata.Topic(task.Topic).Partitions.Select(partition => partition.PartitionIndex).Order()];
+        var partitions = metadata.PartitionsOf(task.Topic);
         var from = await StartPositions.FindAsync(client, task.Topic, partitions, StartPosition.FromBeginning, stop.Token);
         if (task.DurationMs >= 0)
         {
@@ -59,7 +59,8 @@ internal sealed class ConsumeRun(ClientOptions options, PerfTask task, PerfMeter
             {
                 using (fetched)
                 {
-                    var records = fetched.Batches.Sum(batch => (long)batch.Header.RecordCount);
+                    var records = 0L;
+                    fetched.Batches.ForEach(batch => records += batch.Header.RecordCount);
                     if (fetched.Bytes > 0)
                     {
                         meter.Add(records, fetched.Bytes, fetched.Ticks);

@@ -24,6 +24,8 @@ internal sealed class LatencyRun(KafkaClient client, PerfTask task)
     private volatile TaskCompletionSource<long> _acknowledged = New();
     private volatile TaskCompletionSource<long> _received = New();
     private long _waitedFor = -1;
+    private long _producedTicks;
+    private long _endToEndTicks;
 
     /// <summary>Measures, and answers.</summary>
     /// <exception cref="KafkaClientException">It could not go on.</exception>
@@ -90,13 +92,13 @@ internal sealed class LatencyRun(KafkaClient client, PerfTask task)
                 await Task.Delay(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, cancellationToken);
             }
 
-            var (produced, endToEnd) = await MeasureAsync(producer, batch, index, consuming, cancellationToken);
-            _produced.Add((long)(produced * 1e6 / Stopwatch.Frequency), 1);
-            meter.Add(1, task.RecordSize, endToEnd);
+            await MeasureAsync(producer, batch, index, consuming, cancellationToken);
+            _produced.Add((long)(_producedTicks * 1e6 / Stopwatch.Frequency), 1);
+            meter.Add(1, task.RecordSize, _endToEndTicks);
         }
     }
 
-    private async Task<(long Produced, long EndToEnd)> MeasureAsync(
+    private async Task MeasureAsync(
         RecordProducer producer, ProducerBatch batch, long index, Task consuming, CancellationToken cancellationToken)
     {
         var acknowledged = _acknowledged = New();
@@ -120,7 +122,8 @@ internal sealed class LatencyRun(KafkaClient client, PerfTask task)
         }
 
         cancellationToken.ThrowIfCancellationRequested();
-        return (acknowledgedAt - startedAt, await received.Task - startedAt);
+        _producedTicks = acknowledgedAt - startedAt;
+        _endToEndTicks = await received.Task - startedAt;
     }
 
     private async Task ConsumeAsync(KafkaClient reading, IReadOnlyDictionary<int, long> from, CancellationToken cancellationToken)

@@ -47,10 +47,10 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
         var metadata = await client.RetryAsync(token => client.MetadataAsync([task.Topic], token), cancellationToken);
         try
         {
-            int[] known = [.. metadata.Topic(task.Topic).Partitions.Select(partition => partition.PartitionIndex).Order()];
+            var known = metadata.PartitionsOf(task.Topic);
             foreach (var partition in task.Partitions)
             {
-                if (!known.Contains(partition))
+                if (Array.IndexOf(known, partition) < 0)
                 {
                     throw new KafkaClientException($"topic {task.Topic} has no partition {partition}", isRetriable: false);
                 }
@@ -168,11 +168,22 @@ internal sealed class ConsumeCommand(KafkaClient client, ConsumeTask task, Strea
         string group, IReadOnlyList<int> partitions, CancellationToken cancellationToken)
     {
         var committed = await new KafkaAdmin(client).CommittedOffsetsAsync(group, cancellationToken);
-        int[] others = [.. partitions.Where(partition => !committed.ContainsKey(new TopicPartition(task.Topic, partition)))];
-        var from = new Dictionary<int, long>(await StartPositions.FindAsync(client, task.Topic, others, task.From, cancellationToken));
-        foreach (var partition in partitions.Except(others))
+        var others = new List<int>();
+        foreach (var partition in partitions)
         {
-            from[partition] = committed[new TopicPartition(task.Topic, partition)].Offset;
+            if (!committed.ContainsKey(new TopicPartition(task.Topic, partition)))
+            {
+                others.Add(partition);
+            }
+        }
+
+        var from = new Dictionary<int, long>(await StartPositions.FindAsync(client, task.Topic, others, task.From, cancellationToken));
+        foreach (var partition in partitions)
+        {
+            if (committed.TryGetValue(new TopicPartition(task.Topic, partition), out var offset))
+            {
+                from[partition] = offset.Offset;
+            }
         }
 
         // What was printed and could not be committed while the group rebalanced does not come again.
