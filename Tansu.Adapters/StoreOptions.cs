@@ -12,6 +12,12 @@ public sealed record StoreOptions
     /// </summary>
     public Action<string>? OnNotice { get; init; }
 
+    /// <summary>
+    /// Whether nothing is to be created, repaired or removed: no directory, table or log. What is not there is refused. Only for looking at what
+    /// is stored; what writes must not be called. A file store is locked all the same, so that no broker changes it meanwhile.
+    /// </summary>
+    public bool IsReadOnly { get; init; }
+
     /// <summary>The clock for ages of objects where the store is in this process.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 

@@ -3,6 +3,8 @@ using System.Reflection;
 using Tansu.Host;
 using Tansu.Host.CommandLine;
 using Tansu.Host.Commands;
+using Tansu.Host.Commands.Perf;
+using Tansu.Host.Commands.Records;
 
 var startedAt = Stopwatch.GetTimestamp();
 var version = typeof(BrokerCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
@@ -19,7 +21,16 @@ switch (CommandLine.ParseHere(args, version, Environment.CurrentDirectory))
         return await BrokerCommand.RunAsync(broker.options, version, startedAt).ConfigureAwait(false);
     case Command.VerifyStore verify:
         Publish(verify.dotEnv);
-        return await VerifyStoreCommand.RunAsync(verify.storageEngine, verify.rounds, Console.Out, Console.Error).ConfigureAwait(false);
+        return await VerifyStoreCommand.RunAsync(verify.storageEngine, verify.rounds, verify.json, Console.Out, Console.Error).ConfigureAwait(false);
+    case Command.DumpStore dump:
+        Publish(dump.dotEnv);
+        return await Interruption.HeedAsync(
+            stop => DumpCommand.RunAsync(dump.storageEngine, dump.task, Console.Out, Console.Error, stop)).ConfigureAwait(false);
+    case Command.UseCluster { task: ClientTask.ProduceRecords or ClientTask.ConsumeRecords } cat:
+        return await CatCommand.RunHereAsync(cat.settings, cat.task, version).ConfigureAwait(false);
+    case Command.UseCluster { task: ClientTask.Measure measure } perf:
+        return await Interruption.HeedAsync(
+            stop => PerfCommand.RunAsync(perf.settings, measure.Item, version, Console.Out, Console.Error, stop)).ConfigureAwait(false);
     case Command.UseCluster use:
         return await ClusterCommand.RunAsync(use.settings, use.task, version, Console.Out, Console.Error).ConfigureAwait(false);
     default:

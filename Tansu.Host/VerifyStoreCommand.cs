@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Tansu.Adapters;
 using Tansu.Adapters.Ports;
+using Tansu.Host.Commands;
 
 namespace Tansu.Host;
 
@@ -12,36 +13,51 @@ public static class VerifyStoreCommand
     /// <summary>Checks a store, with a line of progress every now and then.</summary>
     /// <param name="storageEngine">The store's URL.</param>
     /// <param name="rounds">How many races.</param>
+    /// <param name="json">Whether to answer with one JSON document and no lines of progress.</param>
     /// <param name="output">For progress and the result.</param>
     /// <param name="errors">For what is wrong.</param>
     /// <returns>The exit code: 0 if every promise was kept, 1 if not or if nothing could be found out.</returns>
-    public static async Task<int> RunAsync(string storageEngine, int rounds, TextWriter output, TextWriter errors)
+    public static async Task<int> RunAsync(string storageEngine, int rounds, bool json, TextWriter output, TextWriter errors)
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentNullException.ThrowIfNull(errors);
+        var answer = new CommandOutput(output, errors, json);
+        var begun = Stopwatch.GetTimestamp();
+        var done = 0;
+        var description = "";
+        string? problem = null;
         try
         {
             var options = new StoreOptions { OnNotice = errors.WriteLine };
             var store = await StoreUrl.OpenAsync(storageEngine, options, CancellationToken.None).ConfigureAwait(false);
             await using var scope = store.ConfigureAwait(false);
-            await output.WriteLineAsync($"Checking {store.Description}: {rounds} races of 32 writers each").ConfigureAwait(false);
-            var begun = Stopwatch.GetTimestamp();
-            for (var done = 0; done < rounds;)
+            description = store.Description;
+            answer.Line($"Checking {description}: {rounds} races of 32 writers each");
+            while (done < rounds)
             {
                 var next = Math.Min(RoundsPerLine, rounds - done);
                 await StoreVerifier.VerifyAsync(store, next, waitsForCleanUp: true, CancellationToken.None).ConfigureAwait(false);
                 done += next;
-                await output.WriteLineAsync($"{done} of {rounds} races: exactly one winner each, {Stopwatch.GetElapsedTime(begun).TotalSeconds:F1} s")
-                    .ConfigureAwait(false);
+                answer.Line($"{done} of {rounds} races: exactly one winner each, {Stopwatch.GetElapsedTime(begun).TotalSeconds:F1} s");
             }
 
-            await output.WriteLineAsync("The store keeps its promises.").ConfigureAwait(false);
-            return 0;
+            answer.Line("The store keeps its promises.");
         }
         catch (Exception failure) when (failure is StoreRefusedException or StoreUnavailableException)
         {
-            await errors.WriteLineAsync($"tansu: {failure.Message}").ConfigureAwait(false);
-            return 1;
+            problem = failure.Message;
+            answer.Fail(problem);
         }
+
+        answer.Document(document =>
+        {
+            document.WriteString("store", description);
+            document.WriteNumber("rounds", rounds);
+            document.WriteNumber("races", done);
+            document.WriteNumber("seconds", Math.Round(Stopwatch.GetElapsedTime(begun).TotalSeconds, 3));
+            document.WriteBoolean("keepsItsPromises", problem is null);
+            document.WriteString("problem", problem);
+        });
+        return answer.HasFailed ? 1 : 0;
     }
 }

@@ -20,7 +20,7 @@ internal sealed class DirectoryLock : IDisposable
     }
 
     /// <exception cref="StoreRefusedException">Another broker holds it.</exception>
-    public static DirectoryLock Take(string directory)
+    public static DirectoryLock Take(string directory, bool isReadOnly = false)
     {
         var holderPath = Path.Combine(directory, "lock-holder");
         SafeFileHandle handle;
@@ -34,9 +34,10 @@ internal sealed class DirectoryLock : IDisposable
         }
         catch (IOException error) when (IsHeld(error))
         {
-            throw new StoreRefusedException(
-                $"Directory {directory} is in use by {Holder(holderPath)}; stop that broker, or give this one a directory of its own.",
-                error);
+            var advice = isReadOnly
+                ? "a file store can be looked at only while no broker runs on it: stop that broker first"
+                : "stop that broker, or give this one a directory of its own";
+            throw new StoreRefusedException($"Directory {directory} is in use by {Holder(holderPath)}; {advice}.", error);
         }
 
         try

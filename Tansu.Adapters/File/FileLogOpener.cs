@@ -13,8 +13,16 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
 
     public FileEventLog Open()
     {
-        DurableFile.CreateDirectory(_directory);
-        LogFile.DeleteOrphanIndexes(_directory);
+        if (!context.Options.IsReadOnly)
+        {
+            DurableFile.CreateDirectory(_directory);
+            LogFile.DeleteOrphanIndexes(_directory);
+        }
+        else if (!Directory.Exists(_directory) || LogFile.List(_directory).Count == 0)
+        {
+            throw new StoreRefusedException($"There is no log {name} in {context.Directory}.");
+        }
+
         var found = LogFile.List(_directory);
         for (var i = 0; i < found.Count - 1; i++)
         {
@@ -100,6 +108,12 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
                 file.Path,
                 end,
                 $"entry {damagedNumber} is not whole, and entry {after.Number} at byte {after.Position} after it is");
+        }
+
+        if (context.Options.IsReadOnly)
+        {
+            context.Notice($"Log {name}: entry {damagedNumber} in {file.Path} is not whole: its write was never completed, and a broker will cut it.");
+            return;
         }
 
         context.Disk.Truncate(handle, end);

@@ -9,6 +9,8 @@ namespace Tansu.Adapters;
 /// </summary>
 public sealed class FileStore : IStore
 {
+    private const string ClusterFile = "cluster";
+
     private readonly FileStoreContext _context;
     private readonly DirectoryLock _lock;
     private readonly Lock _clusterGate = new();
@@ -90,7 +92,7 @@ public sealed class FileStore : IStore
         CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfZero(proposed.Length, nameof(proposed));
-        var path = Path.Combine(_context.Directory, "cluster");
+        var path = Path.Combine(_context.Directory, ClusterFile);
         return new ValueTask<ReadOnlyMemory<byte>>(_context.SharedIo.RunAsync(
             $"Reading or creating {path}",
             () => GetOrCreateCluster(path, proposed),
@@ -131,6 +133,13 @@ public sealed class FileStore : IStore
         if (File.Exists(context.Directory))
         {
             throw new StoreRefusedException($"{context.Directory} is a file; name a directory, which is created if need be.");
+        }
+
+        if (context.Options.IsReadOnly)
+        {
+            return File.Exists(Path.Combine(context.Directory, ClusterFile))
+                ? new FileStore(context, DirectoryLock.Take(context.Directory, isReadOnly: true))
+                : throw new StoreRefusedException($"{context.Directory} holds no cluster.");
         }
 
         DurableFile.CreateDirectory(context.Directory);

@@ -39,6 +39,11 @@ internal static class SealedIndex
             throw FileErrors.Damaged(file.Path, scan.Index.End, $"entry {file.FirstNumber + scan.Index.Count} is not whole");
         }
 
+        if (context.Options.IsReadOnly)
+        {
+            return scan.Index;
+        }
+
         Save(context, file, scan.Index);
         context.Notice($"Log {logName}: the index {file.IndexPath} was missing or damaged and has been made again.");
         return scan.Index;

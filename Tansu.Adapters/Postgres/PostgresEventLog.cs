@@ -80,7 +80,7 @@ internal sealed class PostgresEventLog(
         PostgresConnections connections,
         string name,
         LogAnnouncer announcer,
-        Action<string>? notice) =>
+        StoreOptions options) =>
         connections.RunAsync(
             $"Opening log {name}",
             0,
@@ -89,6 +89,11 @@ internal sealed class PostgresEventLog(
                 var id = await FindAsync(connection, connections.Description, name, token).ConfigureAwait(false);
                 if (id is null)
                 {
+                    if (options.IsReadOnly)
+                    {
+                        throw new StoreRefusedException($"There is no log {name} in {connections.Description}.");
+                    }
+
                     var command = connection.Command(Create, Parameter(name));
                     await using (command.ConfigureAwait(false))
                     {
@@ -99,7 +104,7 @@ internal sealed class PostgresEventLog(
                         ?? throw new StoreUnavailableException($"Log {name} was deleted while it was created.");
                 }
 
-                return new PostgresEventLog(connections, name, id.Value, announcer, notice);
+                return new PostgresEventLog(connections, name, id.Value, announcer, options.OnNotice);
             },
             CancellationToken.None);
 

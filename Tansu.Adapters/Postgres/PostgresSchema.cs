@@ -75,24 +75,34 @@ internal static class PostgresSchema
     /// <param name="source">Where connections come from.</param>
     /// <param name="store">The store's description.</param>
     /// <param name="user">The role, for the advice.</param>
-    /// <param name="notice">Told, in one line, what an operator should know.</param>
+    /// <param name="options">What the caller chose.</param>
     /// <param name="cancellationToken">Abandons it; the tables are then there whole or not at all.</param>
     public static async Task PrepareAsync(
         NpgsqlDataSource source,
         string store,
         string user,
-        Action<string>? notice,
+        StoreOptions options,
         CancellationToken cancellationToken)
     {
         var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using (connection.ConfigureAwait(false))
         {
-            if (!await CheckServerAsync(connection, store, notice, cancellationToken).ConfigureAwait(false))
+            if (!await CheckServerAsync(connection, store, options.OnNotice, cancellationToken).ConfigureAwait(false))
             {
+                if (options.IsReadOnly)
+                {
+                    throw new StoreRefusedException($"{store} holds no cluster.");
+                }
+
                 await MigrateAsync(connection, cancellationToken).ConfigureAwait(false);
             }
 
             CheckVersion(store, await ReadVersionAsync(connection, cancellationToken).ConfigureAwait(false));
+            if (options.IsReadOnly)
+            {
+                return;
+            }
+
             var command = connection.Command(MissingRights);
             await using (command.ConfigureAwait(false))
             {

@@ -58,7 +58,7 @@ public sealed class PostgresStore : IStore, ILogSignal
             var source = PostgresConnections.Unpooled(settings, keepAliveSeconds: 0);
             await using (source.ConfigureAwait(false))
             {
-                await PostgresSchema.PrepareAsync(source, description, settings.Username!, options.OnNotice, limit.Token).ConfigureAwait(false);
+                await PostgresSchema.PrepareAsync(source, description, settings.Username!, options, limit.Token).ConfigureAwait(false);
             }
 
             return new PostgresStore(settings, options);
@@ -85,7 +85,7 @@ public sealed class PostgresStore : IStore, ILogSignal
             if (!_logs.TryGetValue(name, out opening!) || IsGone(opening))
             {
                 // Not with the caller's token: others may be waiting for the same log.
-                opening = PostgresEventLog.OpenAsync(_connections, name, _announcer, _options.OnNotice);
+                opening = PostgresEventLog.OpenAsync(_connections, name, _announcer, _options);
                 _logs[name] = opening;
             }
         }

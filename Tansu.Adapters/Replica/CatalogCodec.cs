@@ -9,7 +9,7 @@ namespace Tansu.Adapters.Replica;
 public sealed class CatalogCodec(CatalogSettings settings) : ILogCodec<CatalogState, CatalogEvent>
 {
     /// <summary>First byte of an event. A number is never used again for another event.</summary>
-    private enum EventType : sbyte
+    internal enum EventType : sbyte
     {
         TopicCreated = 1,
         TopicDeleted = 2,

@@ -9,7 +9,7 @@ namespace Tansu.Adapters.Replica;
 internal static class GroupCodec
 {
     /// <summary>First byte of an event. A number is never used again for another event.</summary>
-    private enum EventType : sbyte
+    internal enum EventType : sbyte
     {
         MemberJoined = 16,
         RebalanceStarted = 17,

@@ -10,7 +10,7 @@ namespace Tansu.Adapters.Replica;
 public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
 {
     /// <summary>First byte of an event; those of groups are <see cref="GroupCodec"/>'s, those of transactions <see cref="TransactionCodec"/>'s. A number is never used again for another event.</summary>
-    private enum EventType : sbyte
+    internal enum EventType : sbyte
     {
         BatchAppended = 1,
         LogStartOffsetAdvanced = 2,

@@ -14,7 +14,7 @@ internal static class TransactionCodec
     public const sbyte FirstType = (sbyte)EventType.ProducerInitialized;
 
     /// <summary>First byte of an event. A number is never used again for another event.</summary>
-    private enum EventType : sbyte
+    internal enum EventType : sbyte
     {
         ProducerInitialized = 32,
         TransactionGrew = 33,

@@ -1,17 +1,20 @@
 namespace Tansu.Codec.Generator;
 
 /// <summary>Writes the file of one message: its class, with one nested class per struct.</summary>
-internal sealed class MessageClass(MessageSpec message)
+/// <param name="message">The message.</param>
+/// <param name="isEvent">Whether it is something stored that can be shown to a person.</param>
+internal sealed class MessageClass(MessageSpec message, bool isEvent = false)
 {
     private readonly SourceText _text = new();
 
     public string Emit()
     {
-        SourceFile.Head(_text, message.Namespace);
+        SourceFile.Head(_text, message.Namespace, isEvent ? "System.Text.Json" : "");
         _text.Summary(message.About);
         _text.Remarks([VersionsSentence(), .. message.Notes.Select(note => $"Version {note.Version}: {note.About}")]);
         var counts = CountMethod.IsNeeded(message) ? ", IHasErrors" : "";
-        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{counts}");
+        var described = isEvent ? ", IDescribed" : "";
+        _text.Open($"public sealed class {message.Name} : IMessage<{message.Name}>{counts}{described}");
         EmitConstants();
         EmitMembers(message.Name, message.Versions, message.Fields, isMessage: true);
         foreach (var one in message.Structs)
@@ -67,6 +70,11 @@ internal sealed class MessageClass(MessageSpec message)
         _text.Line();
         new WriteMethod(_text, message).Emit(name, scope, fields, isMessage);
         new CountMethod(_text, message).Emit(fields, isMessage);
+        if (isEvent)
+        {
+            _text.Line();
+            new DescribeMethod(_text).Emit(fields, isMessage);
+        }
     }
 
     private List<string> FieldNotes(FieldSpec field)

@@ -35,7 +35,7 @@ static SortedDictionary<string, string> Generate(string specDirectory)
 
     foreach (var message in stored)
     {
-        files.Add($"Storage/{message.Name}.cs", new MessageClass(message).Emit());
+        files.Add($"Storage/{message.Name}.cs", new MessageClass(message, isEvent: message.Name.EndsWith("Event", StringComparison.Ordinal)).Emit());
     }
 
     files.Add(ApiTable.FileName, ApiTable.Emit(messages));

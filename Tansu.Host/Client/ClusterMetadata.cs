@@ -51,6 +51,15 @@ internal sealed class ClusterMetadata
         return topic;
     }
 
+    /// <summary>The numbers of a topic's partitions, ascending.</summary>
+    /// <exception cref="KafkaClientException">The topic does not exist, or may not be seen.</exception>
+    public int[] PartitionsOf(string topic)
+    {
+        var numbers = Array.ConvertAll(Topic(topic).Partitions, partition => partition.PartitionIndex);
+        Array.Sort(numbers);
+        return numbers;
+    }
+
     /// <summary>The broker that leads a partition.</summary>
     /// <exception cref="KafkaClientException">The partition does not exist, or has no leader at the moment (retriable).</exception>
     public int LeaderOf(string topic, int partition)

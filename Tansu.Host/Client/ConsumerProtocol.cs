@@ -35,4 +35,26 @@ internal static class ConsumerProtocol
             return [];
         }
     }
+
+    /// <summary>The topics of a subscription; none if it is not one that consumers make.</summary>
+    public static IReadOnlyList<string> ReadSubscription(ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            var topics = new List<string>();
+            var reader = new KafkaReader(bytes);
+            // Later versions only add fields behind these.
+            reader.ReadInt16();
+            for (var left = reader.ReadArrayCount(compact: false, elementBytes: 2); left > 0; left--)
+            {
+                topics.Add(reader.ReadString(compact: false));
+            }
+
+            return topics;
+        }
+        catch (KafkaFormatException)
+        {
+            return [];
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Host.CommandLine;
 
@@ -98,7 +99,39 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
     /// <summary>Asks for topics, without creating any. Each answer renews what is known of the brokers.</summary>
     /// <param name="topics">Their names; null for all, empty for the brokers alone.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task<ClusterMetadata> MetadataAsync(string[]? topics, CancellationToken cancellationToken)
+    public Task<ClusterMetadata> MetadataAsync(string[]? topics, CancellationToken cancellationToken) =>
+        MetadataAsync(topics, createsTopics: false, cancellationToken);
+
+    /// <summary>Asks for a topic, which the broker creates if it does so for producers, until it has leaders.</summary>
+    /// <exception cref="KafkaClientException">There is no such topic, and the broker creates none.</exception>
+    public async Task<ClusterMetadata> CreatedTopicAsync(string topic, CancellationToken cancellationToken)
+    {
+        const int mostUnknown = 5;
+        var unknown = 0;
+        return await RetryAsync(
+            async token =>
+            {
+                var metadata = await MetadataAsync([topic], createsTopics: true, token);
+                if (metadata.Topics.TryGetValue(topic, out var answer)
+                    && answer.ErrorCode == ErrorCode.UnknownTopicOrPartition
+                    && ++unknown < mostUnknown)
+                {
+                    // Being created: brokers answer so at first.
+                    throw new KafkaClientException(KafkaError.Of(answer.ErrorCode)!.Message, isRetriable: true);
+                }
+
+                foreach (var partition in metadata.Topic(topic).Partitions)
+                {
+                    metadata.LeaderOf(topic, partition.PartitionIndex);
+                }
+
+                return metadata;
+            },
+            cancellationToken);
+    }
+
+    private async Task<ClusterMetadata> MetadataAsync(
+        string[]? topics, bool createsTopics, CancellationToken cancellationToken)
     {
         var connection = await AnyAsync(cancellationToken);
         var version = connection.VersionOf<MetadataRequest>();
@@ -108,7 +141,7 @@ internal sealed class KafkaClient(ClientOptions options) : IAsyncDisposable
             Topics = topics is null
                 ? version == 0 ? [] : null
                 : Array.ConvertAll(topics, name => new MetadataRequest.MetadataRequestTopic { Name = name }),
-            AllowAutoTopicCreation = false,
+            AllowAutoTopicCreation = createsTopics,
         };
         var response = await connection.AskAsync<MetadataRequest, MetadataResponse>(request, version, cancellationToken);
         KafkaError.ThrowIf(response.ErrorCode);

@@ -122,6 +122,7 @@ type internal BrokerArgument =
 type internal VerifyArgument =
     | Storage_Engine of url: string
     | Rounds of count: string
+    | Json
 
     interface IArgParserTemplate with
         member argument.Usage =
@@ -129,3 +130,4 @@ type internal VerifyArgument =
             | Storage_Engine _ ->
                 $"The store to check. [environment: {Setting.storageEngine.Variable}; default: {Setting.storageEngine.Default}]"
             | Rounds _ -> $"How many races to run. [default: {Verification.DefaultRounds}]"
+            | Json -> "Print one JSON document instead of lines."

@@ -1,25 +1,5 @@
 namespace Tansu.Host.CommandLine
 
-/// Something that a command takes.
-type internal ClientFlag = {
-    /// Such as `--partitions`; the empty string for what stands alone.
-    Flag: string
-    /// Such as `count`; the empty string for a switch.
-    Value: string
-    /// What it is for, for the help.
-    Purpose: string
-}
-
-/// A command for a cluster.
-type internal ClientCommand = {
-    /// Two words, such as `topic create`.
-    Name: string
-    /// What it does, one sentence.
-    Purpose: string
-    /// What it takes, in the order of the help.
-    Flags: ClientFlag list
-}
-
 /// The commands that speak to a cluster, and what they take.
 module internal ClientCommands =
     [<Literal>]
@@ -147,8 +127,15 @@ module internal ClientCommands =
         ]
     ]
 
+    /// What `tansu dump` takes, which opens a store and speaks to no cluster.
+    let dump = RecordCommands.dump
+
+    let private records =
+        RecordCommands.all
+        |> List.map (fun given -> { given with Flags = given.Flags @ List.take 2 common })
+
     /// All of them, in the order of the help.
-    let all: ClientCommand list = topics @ groups @ configs
+    let all: ClientCommand list = topics @ groups @ configs @ records @ [ dump ]
 
     /// The command of that name.
     let tryFind (name: string) =

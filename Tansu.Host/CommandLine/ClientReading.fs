@@ -9,28 +9,28 @@ module internal ClientReading =
     /// Thrown and caught in this file only: many flags in a row read better than as many nested binds.
     exception private WrongUsage of line: string
 
-    let private refuse line = raise (WrongUsage line)
+    let refuse line = raise (WrongUsage line)
 
     /// What was typed: flags with their values, in order.
     type Said = (string * string) list
 
-    let private all (flag: string) (said: Said) =
+    let all (flag: string) (said: Said) =
         said |> List.filter (fun (name, _) -> name = flag) |> List.map snd
 
-    let private has flag said = not (List.isEmpty (all flag said))
+    let has flag said = not (List.isEmpty (all flag said))
 
-    let private one (flag: string) (said: Said) =
+    let one (flag: string) (said: Said) =
         match all flag said with
         | [] -> None
         | [ value ] -> Some value
         | _ -> refuse $"{flag} is given more than once"
 
-    let private valued (name: string) (parse: string -> Result<'value, string>) (text: string) =
+    let valued (name: string) (parse: string -> Result<'value, string>) (text: string) =
         match parse text with
         | Ok value -> value
         | Error allowed -> refuse $"{name}: '{text}' is not allowed: expected {allowed}"
 
-    let private number flag lowest highest fallback said =
+    let number flag lowest highest fallback said =
         one flag said
         |> Option.map (valued flag (Value.wholeNumber lowest highest))
         |> Option.defaultValue fallback
@@ -41,7 +41,7 @@ module internal ClientReading =
         | [] -> refuse $"no {what} is given"
         | names -> names |> List.distinct |> Array.ofList
 
-    let private theOnly what said =
+    let theOnly what said =
         match named what said with
         | [| name |] -> name
         | _ -> refuse $"more than one {what} is given"
@@ -152,7 +152,7 @@ module internal ClientReading =
             List.ofArray (text.Split(',', StringSplitOptions.TrimEntries ||| StringSplitOptions.RemoveEmptyEntries)))
         |> Array.ofList
 
-    let private wholeNumber64 (text: string) : Result<int64, string> =
+    let wholeNumber64 (text: string) : Result<int64, string> =
         match Int64.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) with
         | true, value -> Ok value
         | _ -> Error "a whole number"
@@ -162,7 +162,7 @@ module internal ClientReading =
         | Ok value when value >= 0L -> Ok value
         | _ -> Error "a whole number from 0"
 
-    let private time (text: string) : Result<int64, string> =
+    let time (text: string) : Result<int64, string> =
         let styles = DateTimeStyles.AssumeUniversal ||| DateTimeStyles.AdjustToUniversal
 
         match DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, styles) with
@@ -265,7 +265,7 @@ module internal ClientReading =
         | changes -> SetConfigs(owner, Array.ofList changes)
 
     /// The task of a command, by its two words.
-    let private task (command: string) (said: Said) : ClientTask =
+    let private task (other: string -> Said -> ClientTask) (command: string) (said: Said) : ClientTask =
         match command with
         | "topic create" -> OnTopics(createTopics said)
         | "topic list" -> OnTopics ListTopics
@@ -279,15 +279,20 @@ module internal ClientReading =
         | "group delete-offsets" -> OnGroups(deleteOffsets said)
         | "config get" -> OnConfigs(getConfigs said)
         | "config set" -> OnConfigs(setConfigs said)
-        | _ -> refuse $"there is no command '{command}'"
+        | _ -> other command said
 
-    /// Settings and task, or one line that says what is wrong.
+    /// What a reader makes of flags, or one line that says what is wrong.
+    let readBy (reader: Said -> 'task) (said: Said) : Result<'task, string> =
+        try
+            Ok(reader said)
+        with WrongUsage line ->
+            Error line
+
+    /// Settings and task, or one line that says what is wrong. The commands of another file are read by `other`.
     let read
+        (other: string -> Said -> ClientTask)
         (command: string)
         (variable: string -> string option)
         (said: Said)
         : Result<ClientSettings * ClientTask, string> =
-        try
-            Ok(settings variable said, task command said)
-        with WrongUsage line ->
-            Error line
+        readBy (fun said -> settings variable said, task other command said) said

@@ -99,3 +99,6 @@ type ClientTask =
     | OnTopics of TopicTask
     | OnGroups of GroupTask
     | OnConfigs of ConfigTask
+    | ProduceRecords of ProduceTask
+    | ConsumeRecords of ConsumeTask
+    | Measure of PerfTask

@@ -7,11 +7,14 @@ open System.Runtime.CompilerServices
 open Argu
 
 /// What a command line asks for.
+[<NoComparison>]
 type Command =
     /// Run a broker. The variables are those of `.env` that the environment does not set itself.
     | RunBroker of options: BrokerOptions * dotEnv: IReadOnlyDictionary<string, string>
     /// Check a store by so many races. The variables as above.
-    | VerifyStore of storageEngine: string * rounds: int * dotEnv: IReadOnlyDictionary<string, string>
+    | VerifyStore of storageEngine: string * rounds: int * json: bool * dotEnv: IReadOnlyDictionary<string, string>
+    /// Print what a store holds. The variables as above.
+    | DumpStore of storageEngine: string * task: DumpTask * dotEnv: IReadOnlyDictionary<string, string>
     /// Do something with a running cluster.
     | UseCluster of settings: ClientSettings * task: ClientTask
     /// Print to standard output and end with 0.
@@ -20,9 +23,10 @@ type Command =
     | Refuse of text: string * exitCode: int
 
 /// What was asked for, before values are read.
+[<NoComparison; NoEquality>]
 type internal Asked =
     /// A broker, or if `rounds` is given a check of its store: flags by name.
-    | Server of flags: Map<string, string> * rounds: string option
+    | Server of flags: Map<string, string> * rounds: (string * bool) option
     /// A command for a running cluster.
     | Client of command: string * said: ClientReading.Said
     /// Something that Argu takes and nobody means.
@@ -85,16 +89,17 @@ module internal Typed =
         Server(flags, None)
 
     let private verifyStore arguments =
-        let folder (flags, rounds) argument =
+        let folder (flags, rounds, json) argument =
             match argument with
-            | VerifyArgument.Storage_Engine url -> Map.add Setting.storageEngine.Flag url flags, rounds
-            | VerifyArgument.Rounds rounds -> flags, rounds
+            | VerifyArgument.Storage_Engine url -> Map.add Setting.storageEngine.Flag url flags, rounds, json
+            | VerifyArgument.Rounds rounds -> flags, rounds, json
+            | VerifyArgument.Json -> flags, rounds, true
 
-        let flags, rounds =
+        let flags, rounds, json =
             results<VerifyArgument> "verify-store" arguments
-            |> List.fold folder (Map.empty, $"{Verification.DefaultRounds}")
+            |> List.fold folder (Map.empty, $"{Verification.DefaultRounds}", false)
 
-        Server(flags, Some rounds)
+        Server(flags, Some(rounds, json))
 
     /// What was typed after a command.
     let ask (command: string) (arguments: string array) =
@@ -153,6 +158,11 @@ type CommandLine private () =
         // Before the help's lists are made, which a broker does not need.
         elif first = "broker" || first = "verify-store" then
             parseCommand first arguments[1..]
+        elif first = ClientCommands.dump.Name then
+            if Array.exists isHelp arguments[1..] then
+                Choice2Of2(Print(Help.ofCommand ClientCommands.dump))
+            else
+                parseCommand first arguments[1..]
         elif not (Help.isGroup first) then
             Choice2Of2(refuse "tansu" $"there is no command '{first}'")
         elif arguments.Length = 1 then
@@ -176,22 +186,35 @@ type CommandLine private () =
             | Some value when value <> "" -> Some value
             | _ -> dotEnv |> Map.tryFind name |> Option.filter (fun value -> value <> "")
 
+        let missing = dotEnv |> Map.filter (fun name _ -> (variable name).IsNone)
+
+        let withStore flags next =
+            match Configuration.broker { Flag = flags; Variable = merged } with
+            | Error line -> Refuse($"tansu: {line}", 1)
+            | Ok options -> next options
+
         match asked with
         | Mistaken line -> refuse "tansu" line
+        | Client("dump", said) ->
+            let engine flag =
+                said
+                |> List.tryPick (fun (name, value) -> if name = flag then Some value else None)
+
+            match RecordReading.dump said with
+            | Ok task -> withStore engine (fun options -> DumpStore(options.StorageEngine, task, missing))
+            | Error line -> refuse "tansu dump" line
         | Client(command, said) ->
-            match ClientReading.read command merged said with
+            match ClientReading.read RecordReading.task command merged said with
             | Ok(settings, task) -> UseCluster(settings, task)
             | Error line -> refuse $"tansu {command}" line
         | Server(flags, rounds) ->
-            match Configuration.broker { Flag = flags.TryFind; Variable = merged } with
-            | Error line -> Refuse($"tansu: {line}", 1)
-            | Ok options ->
-                let missing = dotEnv |> Map.filter (fun name _ -> (variable name).IsNone)
-
-                match rounds |> Option.map (Value.wholeNumber 1 Verification.MaxRounds) with
+            withStore flags.TryFind (fun options ->
+                match rounds with
                 | None -> RunBroker(options, missing)
-                | Some(Ok rounds) -> VerifyStore(options.StorageEngine, rounds, missing)
-                | Some(Error allowed) -> Refuse($"tansu: --rounds: allowed is {allowed}", 1)
+                | Some(rounds, json) ->
+                    match Value.wholeNumber 1 Verification.MaxRounds rounds with
+                    | Ok rounds -> VerifyStore(options.StorageEngine, rounds, json, missing)
+                    | Error allowed -> Refuse($"tansu: --rounds: allowed is {allowed}", 1))
 
     /// Reads a command line. `variable` is the process's environment (null if not set), `dotEnvText` the text of the
     /// `.env` file (null if there is none).

@@ -19,12 +19,7 @@ public static class ClusterCommand
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(task);
         var answer = new CommandOutput(output, errors, settings.Json);
-        var client = new KafkaClient(new ClientOptions
-        {
-            BootstrapServers = settings.BootstrapServers,
-            Timeout = TimeSpan.FromMilliseconds(settings.TimeoutMs),
-            SoftwareVersion = version,
-        });
+        var client = ClientOf(settings, version);
         await using var _ = client.ConfigureAwait(false);
         try
         {
@@ -37,6 +32,14 @@ public static class ClusterCommand
 
         return answer.HasFailed ? 1 : 0;
     }
+
+    /// <summary>A client of the cluster that the flags name.</summary>
+    internal static KafkaClient ClientOf(ClientSettings settings, string version) => new(new ClientOptions
+    {
+        BootstrapServers = settings.BootstrapServers,
+        Timeout = TimeSpan.FromMilliseconds(settings.TimeoutMs),
+        SoftwareVersion = version,
+    });
 
     private static Task RunAsync(KafkaClient client, ClientTask task, CommandOutput output, CancellationToken cancellationToken) =>
         task switch

@@ -229,7 +229,7 @@ let private help =
     testCase "every command is in the help, and explains itself, its flags and the exit codes"
     <| fun () ->
         let commands = commands ()
-        Expect.hasLength commands 14 "commands"
+        Expect.hasLength commands 20 "commands"
 
         for command in commands do
             Expect.isNonEmpty (flagsOf command) command

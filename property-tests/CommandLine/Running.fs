@@ -32,6 +32,7 @@ let run (bootstrap: string) (arguments: string list) =
         | Print text -> return { ExitCode = 0; Output = text; Error = "" }
         | Refuse(text, exitCode) -> return { ExitCode = exitCode; Output = ""; Error = text }
         | RunBroker _
+        | DumpStore _
         | VerifyStore _ -> return failtest "not for a cluster"
     }
 

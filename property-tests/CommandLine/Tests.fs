@@ -7,7 +7,17 @@ let tests =
     testList "command line" [
         Parsing.tests
         Output.tests
+        RecordText.tests
         testSequenced (
-            testList "against brokers" [ Clients.tests; Topics.tests; Groups.tests; Configs.tests; Failures.tests ]
+            testList "against brokers" [
+                Clients.tests
+                Topics.tests
+                Groups.tests
+                Configs.tests
+                Failures.tests
+                Cats.tests
+                Measuring.tests
+                Dumping.tests
+            ]
         )
     ]

@@ -15,6 +15,7 @@ let private parse (arguments: string list) (environment: (string * string) list)
 let private options arguments environment dotEnv =
     match parse arguments environment dotEnv with
     | RunBroker(options, _) -> options
+    | DumpStore _
     | VerifyStore _ -> failtest "a check"
     | UseCluster _ -> failtest "a command for a cluster"
     | Print text -> failtest $"printed {text}"
@@ -24,6 +25,7 @@ let private refusal arguments environment dotEnv =
     match parse arguments environment dotEnv with
     | Refuse(text, exitCode) -> text, exitCode
     | Print text -> failtest $"printed {text}"
+    | DumpStore _
     | VerifyStore _
     | UseCluster _
     | RunBroker _ -> failtest "accepted"

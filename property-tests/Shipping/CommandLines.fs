@@ -20,6 +20,9 @@ let private commandLines = [
     [ "broker"; "--shards"; "1"; "--log-level"; "loud" ], 1
     [ "verify-store"; "--rounds"; "0" ], 1
     [ "verify-store"; "--storage-engine"; "memory://"; "--rounds"; "3" ], 0
+    [ "cat"; "produce"; "t"; "--acks"; "2" ], 2
+    [ "perf"; "produce"; "--help" ], 0
+    [ "dump"; "--storage-engine"; "file:///nowhere" ], 1
     [ "topic"; "--help" ], 0
     [ "topic" ], 2
     [ "topic"; "nonsense" ], 2

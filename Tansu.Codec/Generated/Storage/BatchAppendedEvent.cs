@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A record batch was accepted.</summary>
 /// <remarks>Versions 0 to 1, all flexible.</remarks>
-public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
+public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -103,5 +105,23 @@ public sealed class BatchAppendedEvent : IMessage<BatchAppendedEvent>
             writer.WriteInt64(Transaction);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteNumber("partition", Partition);
+        json.WriteNumber("baseOffset", BaseOffset);
+        json.WriteNumber("lastOffsetDelta", LastOffsetDelta);
+        json.WriteString("dataObject", DataObject);
+        json.WriteNumber("position", Position);
+        json.WriteNumber("length", Length);
+        json.WriteNumber("maxTimestampMs", MaxTimestampMs);
+        json.WriteNumber("producerId", ProducerId);
+        json.WriteNumber("producerEpoch", ProducerEpoch);
+        json.WriteNumber("baseSequence", BaseSequence);
+        json.WriteNumber("transaction", Transaction);
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A compactor has written records of a partition anew.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
+public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -168,6 +170,48 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteNumber("partition", Partition);
+        json.WriteNumber("firstOffset", FirstOffset);
+        json.WriteNumber("lastOffset", LastOffset);
+        json.WriteNumber("cleanedToOffset", CleanedToOffset);
+        json.WriteNumber("markersRemovedBelow", MarkersRemovedBelow);
+        json.WriteStartArray("objects");
+        foreach (var element in Objects)
+        {
+            json.WriteStringValue(element);
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("pages");
+        foreach (var element in Pages)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("chunks");
+        foreach (var element in Chunks)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("pagedReferences");
+        foreach (var element in PagedReferences)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>The new pages.</summary>
     public sealed class Page
     {
@@ -222,6 +266,18 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
             writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteNumber("baseOffset", BaseOffset);
+            json.WriteNumber("lastOffset", LastOffset);
+            json.WriteNumber("object", Object);
+            json.WriteNumber("position", Position);
+            json.WriteNumber("length", Length);
+            json.WriteNumber("chunkCount", ChunkCount);
+            json.WriteNumber("recordBytes", RecordBytes);
+            json.WriteNumber("maxTimestampMs", MaxTimestampMs);
+        }
     }
 
     /// <summary>The new chunks, which are all in segments.</summary>
@@ -268,6 +324,16 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
             writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteNumber("baseOffset", BaseOffset);
+            json.WriteNumber("lastOffset", LastOffset);
+            json.WriteNumber("object", Object);
+            json.WriteNumber("position", Position);
+            json.WriteNumber("length", Length);
+            json.WriteNumber("maxTimestampMs", MaxTimestampMs);
+        }
     }
 
     /// <summary>By how much the numbers of chunks listed by pages change.</summary>
@@ -293,6 +359,12 @@ public sealed class ChunksReplacedEvent : IMessage<ChunksReplacedEvent>
             writer.WriteInt32(Object);
             writer.WriteInt32(Count);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteNumber("object", Object);
+            json.WriteNumber("count", Count);
         }
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A broker compacts the shard from now on, or still does.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class CompactionClaimedEvent : IMessage<CompactionClaimedEvent>
+public sealed class CompactionClaimedEvent : IMessage<CompactionClaimedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class CompactionClaimedEvent : IMessage<CompactionClaimedEvent>
         MessageVersion.RequireWritable("CompactionClaimedEvent", version, 0, 0);
         writer.WriteInt64(Broker);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("broker", Broker);
     }
 }

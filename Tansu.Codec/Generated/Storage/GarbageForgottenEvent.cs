@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Objects that nothing referred to have been deleted.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GarbageForgottenEvent : IMessage<GarbageForgottenEvent>
+public sealed class GarbageForgottenEvent : IMessage<GarbageForgottenEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -61,5 +63,17 @@ public sealed class GarbageForgottenEvent : IMessage<GarbageForgottenEvent>
             writer.WriteString(element, true);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteStartArray("objects");
+        foreach (var element in Objects)
+        {
+            json.WriteStringValue(element);
+        }
+        json.WriteEndArray();
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A group is no more.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupDeletedEvent : IMessage<GroupDeletedEvent>
+public sealed class GroupDeletedEvent : IMessage<GroupDeletedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class GroupDeletedEvent : IMessage<GroupDeletedEvent>
         MessageVersion.RequireWritable("GroupDeletedEvent", version, 0, 0);
         writer.WriteString(GroupId, true);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>The next generation of a group began.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupGenerationStartedEvent : IMessage<GroupGenerationStartedEvent>
+public sealed class GroupGenerationStartedEvent : IMessage<GroupGenerationStartedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -81,5 +83,21 @@ public sealed class GroupGenerationStartedEvent : IMessage<GroupGenerationStarte
             writer.WriteString(element, true);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteNumber("generation", Generation);
+        json.WriteString("leader", Leader);
+        json.WriteString("protocolName", ProtocolName);
+        json.WriteStartArray("removed");
+        foreach (var element in Removed)
+        {
+            json.WriteStringValue(element);
+        }
+        json.WriteEndArray();
     }
 }

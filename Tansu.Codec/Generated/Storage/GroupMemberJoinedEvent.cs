@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A member joined, rejoined, or took the place of the one that had its instance id.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupMemberJoinedEvent : IMessage<GroupMemberJoinedEvent>
+public sealed class GroupMemberJoinedEvent : IMessage<GroupMemberJoinedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -108,6 +110,29 @@ public sealed class GroupMemberJoinedEvent : IMessage<GroupMemberJoinedEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteString("protocolType", ProtocolType);
+        json.WriteString("replaces", Replaces);
+        json.WriteString("memberId", MemberId);
+        json.WriteString("instanceId", InstanceId);
+        json.WriteString("clientId", ClientId);
+        json.WriteString("clientHost", ClientHost);
+        json.WriteNumber("sessionTimeoutMs", SessionTimeoutMs);
+        json.WriteNumber("rebalanceTimeoutMs", RebalanceTimeoutMs);
+        json.WriteStartArray("protocols");
+        foreach (var element in Protocols)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>What it offers, in the order of its preference.</summary>
     public sealed class Protocol
     {
@@ -131,6 +156,12 @@ public sealed class GroupMemberJoinedEvent : IMessage<GroupMemberJoinedEvent>
             writer.WriteString(Name, true);
             writer.WriteBytes(Metadata, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("name", Name);
+            json.WriteNumber("metadataLength", Metadata.Length);
         }
     }
 }

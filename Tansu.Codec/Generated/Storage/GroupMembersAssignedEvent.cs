@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>The leader's assignments.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupMembersAssignedEvent : IMessage<GroupMembersAssignedEvent>
+public sealed class GroupMembersAssignedEvent : IMessage<GroupMembersAssignedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -68,6 +70,21 @@ public sealed class GroupMembersAssignedEvent : IMessage<GroupMembersAssignedEve
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteStartArray("assignments");
+        foreach (var element in Assignments)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>By member; whoever is missing has nothing.</summary>
     public sealed class Assignment
     {
@@ -91,6 +108,12 @@ public sealed class GroupMembersAssignedEvent : IMessage<GroupMembersAssignedEve
             writer.WriteString(MemberId, true);
             writer.WriteBytes(Bytes, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("memberId", MemberId);
+            json.WriteNumber("bytesLength", Bytes.Length);
         }
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Members left, or gave no sign of life.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupMembersRemovedEvent : IMessage<GroupMembersRemovedEvent>
+public sealed class GroupMembersRemovedEvent : IMessage<GroupMembersRemovedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -66,5 +68,18 @@ public sealed class GroupMembersRemovedEvent : IMessage<GroupMembersRemovedEvent
             writer.WriteString(element, true);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteStartArray("memberIds");
+        foreach (var element in MemberIds)
+        {
+            json.WriteStringValue(element);
+        }
+        json.WriteEndArray();
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A sign of life of each.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupMembersSeenEvent : IMessage<GroupMembersSeenEvent>
+public sealed class GroupMembersSeenEvent : IMessage<GroupMembersSeenEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -66,5 +68,18 @@ public sealed class GroupMembersSeenEvent : IMessage<GroupMembersSeenEvent>
             writer.WriteString(element, true);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteStartArray("memberIds");
+        foreach (var element in MemberIds)
+        {
+            json.WriteStringValue(element);
+        }
+        json.WriteEndArray();
     }
 }

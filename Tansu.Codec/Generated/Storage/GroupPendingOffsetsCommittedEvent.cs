@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Offsets that count once a transaction has committed.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupPendingOffsetsCommittedEvent : IMessage<GroupPendingOffsetsCommittedEvent>
+public sealed class GroupPendingOffsetsCommittedEvent : IMessage<GroupPendingOffsetsCommittedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -83,6 +85,24 @@ public sealed class GroupPendingOffsetsCommittedEvent : IMessage<GroupPendingOff
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteNumber("producerId", ProducerId);
+        json.WriteNumber("producerEpoch", ProducerEpoch);
+        json.WriteNumber("number", Number);
+        json.WriteStartArray("offsets");
+        foreach (var element in Offsets)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>One for each partition.</summary>
     public sealed class PendingOffset
     {
@@ -121,6 +141,15 @@ public sealed class GroupPendingOffsetsCommittedEvent : IMessage<GroupPendingOff
             writer.WriteInt32(LeaderEpoch);
             writer.WriteString(Metadata, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+            json.WriteNumber("partition", Partition);
+            json.WriteNumber("offset", Offset);
+            json.WriteNumber("leaderEpoch", LeaderEpoch);
+            json.WriteString("metadata", Metadata);
         }
     }
 }

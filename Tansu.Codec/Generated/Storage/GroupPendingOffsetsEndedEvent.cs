@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A transaction has ended in a group.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupPendingOffsetsEndedEvent : IMessage<GroupPendingOffsetsEndedEvent>
+public sealed class GroupPendingOffsetsEndedEvent : IMessage<GroupPendingOffsetsEndedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -61,5 +63,16 @@ public sealed class GroupPendingOffsetsEndedEvent : IMessage<GroupPendingOffsets
         writer.WriteInt64(Number);
         writer.WriteBoolean(IsCommit);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteNumber("producerId", ProducerId);
+        json.WriteNumber("producerEpoch", ProducerEpoch);
+        json.WriteNumber("number", Number);
+        json.WriteBoolean("isCommit", IsCommit);
     }
 }

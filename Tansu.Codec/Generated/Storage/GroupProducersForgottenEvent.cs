@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Idle transactional producers of a group were forgotten.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupProducersForgottenEvent : IMessage<GroupProducersForgottenEvent>
+public sealed class GroupProducersForgottenEvent : IMessage<GroupProducersForgottenEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -66,5 +68,18 @@ public sealed class GroupProducersForgottenEvent : IMessage<GroupProducersForgot
             writer.WriteInt64(element);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteStartArray("producerIds");
+        foreach (var element in ProducerIds)
+        {
+            json.WriteNumberValue(element);
+        }
+        json.WriteEndArray();
     }
 }

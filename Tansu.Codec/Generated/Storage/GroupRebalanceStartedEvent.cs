@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Everybody has to join again.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class GroupRebalanceStartedEvent : IMessage<GroupRebalanceStartedEvent>
+public sealed class GroupRebalanceStartedEvent : IMessage<GroupRebalanceStartedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -46,5 +48,13 @@ public sealed class GroupRebalanceStartedEvent : IMessage<GroupRebalanceStartedE
         writer.WriteString(GroupId, true);
         writer.WriteBoolean(IsInitial);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteBoolean("isInitial", IsInitial);
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Records before an offset are gone.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class LogStartOffsetAdvancedEvent : IMessage<LogStartOffsetAdvancedEvent>
+public sealed class LogStartOffsetAdvancedEvent : IMessage<LogStartOffsetAdvancedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -51,5 +53,14 @@ public sealed class LogStartOffsetAdvancedEvent : IMessage<LogStartOffsetAdvance
         writer.WriteInt32(Partition);
         writer.WriteInt64(LogStartOffset);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteNumber("partition", Partition);
+        json.WriteNumber("logStartOffset", LogStartOffset);
     }
 }

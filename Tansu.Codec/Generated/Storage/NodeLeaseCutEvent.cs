@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A node's lease ends sooner than was said.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class NodeLeaseCutEvent : IMessage<NodeLeaseCutEvent>
+public sealed class NodeLeaseCutEvent : IMessage<NodeLeaseCutEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -46,5 +48,13 @@ public sealed class NodeLeaseCutEvent : IMessage<NodeLeaseCutEvent>
         writer.WriteInt32(NodeId);
         writer.WriteInt64(LeaseUntilMs);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("nodeId", NodeId);
+        json.WriteNumber("leaseUntilMs", LeaseUntilMs);
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>An advertised address became a node, or a node renewed its lease. Version 1 brought leases.</summary>
 /// <remarks>Versions 0 to 1, all flexible.</remarks>
-public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>
+public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -63,5 +65,15 @@ public sealed class NodeRegisteredEvent : IMessage<NodeRegisteredEvent>
             writer.WriteInt64(LeaseUntilMs);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("nodeId", NodeId);
+        json.WriteString("host", Host);
+        json.WriteNumber("port", Port);
+        json.WriteNumber("leaseUntilMs", LeaseUntilMs);
     }
 }

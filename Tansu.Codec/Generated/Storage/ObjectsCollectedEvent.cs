@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>No later entry newly refers to a data object named before this time.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class ObjectsCollectedEvent : IMessage<ObjectsCollectedEvent>
+public sealed class ObjectsCollectedEvent : IMessage<ObjectsCollectedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class ObjectsCollectedEvent : IMessage<ObjectsCollectedEvent>
         MessageVersion.RequireWritable("ObjectsCollectedEvent", version, 0, 0);
         writer.WriteInt64(BeforeMs);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("beforeMs", BeforeMs);
     }
 }

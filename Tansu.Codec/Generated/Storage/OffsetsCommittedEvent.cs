@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Committed offsets.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>
+public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -78,6 +80,23 @@ public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteString("memberId", MemberId);
+        json.WriteNumber("broker", Broker);
+        json.WriteStartArray("offsets");
+        foreach (var element in Offsets)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>One for each partition.</summary>
     public sealed class CommittedOffset
     {
@@ -116,6 +135,15 @@ public sealed class OffsetsCommittedEvent : IMessage<OffsetsCommittedEvent>
             writer.WriteInt32(LeaderEpoch);
             writer.WriteString(Metadata, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+            json.WriteNumber("partition", Partition);
+            json.WriteNumber("offset", Offset);
+            json.WriteNumber("leaderEpoch", LeaderEpoch);
+            json.WriteString("metadata", Metadata);
         }
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>Committed offsets were deleted, or expired.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class OffsetsDeletedEvent : IMessage<OffsetsDeletedEvent>
+public sealed class OffsetsDeletedEvent : IMessage<OffsetsDeletedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -68,6 +70,21 @@ public sealed class OffsetsDeletedEvent : IMessage<OffsetsDeletedEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("groupId", GroupId);
+        json.WriteStartArray("partitions");
+        foreach (var element in Partitions)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>Of which partitions.</summary>
     public sealed class DeletedOffset
     {
@@ -91,6 +108,12 @@ public sealed class OffsetsDeletedEvent : IMessage<OffsetsDeletedEvent>
             writer.WriteUuid(TopicId);
             writer.WriteInt32(Partition);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+            json.WriteNumber("partition", Partition);
         }
     }
 }

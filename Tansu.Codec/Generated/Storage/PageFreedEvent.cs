@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>What a dead page lists is no longer counted.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class PageFreedEvent : IMessage<PageFreedEvent>
+public sealed class PageFreedEvent : IMessage<PageFreedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -93,6 +95,29 @@ public sealed class PageFreedEvent : IMessage<PageFreedEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteStartArray("objects");
+        foreach (var element in Objects)
+        {
+            json.WriteStringValue(element);
+        }
+        json.WriteEndArray();
+        json.WriteStartObject("page");
+        Page.Describe(json);
+        json.WriteEndObject();
+        json.WriteStartArray("references");
+        foreach (var element in References)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>The page.</summary>
     public sealed class FreedPage
     {
@@ -147,6 +172,18 @@ public sealed class PageFreedEvent : IMessage<PageFreedEvent>
             writer.WriteInt64(MaxTimestampMs);
             writer.WriteUnsignedVarint(0);
         }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteNumber("baseOffset", BaseOffset);
+            json.WriteNumber("lastOffset", LastOffset);
+            json.WriteNumber("object", Object);
+            json.WriteNumber("position", Position);
+            json.WriteNumber("length", Length);
+            json.WriteNumber("chunkCount", ChunkCount);
+            json.WriteNumber("recordBytes", RecordBytes);
+            json.WriteNumber("maxTimestampMs", MaxTimestampMs);
+        }
     }
 
     /// <summary>How many of its chunks are in which object.</summary>
@@ -172,6 +209,12 @@ public sealed class PageFreedEvent : IMessage<PageFreedEvent>
             writer.WriteInt32(Object);
             writer.WriteInt32(Count);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteNumber("object", Object);
+            json.WriteNumber("count", Count);
         }
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A topic has more partitions.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class PartitionsAddedEvent : IMessage<PartitionsAddedEvent>
+public sealed class PartitionsAddedEvent : IMessage<PartitionsAddedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -46,5 +48,13 @@ public sealed class PartitionsAddedEvent : IMessage<PartitionsAddedEvent>
         writer.WriteUuid(TopicId);
         writer.WriteInt32(PartitionCount);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteNumber("partitionCount", PartitionCount);
     }
 }

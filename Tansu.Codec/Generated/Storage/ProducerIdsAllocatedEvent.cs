@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A block of producer ids was given to a broker.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class ProducerIdsAllocatedEvent : IMessage<ProducerIdsAllocatedEvent>
+public sealed class ProducerIdsAllocatedEvent : IMessage<ProducerIdsAllocatedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -46,5 +48,13 @@ public sealed class ProducerIdsAllocatedEvent : IMessage<ProducerIdsAllocatedEve
         writer.WriteInt64(FirstProducerId);
         writer.WriteInt32(Count);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("firstProducerId", FirstProducerId);
+        json.WriteNumber("count", Count);
     }
 }

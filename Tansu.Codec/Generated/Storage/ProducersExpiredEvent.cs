@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A partition forgot producers that had been idle.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class ProducersExpiredEvent : IMessage<ProducersExpiredEvent>
+public sealed class ProducersExpiredEvent : IMessage<ProducersExpiredEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -71,5 +73,19 @@ public sealed class ProducersExpiredEvent : IMessage<ProducersExpiredEvent>
             writer.WriteInt64(element);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteNumber("partition", Partition);
+        json.WriteStartArray("producerIds");
+        foreach (var element in ProducerIds)
+        {
+            json.WriteNumberValue(element);
+        }
+        json.WriteEndArray();
     }
 }

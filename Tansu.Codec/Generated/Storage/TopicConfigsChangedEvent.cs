@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A topic's own configurations are now these.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TopicConfigsChangedEvent : IMessage<TopicConfigsChangedEvent>
+public sealed class TopicConfigsChangedEvent : IMessage<TopicConfigsChangedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -68,6 +70,21 @@ public sealed class TopicConfigsChangedEvent : IMessage<TopicConfigsChangedEvent
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteStartArray("configs");
+        foreach (var element in Configs)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>All that is set on the topic.</summary>
     public sealed class Config
     {
@@ -91,6 +108,12 @@ public sealed class TopicConfigsChangedEvent : IMessage<TopicConfigsChangedEvent
             writer.WriteString(Name, true);
             writer.WriteString(Value, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("name", Name);
+            json.WriteString("value", Value);
         }
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A topic came to be.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TopicCreatedEvent : IMessage<TopicCreatedEvent>
+public sealed class TopicCreatedEvent : IMessage<TopicCreatedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -88,6 +90,25 @@ public sealed class TopicCreatedEvent : IMessage<TopicCreatedEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteString("name", Name);
+        json.WriteNumber("partitionCount", PartitionCount);
+        json.WriteNumber("firstShard", FirstShard);
+        json.WriteNumber("createdAtMs", CreatedAtMs);
+        json.WriteStartArray("configs");
+        foreach (var element in Configs)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>What was set on the topic itself.</summary>
     public sealed class Config
     {
@@ -111,6 +132,12 @@ public sealed class TopicCreatedEvent : IMessage<TopicCreatedEvent>
             writer.WriteString(Name, true);
             writer.WriteString(Value, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("name", Name);
+            json.WriteString("value", Value);
         }
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A topic is gone for clients; its shards have yet to drop it.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TopicDeletedEvent : IMessage<TopicDeletedEvent>
+public sealed class TopicDeletedEvent : IMessage<TopicDeletedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class TopicDeletedEvent : IMessage<TopicDeletedEvent>
         MessageVersion.RequireWritable("TopicDeletedEvent", version, 0, 0);
         writer.WriteUuid(TopicId);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
     }
 }

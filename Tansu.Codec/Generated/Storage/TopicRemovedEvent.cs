@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A shard dropped all partitions of a topic.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TopicRemovedEvent : IMessage<TopicRemovedEvent>
+public sealed class TopicRemovedEvent : IMessage<TopicRemovedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class TopicRemovedEvent : IMessage<TopicRemovedEvent>
         MessageVersion.RequireWritable("TopicRemovedEvent", version, 0, 0);
         writer.WriteUuid(TopicId);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
     }
 }

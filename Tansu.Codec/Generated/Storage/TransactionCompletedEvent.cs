@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>All markers of a transaction are there.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TransactionCompletedEvent : IMessage<TransactionCompletedEvent>
+public sealed class TransactionCompletedEvent : IMessage<TransactionCompletedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class TransactionCompletedEvent : IMessage<TransactionCompletedEve
         MessageVersion.RequireWritable("TransactionCompletedEvent", version, 0, 0);
         writer.WriteString(TransactionalId, true);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("transactionalId", TransactionalId);
     }
 }

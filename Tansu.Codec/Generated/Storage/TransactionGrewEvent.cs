@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A transaction has grown, or begun.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TransactionGrewEvent : IMessage<TransactionGrewEvent>
+public sealed class TransactionGrewEvent : IMessage<TransactionGrewEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -103,6 +105,31 @@ public sealed class TransactionGrewEvent : IMessage<TransactionGrewEvent>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("transactionalId", TransactionalId);
+        json.WriteNumber("number", Number);
+        json.WriteBoolean("bumpsEpoch", BumpsEpoch);
+        json.WriteStartArray("partitions");
+        foreach (var element in Partitions)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("groups");
+        foreach (var element in Groups)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>Partitions that were added.</summary>
     public sealed class AddedPartition
     {
@@ -132,6 +159,13 @@ public sealed class TransactionGrewEvent : IMessage<TransactionGrewEvent>
             writer.WriteInt32(Shard);
             writer.WriteUnsignedVarint(0);
         }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+            json.WriteNumber("partition", Partition);
+            json.WriteNumber("shard", Shard);
+        }
     }
 
     /// <summary>Groups that were added.</summary>
@@ -157,6 +191,12 @@ public sealed class TransactionGrewEvent : IMessage<TransactionGrewEvent>
             writer.WriteString(GroupId, true);
             writer.WriteInt32(Shard);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("groupId", GroupId);
+            json.WriteNumber("shard", Shard);
         }
     }
 }

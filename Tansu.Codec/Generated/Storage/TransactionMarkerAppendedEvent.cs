@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A transaction has ended in a partition.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TransactionMarkerAppendedEvent : IMessage<TransactionMarkerAppendedEvent>
+public sealed class TransactionMarkerAppendedEvent : IMessage<TransactionMarkerAppendedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -91,5 +93,22 @@ public sealed class TransactionMarkerAppendedEvent : IMessage<TransactionMarkerA
         writer.WriteInt64(Number);
         writer.WriteBoolean(IsCommit);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("topicId", KafkaUuid.ToText(TopicId));
+        json.WriteNumber("partition", Partition);
+        json.WriteNumber("offset", Offset);
+        json.WriteString("dataObject", DataObject);
+        json.WriteNumber("position", Position);
+        json.WriteNumber("length", Length);
+        json.WriteNumber("timestampMs", TimestampMs);
+        json.WriteNumber("producerId", ProducerId);
+        json.WriteNumber("producerEpoch", ProducerEpoch);
+        json.WriteNumber("number", Number);
+        json.WriteBoolean("isCommit", IsCommit);
     }
 }

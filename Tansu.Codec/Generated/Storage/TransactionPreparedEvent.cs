@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>It is decided how a transaction ends.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TransactionPreparedEvent : IMessage<TransactionPreparedEvent>
+public sealed class TransactionPreparedEvent : IMessage<TransactionPreparedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -66,5 +68,17 @@ public sealed class TransactionPreparedEvent : IMessage<TransactionPreparedEvent
         writer.WriteInt16(LastProducerEpoch);
         writer.WriteInt64(NextProducerId);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("transactionalId", TransactionalId);
+        json.WriteBoolean("isCommit", IsCommit);
+        json.WriteBoolean("bumpsEpoch", BumpsEpoch);
+        json.WriteNumber("producerEpoch", ProducerEpoch);
+        json.WriteNumber("lastProducerEpoch", LastProducerEpoch);
+        json.WriteNumber("nextProducerId", NextProducerId);
     }
 }

@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A producer has a transactional id.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TransactionProducerInitializedEvent : IMessage<TransactionProducerInitializedEvent>
+public sealed class TransactionProducerInitializedEvent : IMessage<TransactionProducerInitializedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -66,5 +68,17 @@ public sealed class TransactionProducerInitializedEvent : IMessage<TransactionPr
         writer.WriteInt16(LastProducerEpoch);
         writer.WriteInt32(TimeoutMs);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("transactionalId", TransactionalId);
+        json.WriteNumber("producerId", ProducerId);
+        json.WriteNumber("producerEpoch", ProducerEpoch);
+        json.WriteNumber("lastProducerId", LastProducerId);
+        json.WriteNumber("lastProducerEpoch", LastProducerEpoch);
+        json.WriteNumber("timeoutMs", TimeoutMs);
     }
 }

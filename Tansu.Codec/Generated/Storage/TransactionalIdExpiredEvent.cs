@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>A transactional id was forgotten.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class TransactionalIdExpiredEvent : IMessage<TransactionalIdExpiredEvent>
+public sealed class TransactionalIdExpiredEvent : IMessage<TransactionalIdExpiredEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -41,5 +43,12 @@ public sealed class TransactionalIdExpiredEvent : IMessage<TransactionalIdExpire
         MessageVersion.RequireWritable("TransactionalIdExpiredEvent", version, 0, 0);
         writer.WriteString(TransactionalId, true);
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteString("transactionalId", TransactionalId);
     }
 }
