@@ -18,6 +18,7 @@ internal static class StoredEvents
         CatalogCodec.EventType.ProducerIdsAllocated => Read<ProducerIdsAllocatedEvent>(ref reader),
         CatalogCodec.EventType.NodeRegistered => Read<NodeRegisteredEvent>(ref reader),
         CatalogCodec.EventType.NodeLeaseCut => Read<NodeLeaseCutEvent>(ref reader),
+        CatalogCodec.EventType.OwnerConfigsChanged => Read<OwnerConfigsChangedEvent>(ref reader),
         var unknown => throw new KafkaFormatException($"its event of type {(sbyte)unknown} is not known"),
     };
 

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 45, versions 0 to 1, all flexible.</para>
 /// <para>Version 1: Whether the number of replicas may change (KIP-860).</para>
 /// </remarks>
-public sealed class AlterPartitionReassignmentsResponse : IMessage<AlterPartitionReassignmentsResponse>
+public sealed class AlterPartitionReassignmentsResponse : IMessage<AlterPartitionReassignmentsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 45;
@@ -93,6 +93,20 @@ public sealed class AlterPartitionReassignmentsResponse : IMessage<AlterPartitio
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Responses)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class ReassignableTopicResponse
     {
@@ -137,6 +151,16 @@ public sealed class AlterPartitionReassignmentsResponse : IMessage<AlterPartitio
             }
             writer.WriteUnsignedVarint(0);
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -167,6 +191,16 @@ public sealed class AlterPartitionReassignmentsResponse : IMessage<AlterPartitio
             writer.WriteInt16((short)ErrorCode);
             writer.WriteNullableString(ErrorMessage, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

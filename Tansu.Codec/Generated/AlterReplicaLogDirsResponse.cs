@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 34, versions 1 to 2, flexible from 2.</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class AlterReplicaLogDirsResponse : IMessage<AlterReplicaLogDirsResponse>
+public sealed class AlterReplicaLogDirsResponse : IMessage<AlterReplicaLogDirsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 34;
@@ -79,6 +79,16 @@ public sealed class AlterReplicaLogDirsResponse : IMessage<AlterReplicaLogDirsRe
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class AlterReplicaLogDirTopicResult
     {
@@ -131,6 +141,16 @@ public sealed class AlterReplicaLogDirsResponse : IMessage<AlterReplicaLogDirsRe
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in Partitions)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -163,6 +183,16 @@ public sealed class AlterReplicaLogDirsResponse : IMessage<AlterReplicaLogDirsRe
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 2: Flexible.</para>
 /// <para>Version 3: Tokens for others (KIP-373).</para>
 /// </remarks>
-public sealed class CreateDelegationTokenResponse : IMessage<CreateDelegationTokenResponse>
+public sealed class CreateDelegationTokenResponse : IMessage<CreateDelegationTokenResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 38;
@@ -116,6 +116,16 @@ public sealed class CreateDelegationTokenResponse : IMessage<CreateDelegationTok
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 2: Flexible.</para>
 /// <para>Version 3: Tokens for others (KIP-373).</para>
 /// </remarks>
-public sealed class DescribeDelegationTokenResponse : IMessage<DescribeDelegationTokenResponse>
+public sealed class DescribeDelegationTokenResponse : IMessage<DescribeDelegationTokenResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 41;
@@ -82,6 +82,16 @@ public sealed class DescribeDelegationTokenResponse : IMessage<DescribeDelegatio
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 

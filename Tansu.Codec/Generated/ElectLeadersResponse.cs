@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 1: Kinds of elections (KIP-460).</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class ElectLeadersResponse : IMessage<ElectLeadersResponse>
+public sealed class ElectLeadersResponse : IMessage<ElectLeadersResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 43;
@@ -92,6 +92,20 @@ public sealed class ElectLeadersResponse : IMessage<ElectLeadersResponse>
         }
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in ReplicaElectionResults)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per topic.</summary>
     public sealed class ReplicaElectionResult
     {
@@ -144,6 +158,16 @@ public sealed class ElectLeadersResponse : IMessage<ElectLeadersResponse>
                 writer.WriteUnsignedVarint(0);
             }
         }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            foreach (var element in PartitionResult)
+            {
+                element.CountErrors(errors);
+            }
+        }
     }
 
     /// <summary>One element per partition.</summary>
@@ -181,6 +205,16 @@ public sealed class ElectLeadersResponse : IMessage<ElectLeadersResponse>
             if (flexible)
             {
                 writer.WriteUnsignedVarint(0);
+            }
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 40, versions 1 to 2, flexible from 2.</para>
 /// <para>Version 2: Flexible.</para>
 /// </remarks>
-public sealed class ExpireDelegationTokenResponse : IMessage<ExpireDelegationTokenResponse>
+public sealed class ExpireDelegationTokenResponse : IMessage<ExpireDelegationTokenResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 40;
@@ -61,6 +61,16 @@ public sealed class ExpireDelegationTokenResponse : IMessage<ExpireDelegationTok
         if (flexible)
         {
             writer.WriteUnsignedVarint(0);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
         }
     }
 }

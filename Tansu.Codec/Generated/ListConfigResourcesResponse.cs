@@ -10,7 +10,7 @@ namespace Tansu.Codec.Messages;
 /// <para>API key 74, versions 0 to 1, all flexible.</para>
 /// <para>Version 1: Other types than client metrics (KIP-1142).</para>
 /// </remarks>
-public sealed class ListConfigResourcesResponse : IMessage<ListConfigResourcesResponse>
+public sealed class ListConfigResourcesResponse : IMessage<ListConfigResourcesResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 74;
@@ -74,6 +74,16 @@ public sealed class ListConfigResourcesResponse : IMessage<ListConfigResourcesRe
             element.Write(writer, version);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 
     /// <summary>One element per resource.</summary>

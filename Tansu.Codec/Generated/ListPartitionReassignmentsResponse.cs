@@ -7,7 +7,7 @@ namespace Tansu.Codec.Messages;
 
 /// <summary>The partitions that are being moved.</summary>
 /// <remarks>API key 46, versions 0, all flexible.</remarks>
-public sealed class ListPartitionReassignmentsResponse : IMessage<ListPartitionReassignmentsResponse>
+public sealed class ListPartitionReassignmentsResponse : IMessage<ListPartitionReassignmentsResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 46;
@@ -76,6 +76,16 @@ public sealed class ListPartitionReassignmentsResponse : IMessage<ListPartitionR
             element.Write(writer, version);
         }
         writer.WriteUnsignedVarint(0);
+    }
+
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
     }
 
     /// <summary>One element per topic.</summary>

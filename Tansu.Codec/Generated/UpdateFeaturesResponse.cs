@@ -11,7 +11,7 @@ namespace Tansu.Codec.Messages;
 /// <para>Version 1: Only validating, and kinds of changes (KIP-778).</para>
 /// <para>Version 2: One outcome for all (KIP-1022).</para>
 /// </remarks>
-public sealed class UpdateFeaturesResponse : IMessage<UpdateFeaturesResponse>
+public sealed class UpdateFeaturesResponse : IMessage<UpdateFeaturesResponse>, IHasErrors
 {
     /// <inheritdoc/>
     public static short ApiKey => 57;
@@ -89,6 +89,20 @@ public sealed class UpdateFeaturesResponse : IMessage<UpdateFeaturesResponse>
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void CountErrors(IErrorCounter errors)
+    {
+        ArgumentNullException.ThrowIfNull(errors);
+        if (ErrorCode != ErrorCode.None)
+        {
+            errors.Count(ErrorCode);
+        }
+        foreach (var element in Results)
+        {
+            element.CountErrors(errors);
+        }
+    }
+
     /// <summary>One element per feature.</summary>
     public sealed class UpdatableFeatureResult
     {
@@ -120,6 +134,16 @@ public sealed class UpdateFeaturesResponse : IMessage<UpdateFeaturesResponse>
             writer.WriteInt16((short)ErrorCode);
             writer.WriteNullableString(ErrorMessage, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        /// <summary>Counts every error code in it.</summary>
+        public void CountErrors(IErrorCounter errors)
+        {
+            ArgumentNullException.ThrowIfNull(errors);
+            if (ErrorCode != ErrorCode.None)
+            {
+                errors.Count(ErrorCode);
+            }
         }
     }
 }

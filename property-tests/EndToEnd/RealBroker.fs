@@ -15,7 +15,7 @@ open System.Threading.Tasks
 let patience = TimeSpan.FromSeconds 60.0
 
 /// The built program: it lies beside the tests, which reference it.
-let private program = Path.Combine(AppContext.BaseDirectory, "tansu.dll")
+let program = Path.Combine(AppContext.BaseDirectory, "tansu.dll")
 
 /// A directory that is gone when the test is over.
 type Scratch() =

@@ -17,6 +17,7 @@ let tests =
             Crashes.tests
             ManyBrokers.tests
             Backup.tests
+            Operating.tests
             GroupHelloWorld.tests
             GroupFeatures.tests
             GroupMixing.tests

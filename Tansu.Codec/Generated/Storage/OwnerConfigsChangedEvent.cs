@@ -3,11 +3,13 @@
 // </auto-generated>
 #nullable enable
 
+using System.Text.Json;
+
 namespace Tansu.Codec.Storage;
 
 /// <summary>The configurations of all brokers, or of a group, are now these.</summary>
 /// <remarks>Versions 0, all flexible.</remarks>
-public sealed class OwnerConfigsChangedEvent : IMessage<OwnerConfigsChangedEvent>
+public sealed class OwnerConfigsChangedEvent : IMessage<OwnerConfigsChangedEvent>, IDescribed
 {
     /// <inheritdoc/>
     public static short ApiKey => -1;
@@ -73,6 +75,22 @@ public sealed class OwnerConfigsChangedEvent : IMessage<OwnerConfigsChangedEvent
         writer.WriteUnsignedVarint(0);
     }
 
+    /// <inheritdoc/>
+    public void Describe(Utf8JsonWriter json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        json.WriteNumber("ownerType", OwnerType);
+        json.WriteString("ownerName", OwnerName);
+        json.WriteStartArray("configs");
+        foreach (var element in Configs)
+        {
+            json.WriteStartObject();
+            element.Describe(json);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>All that is set.</summary>
     public sealed class Config
     {
@@ -96,6 +114,12 @@ public sealed class OwnerConfigsChangedEvent : IMessage<OwnerConfigsChangedEvent
             writer.WriteString(Name, true);
             writer.WriteString(Value, true);
             writer.WriteUnsignedVarint(0);
+        }
+
+        internal void Describe(Utf8JsonWriter json)
+        {
+            json.WriteString("name", Name);
+            json.WriteString("value", Value);
         }
     }
 }
