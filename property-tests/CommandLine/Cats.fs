@@ -407,9 +407,10 @@ let private inShell (broker: RealBroker) =
         let! closed = shell $"{consume} | head -n 1; echo ${{PIPESTATUS[0]}}"
         Expect.equal closed "1\n0\n" "whoever reads has gone away"
 
+        // Whoever runs the tests in the background has them ignore SIGINT, which would be inherited.
         let! stopped =
             shell
-                $"coproc {consume} --from -1 --follow; read -r line <&${{COPROC[0]}}; kill -INT $COPROC_PID; wait $COPROC_PID; echo $line $?"
+                $"coproc env --default-signal=INT {consume} --from -1 --follow; read -r line <&${{COPROC[0]}}; kill -INT $COPROC_PID; wait $COPROC_PID; echo $line $?"
 
         Expect.equal stopped "200000 0\n" "SIGINT"
 

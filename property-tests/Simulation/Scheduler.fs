@@ -32,6 +32,12 @@ and [<Sealed; AllowNullLiteral>] Process internal (scheduler: Scheduler, name: s
 
     member val internal Held = List<Work>()
 
+    /// Which of its pauses is the newest.
+    member val internal Pauses = 0 with get, set
+
+    /// Since when it is suspended; none if it is not, or its clocks go on.
+    member val internal SuspendedSince: int64 voption = ValueNone with get, set
+
     /// By how much its monotonic clock is behind, in ticks: a suspended machine's clock stands still.
     member val internal SuspendedTicks = 0L with get, set
 
@@ -176,22 +182,27 @@ and [<Sealed>] Scheduler(random: Random, maxSteps: int) =
         if not owner.IsPaused && not owner.IsDead then
             owner.IsPaused <- true
             owner.Held.AddRange(this.Withdraw owner)
-            let began = nowTicks
+            owner.SuspendedSince <- if isSuspended then ValueSome nowTicks else ValueNone
+            owner.Pauses <- owner.Pauses + 1
+            let pause = owner.Pauses
             let clock = this.NewProcess("pause", TimeSpan.Zero)
 
             this.After(
                 clock,
                 span,
                 fun () ->
-                    if isSuspended then
-                        owner.SuspendedTicks <- owner.SuspendedTicks + nowTicks - began
-
-                    this.Resume owner
+                    // Somebody may have let it go on before, and it may be in another pause.
+                    if owner.Pauses = pause then
+                        this.Resume owner
             )
 
     member _.Resume(owner: Process) =
         if owner.IsPaused then
             owner.IsPaused <- false
+
+            match owner.SuspendedSince with
+            | ValueSome since -> owner.SuspendedTicks <- owner.SuspendedTicks + nowTicks - since
+            | ValueNone -> ()
 
             if not owner.IsDead then
                 ready.AddRange owner.Held
