@@ -31,6 +31,8 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     private readonly CancellationTokenSource _stopping;
     private readonly Guid _writerNonce;
     private long _commitNumber;
+    private int _commitsInARow;
+    private TimeSpan _lastCommitTook;
     private bool _isDisposed;
 
     private Replica(
@@ -204,6 +206,13 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     catchUps = null;
                 }
 
+                if (_options.IsShared && _commitsInARow >= _options.CommitsInARow && _queue.HasCommands)
+                {
+                    _commitsInARow = 0;
+                    await Task.Delay(_lastCommitTook * 2, clock, _stopping.Token);
+                    continue;
+                }
+
                 var rest = lastCommit is { } last ? _options.CommitInterval - clock.GetElapsedTime(last) : TimeSpan.Zero;
                 if (rest <= TimeSpan.Zero && _queue.Take() is { Count: > 0 } commands)
                 {
@@ -308,6 +317,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     round.Fail(new TimeoutException($"The outcome of entry {known.EntryNumber + 1} of log {_log.Name} can no longer be known."));
                     return;
                 default:
+                    _commitsInARow = 0;
                     Measures.AddConflict();
                     await backoff.WaitAsync(_stopping.Token);
                     break;
@@ -319,7 +329,9 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     {
         var clock = _options.TimeProvider;
         var now = clock.GetTimestamp();
-        Measures.AddCommit(clock.GetElapsedTime(begun, now), bytes, round.Commands.Count);
+        _commitsInARow++;
+        _lastCommitTook = clock.GetElapsedTime(begun, now);
+        Measures.AddCommit(_lastCommitTook, bytes, round.Commands.Count);
         foreach (var pending in round.Commands)
         {
             Measures.Wait.Record(clock.GetElapsedTime(pending.SubmittedAt, now));

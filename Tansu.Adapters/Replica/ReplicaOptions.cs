@@ -44,6 +44,12 @@ public sealed record ReplicaOptions
     /// <summary>Whether entries below the snapshot before the last, whose payload nothing refers to, may be deleted.</summary>
     public bool Trims { get; init; } = true;
 
+    /// <summary>
+    /// After so many commits one after another, with none of another broker's in between, the replica gives way: it leaves the log alone for twice as
+    /// long as its last commit took. Whoever has just won is the first to try again, so that others would hardly ever come in under load.
+    /// </summary>
+    public int CommitsInARow { get; init; } = 32;
+
     /// <summary>The first wait after a failure of the store or a conflict; doubled up to <see cref="MaxBackoff"/>, with jitter.</summary>
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(5);
 

@@ -199,7 +199,11 @@ let private onShared (name: string) (place: unit -> Task<string * (string * stri
                                 until "a whole session has passed" (fun () ->
                                     continued.Elapsed > session + TimeSpan.FromSeconds 1.0)
 
-                            Expect.equal (members |> Seq.sumBy _.Losses) losses "nobody is thrown out after the pause"
+                            Expect.equal
+                                (members |> Seq.sumBy _.Losses)
+                                losses
+                                $"nobody is thrown out after the pause; the brokers said:\n{brokers.Log}"
+
                             Expect.equal (members |> Seq.map _.Owned |> Seq.toList) [ 1; 1 ] "both are members"
                         })
 
