@@ -28,7 +28,7 @@ internal static class FootprintBenchmark
         {
             var empty = PublishEmpty(directory);
             Console.WriteLine($"size: {new FileInfo(Program).Length / 1e6:F1} MB; an empty native program {new FileInfo(empty).Length / 1e6:F1} MB");
-            var emptyMs = Median(Times(rounds, () => RunToEnd(empty)));
+            var emptyMs = Medians.Of(Times(rounds, () => RunToEnd(empty)));
             Console.WriteLine($"an empty native program, start to end: {emptyMs:F1} ms");
             await StartsAsync("file, a store that exists", $"file://{directory}/store", rounds, emptyMs);
             await MemoryAsync($"file://{directory}/store");
@@ -62,7 +62,7 @@ internal static class FootprintBenchmark
             times.Add(await running.AnswersAsync());
         }
 
-        var median = Median(times);
+        var median = Medians.Of(times);
         Console.WriteLine(
             $"{name}: start of the process to the first ApiVersions reply: median {median:F1} ms (least {times.Min():F1}, most {times.Max():F1}) = {median / emptyMs:F1} empty programs"
             + (roundTripMs > 0 ? $", {median / roundTripMs:F1} PUTs" : ""));
@@ -84,12 +84,6 @@ internal static class FootprintBenchmark
         using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = $"127.0.0.1:{port}" }).SetLogHandler((_, _) => { }).Build();
         producer.Produce("bench", new Message<Null, byte[]> { Value = [1] });
         producer.Flush(Patience);
-    }
-
-    private static double Median(List<double> times)
-    {
-        times.Sort();
-        return times[times.Count / 2];
     }
 
     private static List<double> Times(int rounds, Action run)

@@ -48,14 +48,8 @@ internal static class GroupJoinBenchmark
         }
 
         Console.WriteLine(
-            $"{name}: to the first record: without a group {Median(alone):F0} ms; a new group {Median(first):F0} ms = {Median(first) / Median(alone):F1} times that "
-            + $"(at most {first.Max():F0} ms); an empty group that comes back {Median(again):F0} ms = {Median(again) / Median(alone):F1} times");
-    }
-
-    private static double Median(List<double> times)
-    {
-        times.Sort();
-        return times[times.Count / 2];
+            $"{name}: to the first record: without a group {Medians.Of(alone):F0} ms; a new group {Medians.Of(first):F0} ms = {Medians.Of(first) / Medians.Of(alone):F1} times that "
+            + $"(at most {first.Max():F0} ms); an empty group that comes back {Medians.Of(again):F0} ms = {Medians.Of(again) / Medians.Of(alone):F1} times");
     }
 
     private static void Produce(int port)

@@ -5,9 +5,11 @@ namespace Tansu.Benchmarks;
 /// <summary>How figures are summed up and shown.</summary>
 internal static class Medians
 {
-    public static double Of<TResult>(List<TResult> results, Func<TResult, double> figure)
+    public static double Of<TResult>(List<TResult> results, Func<TResult, double> figure) => Of(results.Select(figure));
+
+    public static double Of(IEnumerable<double> figures)
     {
-        var ordered = results.Select(figure).Order().ToList();
+        var ordered = figures.Order().ToList();
         return ordered[ordered.Count / 2];
     }
 

@@ -46,8 +46,7 @@ internal sealed class SlowS3 : IDisposable
             times.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
         }
 
-        times.Sort();
-        return times[times.Count / 2];
+        return Medians.Of(times);
     }
 
     public void Dispose()

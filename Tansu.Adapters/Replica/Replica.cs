@@ -310,7 +310,9 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     _fold.Publish(published, round.Events, written, head.Length, isOwn: true);
                     _followers.Polled(foundSomething: true);
                     round.Release();
-                    Measure(round, begun, head.Length + written.Sum(static payload => (long)payload.Length));
+                    _commitsInARow++;
+                    _lastCommitTook = _options.TimeProvider.GetElapsedTime(begun);
+                    Measure(round, head.Length + written.Sum(static payload => (long)payload.Length));
                     return;
                 case Attempt.Undecidable:
                     Measures.AddUndecidable();
@@ -325,12 +327,10 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         }
     }
 
-    private void Measure(Round<TState, TCommand, TEvent, TReply> round, long begun, long bytes)
+    private void Measure(Round<TState, TCommand, TEvent, TReply> round, long bytes)
     {
         var clock = _options.TimeProvider;
         var now = clock.GetTimestamp();
-        _commitsInARow++;
-        _lastCommitTook = clock.GetElapsedTime(begun, now);
         Measures.AddCommit(_lastCommitTook, bytes, round.Commands.Count);
         foreach (var pending in round.Commands)
         {

@@ -1,4 +1,3 @@
-using System.Text;
 using Tansu.Codec;
 
 namespace Tansu.Host.Client;
@@ -48,26 +47,8 @@ internal sealed record KafkaError(ErrorCode Code, string Message)
         or ErrorCode.UnstableOffsetCommit or ErrorCode.ThrottlingQuotaExceeded or ErrorCode.FetchSessionIdNotFound
         or ErrorCode.InvalidFetchSessionEpoch or ErrorCode.CorruptMessage;
 
-    /// <summary>Kafka's name of a code, such as UNKNOWN_TOPIC_OR_PARTITION; the number if it is not known.</summary>
-    public static string NameOf(ErrorCode code)
-    {
-        var name = code.ToString();
-        var spelled = new StringBuilder(name.Length + 8);
-        for (var i = 0; i < name.Length; i++)
-        {
-            if (i > 0 && char.IsAsciiLetterUpper(name[i]))
-            {
-                spelled.Append('_');
-            }
-
-            spelled.Append(char.ToUpperInvariant(name[i]));
-        }
-
-        return spelled.ToString();
-    }
-
     /// <summary>Such as `the topic does not exist (UNKNOWN_TOPIC_OR_PARTITION)`.</summary>
-    public override string ToString() => $"{Message} ({NameOf(Code)})";
+    public override string ToString() => $"{Message} ({Code.KafkaName()})";
 
     private static string Meaning(ErrorCode code) => code switch
     {

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Tansu.Codec;
 using Tansu.Host.Client;
 
 namespace Tansu.Host.Commands;
@@ -121,7 +122,7 @@ internal static class JsonShapes
         }
 
         writer.WriteStartObject("error");
-        writer.WriteString("code", KafkaError.NameOf(failure.Code));
+        writer.WriteString("code", failure.Code.KafkaName());
         writer.WriteString("message", failure.Message);
         writer.WriteEndObject();
     }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Tansu.Adapters;
 using Tansu.Adapters.Compaction;
 using Tansu.Adapters.Measuring;
@@ -112,7 +111,7 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
         {
             foreach (var (error, count) in handler.ErrorCounts)
             {
-                text.Sample(count, ("api", handler.Name), ("error", KafkaName(error)));
+                text.Sample(count, ("api", handler.Name), ("error", error.KafkaName()));
             }
         }
 
@@ -202,23 +201,6 @@ internal sealed class BrokerMetrics(string version, DateTimeOffset startedAt, Ka
         StoreRequestKind.ListObjects => "list_objects",
         _ => "other",
     };
-
-    /// <summary>An error's name as Kafka spells it, such as NOT_LEADER_OR_FOLLOWER.</summary>
-    private static string KafkaName(ErrorCode error)
-    {
-        var name = new StringBuilder();
-        foreach (var letter in error.ToString())
-        {
-            if (char.IsUpper(letter) && name.Length > 0)
-            {
-                name.Append('_');
-            }
-
-            name.Append(char.ToUpperInvariant(letter));
-        }
-
-        return name.ToString();
-    }
 
     private static void WriteCompaction(PrometheusText text, Cluster cluster)
     {

@@ -64,7 +64,7 @@ let private errors =
         for code in Enum.GetValues<ErrorCode>() do
             if code <> ErrorCode.None then
                 let error = KafkaError.Of(code, null)
-                Expect.isMatch (KafkaError.NameOf code) "^[A-Z]+(_[A-Z]+)*$" "name"
+                Expect.isMatch (code.KafkaName()) "^[A-Z]+(_[A-Z]+)*$" "name"
                 Expect.isNotEmpty error.Message "words"
 
         let said = KafkaError.Of(ErrorCode.InvalidConfig, "No such thing.")
