@@ -10,6 +10,8 @@ open System.Threading.Tasks
 open Amazon.Runtime
 open Amazon.S3
 open Amazon.S3.Model
+open Confluent.Kafka
+
 open Expecto
 open Tansu.PropertyTests
 open Tansu.PropertyTests.EndToEnd.RealBroker
@@ -79,6 +81,8 @@ let private onS3 =
                         "0"
                         "--compaction-interval"
                         "200"
+                        "--node-lease-ms"
+                        "1000"
                     ],
                     environment
                 )
@@ -119,9 +123,17 @@ let private onS3 =
             until (before + 100)
             stop.Cancel()
             let! _ = producing
+            broker.Kill()
 
             Expect.all copied (fun count -> count > 0) $"each step has something to copy: {List.ofSeq copied}"
             use restored = start target
+            // The copy names the original's broker until its lease has run out.
+            let isAlone () =
+                let config = Clients.configure (AdminClientConfig()) restored.Bootstrap
+                use admin = AdminClientBuilder(config).SetLogHandler(fun _ _ -> ()).Build()
+                (admin.GetMetadata(topic, patience)).Brokers.Count = 1
+
+            Expect.isTrue (SpinWait.SpinUntil(isAlone, patience)) "clients are told of no other broker"
             let records = Clients.readAll restored.Bootstrap topic 0
             Expect.isGreaterThanOrEqual records.Length before "what was acknowledged before the copy"
 
@@ -134,7 +146,7 @@ let private onS3 =
             use producer = Clients.producer (ManyBrokers.producerConfig restored.Bootstrap)
 
             let! next =
-                producer.ProduceAsync(topic, Confluent.Kafka.Message<byte array, byte array>(Value = [| 1uy |]))
+                producer.ProduceAsync(topic, Message<byte array, byte array>(Value = [| 1uy |]))
 
             Expect.equal next.Offset.Value (int64 records.Length) "the next offset"
         })
