@@ -1,4 +1,5 @@
 using Tansu.Adapters;
+using Tansu.Adapters.Reading;
 using Tansu.Codec.Records;
 using Tansu.Domain;
 
@@ -65,7 +66,8 @@ internal static class OffsetLookup
                 continue;
             }
 
-            var bytes = await shard.Reader.ReadChunkAsync(chunk, cancellationToken);
+            using var lease = new RecordLease();
+            var bytes = await shard.Reader.ReadChunkAsync(chunk, lease, cancellationToken);
             if (FirstAtOrAfter(bytes, timestampMs, partition.LogStartOffset) is { Offset: >= 0 } found)
             {
                 return found;

@@ -23,6 +23,9 @@ internal sealed partial class OtherProcess : IDisposable
         Port = port;
     }
 
+    /// <summary>The broker: the native program that ./publish makes, or what the variable TANSU_PROGRAM names.</summary>
+    public static string BrokerProgram => Environment.GetEnvironmentVariable("TANSU_PROGRAM") ?? "artifacts/tansu";
+
     public int Port { get; }
 
     /// <summary>User and system time so far, in seconds, as the operating system counts it.</summary>
@@ -46,10 +49,10 @@ internal sealed partial class OtherProcess : IDisposable
         }
     }
 
-    /// <summary>The native program that ./publish makes.</summary>
+    /// <summary>A broker, as <see cref="BrokerProgram"/>.</summary>
     public static async Task<OtherProcess> BrokerAsync(string storageEngine, params string[] flags)
     {
-        var program = Path.GetFullPath("artifacts/tansu");
+        var program = Path.GetFullPath(BrokerProgram);
         if (!File.Exists(program))
         {
             throw new InvalidOperationException("run ./publish first, and this from the repository's root");

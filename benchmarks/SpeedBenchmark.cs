@@ -12,14 +12,16 @@ internal static class SpeedBenchmark
 {
     private const int Connections = 4;
     private const int InFlight = 5;
-    private const int Rounds = 5;
+    private const int DefaultRounds = 5;
     private const int FetchBytes = 1024 * 1024;
 
     public static async Task<int> RunAsync(string[] arguments)
     {
         var seconds = arguments.Length > 0 ? double.Parse(arguments[0], CultureInfo.InvariantCulture) : 3;
+        var rounds = arguments.Length > 1 ? int.Parse(arguments[1], CultureInfo.InvariantCulture) : DefaultRounds;
+        var only = arguments.Length > 2 ? arguments[2] : "";
         var duration = TimeSpan.FromSeconds(seconds);
-        Console.WriteLine($"native program, {Environment.ProcessorCount} cores, {Connections} connections, {InFlight} requests in flight each, medians of {Rounds} rounds of {seconds} s");
+        Console.WriteLine($"{OtherProcess.BrokerProgram}, {Environment.ProcessorCount} cores, {Connections} connections, {InFlight} requests in flight each, medians of {rounds} rounds of {seconds} s");
         Console.WriteLine();
         Console.WriteLine("| what | store | record | batch | MB/s | records/s | of the socket floor | of the file floor | broker CPU | floor's CPU | allocated per request | gen-2 collections |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
@@ -27,18 +29,23 @@ internal static class SpeedBenchmark
         {
             foreach (var store in new[] { "null", "file" })
             {
-                await MedianAsync("produce", store, record, batch, () => ProduceAsync(store, record, batch, duration));
+                await MedianAsync("produce", store, record, batch, rounds, only, () => ProduceAsync(store, record, batch, duration));
             }
         }
 
-        await MedianAsync("consume", "cache", 1024, 64 * 1024, () => ConsumeAsync(1024, 64 * 1024, duration));
+        await MedianAsync("consume", "cache", 1024, 64 * 1024, rounds, only, () => ConsumeAsync(1024, 64 * 1024, duration));
         return 0;
     }
 
-    private static async Task MedianAsync(string what, string store, int record, int batch, Func<Task<Result>> round)
+    private static async Task MedianAsync(string what, string store, int record, int batch, int rounds, string only, Func<Task<Result>> round)
     {
+        if (!$"{what} {store} {record} {batch / 1024}".StartsWith(only, StringComparison.Ordinal))
+        {
+            return;
+        }
+
         var results = new List<Result>();
-        for (var number = 0; number < Rounds; number++)
+        for (var number = 0; number < rounds; number++)
         {
             results.Add(await round());
         }

@@ -37,7 +37,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
         var missing = new List<int>();
         for (var index = 0; index < loaded.Length; index++)
         {
-            var bytes = reader.TryGet(chunks[index]);
+            var bytes = reader.TryCopy(chunks[index]);
             loaded[index] = new LoadedChunk(bytes, IsCached: !bytes.IsEmpty);
             if (bytes.IsEmpty)
             {

@@ -25,14 +25,19 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
     private readonly ConcurrentDictionary<CacheKey, Task<ReadOnlyMemory<byte>>> _loading = new();
 
-    /// <summary>The same up to the high watermark.</summary>
-    public ValueTask<RecordBytes> ReadAsync(
+    /// <summary>The same up to the high watermark, for who keeps the bytes for good.</summary>
+    public async ValueTask<RecordBytes> ReadAsync(
         Partition partition,
         long offset,
         int maxBytes,
         bool atLeastOneBatch,
-        CancellationToken cancellationToken) =>
-        ReadAsync(partition, offset, partition.HighWatermark, maxBytes, atLeastOneBatch, cancellationToken);
+        CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(partition);
+        using var lease = new RecordLease();
+        var records = await ReadAsync(partition, offset, partition.HighWatermark, maxBytes, atLeastOneBatch, lease, cancellationToken);
+        return new RecordBytes(records.Joined().ToArray());
+    }
 
     /// <summary>
     /// Whole batches from the one that holds <paramref name="offset"/> on, back to back, with their offsets set. The first batch may begin
@@ -43,8 +48,9 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <param name="endOffset">Batches that begin there or later are left out.</param>
     /// <param name="maxBytes">No more than this …</param>
     /// <param name="atLeastOneBatch">… but the first batch even if it alone is larger.</param>
+    /// <param name="lease">The bytes may be read until it is disposed.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
-    /// <returns>Empty at the end of the log. The bytes belong to the garbage collector.</returns>
+    /// <returns>Empty at the end of the log.</returns>
     /// <exception cref="StoreUnavailableException">The store cannot be read now.</exception>
     /// <exception cref="StoreRefusedException">What the store holds is damaged.</exception>
     /// <exception cref="EntryMissingException">The state is old, and what it refers to has been collected.</exception>
@@ -55,12 +61,13 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         long endOffset,
         int maxBytes,
         bool atLeastOneBatch,
+        RecordLease lease,
         CancellationToken cancellationToken)
     {
         // The first page that does not end before the offset has records from there on. If they do not fit, nothing after them may be given.
         var page = PartitionModule.pagesBefore(offset, partition);
         var chunks = page < partition.Pages.Count ? await ListAsync(partition.Pages[page], cancellationToken) : partition.Chunks;
-        return await ReadAsync(chunks, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken);
+        return await ReadAsync(chunks, offset, endOffset, maxBytes, atLeastOneBatch, lease, cancellationToken);
     }
 
     /// <summary>The chunks that an index page lists, in order.</summary>
@@ -69,11 +76,13 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     public async ValueTask<ImmutableList<Chunk>> ListAsync(IndexPage page, CancellationToken cancellationToken)
     {
         var key = new CacheKey(shard, 0, page.ObjectName, page.Position);
-        if (!cache.TryGet(key, out var bytes))
+        using var lease = new RecordLease();
+        if (!cache.TryGet(key, lease, out var bytes))
         {
-            bytes = new byte[page.Length];
-            await blobs.ReadAsync(page.ObjectName, page.Position, bytes, cancellationToken);
-            cache.Add(key, bytes);
+            var read = new byte[page.Length];
+            await blobs.ReadAsync(page.ObjectName, page.Position, read, cancellationToken);
+            cache.Add(key, read);
+            bytes = read;
         }
 
         try
@@ -86,8 +95,12 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         }
     }
 
-    /// <summary>A chunk's bytes with offsets set, if this broker has them at hand; empty if not.</summary>
-    public ReadOnlyMemory<byte> TryGet(Chunk chunk) => Cached(chunk);
+    /// <summary>A copy of a chunk's bytes with offsets set, if this broker has them at hand; empty if not.</summary>
+    public ReadOnlyMemory<byte> TryCopy(Chunk chunk)
+    {
+        using var lease = new RecordLease();
+        return Cached(chunk, lease).ToArray();
+    }
 
     /// <summary>Keeps the bytes of a chunk, with offsets set.</summary>
     public void Keep(Chunk chunk, byte[] bytes) => cache.Add(Key(chunk, chunk.Position), bytes);
@@ -98,6 +111,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         long endOffset,
         int maxBytes,
         bool atLeastOneBatch,
+        RecordLease lease,
         CancellationToken cancellationToken)
     {
         var index = PartitionModule.chunkIndex(offset, chunks);
@@ -107,7 +121,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         while (index < chunks.Count && chunks[index].BaseOffset < endOffset && (total < maxBytes || (total == 0 && atLeastOneBatch)))
         {
             var chunk = chunks[index];
-            var bytes = Cached(chunk);
+            var bytes = Cached(chunk, lease);
             if (bytes.IsEmpty)
             {
                 StartLoading(chunks, index, maxBytes - total);
@@ -138,10 +152,10 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         return new RecordBytes(slices, count);
     }
 
-    /// <summary>The bytes of one chunk, with offsets set.</summary>
-    public async ValueTask<ReadOnlyMemory<byte>> ReadChunkAsync(Chunk chunk, CancellationToken cancellationToken)
+    /// <summary>The bytes of one chunk, with offsets set; they may be read until the lease is disposed.</summary>
+    public async ValueTask<ReadOnlyMemory<byte>> ReadChunkAsync(Chunk chunk, RecordLease lease, CancellationToken cancellationToken)
     {
-        var bytes = Cached(chunk);
+        var bytes = Cached(chunk, lease);
         return bytes.IsEmpty ? await LoadAsync(chunk).WaitAsync(cancellationToken) : bytes;
     }
 
@@ -151,20 +165,17 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <param name="written">The bytes; they are copied.</param>
     public void Keep(long entryNumber, IReadOnlyList<ShardEvent> events, WrittenPayload written)
     {
-        if (written.Length == 0 || !cache.Accepts(written.Length))
+        using var lease = new RecordLease();
+        if (written.Length == 0 || cache.Reserve(written.Length, lease) is not { } block)
         {
             return;
         }
 
-        if (Allocate(written.Length) is not { } bytes)
-        {
-            return;
-        }
-
+        var bytes = block.Span;
         var position = 0;
         for (var index = 0; index < written.Slices.Count; index++)
         {
-            written.Slices[index].Span.CopyTo(bytes.AsSpan(position));
+            written.Slices[index].Span.CopyTo(bytes[position..]);
             position += written.Slices[index].Length;
         }
 
@@ -172,24 +183,11 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         {
             if (events[index] is ShardEvent.BatchAppended { batch: var batch } && batch.DataObject == written.DataObject)
             {
-                BatchOffsets.Place(bytes.AsSpan(batch.Position, batch.Length), batch.BaseOffset);
+                BatchOffsets.Place(bytes.Slice(batch.Position, batch.Length), batch.BaseOffset);
             }
         }
 
-        cache.Add(new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole), bytes);
-    }
-
-    /// <summary>Memory for what is only good to have; null if there is none. The commit it belongs to has been made and must be told.</summary>
-    private static byte[]? Allocate(int length)
-    {
-        try
-        {
-            return GC.AllocateUninitializedArray<byte>(length);
-        }
-        catch (OutOfMemoryException)
-        {
-            return null;
-        }
+        cache.Publish(new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole), block);
     }
 
     private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>
@@ -247,15 +245,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         ? new CacheKey(shard, chunk.Source.entryNumber, null, position)
         : new CacheKey(shard, 0, chunk.Source.ObjectName, position);
 
-    private ReadOnlyMemory<byte> Cached(Chunk chunk)
+    private ReadOnlyMemory<byte> Cached(Chunk chunk, RecordLease lease)
     {
-        if (cache.TryGet(Key(chunk, CacheKey.Whole), out var whole))
+        if (cache.TryGet(Key(chunk, CacheKey.Whole), lease, out var whole))
         {
-            return Placed(whole.AsMemory(chunk.Position, chunk.Length), chunk);
+            return Placed(whole.Slice(chunk.Position, chunk.Length), chunk);
         }
 
         // A chunk can have grown since it was cached: batches of one entry that follow one another become one chunk.
-        return cache.TryGet(Key(chunk, chunk.Position), out var part) && part.Length == chunk.Length ? Placed(part, chunk) : default;
+        return cache.TryGet(Key(chunk, chunk.Position), lease, out var part) && part.Length == chunk.Length ? Placed(part, chunk) : default;
     }
 
     /// <summary>
@@ -279,13 +277,14 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
     private void StartLoading(ImmutableList<Chunk> chunks, int first, int wantedBytes)
     {
+        using var lease = new RecordLease();
         var bytes = (long)wantedBytes + readAheadBytes;
         var end = Math.Min(chunks.Count, first + MaxParallelLoads);
         for (var index = first; index < end && bytes > 0; index++)
         {
             var chunk = chunks[index];
             bytes -= chunk.Length;
-            if (Cached(chunk).IsEmpty && (index == first || (cache.Accepts(chunk.Length) && bytes >= 0)))
+            if (Cached(chunk, lease).IsEmpty && (index == first || (cache.Accepts(chunk.Length) && bytes >= 0)))
             {
                 // Its failure is told to whoever reads the chunk.
                 _ = LoadAsync(chunk);
@@ -323,7 +322,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         try
         {
             // Another load may have ended between the look into the cache and this one's beginning.
-            var bytes = Cached(chunk);
+            var bytes = TryCopy(chunk);
             if (bytes.IsEmpty)
             {
                 bytes = await LoadFromStoreAsync(chunk);

@@ -123,15 +123,16 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     /// <summary>Reads every partition within the request's limits. The first that has records gives at least one batch (KIP-74).</summary>
     /// <param name="memoryBytes">What the records may take; 0 for an answer without any.</param>
+    /// <param name="lease">Keeps the records as they are until the answer has been sent.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
-    public async ValueTask<FetchResponse> ReadAsync(long memoryBytes, CancellationToken cancellationToken)
+    public async ValueTask<FetchResponse> ReadAsync(long memoryBytes, RecordLease lease, CancellationToken cancellationToken)
     {
         var answer = new FetchAnswer(scope);
         var budget = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
         var atLeastOneBatch = memoryBytes > 0;
         foreach (var partition in scope.Partitions)
         {
-            var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, cancellationToken);
+            var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, lease, cancellationToken);
             if (data.Records.Length > 0)
             {
                 atLeastOneBatch = false;
@@ -229,6 +230,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         FetchPartition partition,
         int budget,
         bool atLeastOneBatch,
+        RecordLease lease,
         CancellationToken cancellationToken)
     {
         var error = Judge(partition, out var found);
@@ -245,7 +247,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             {
                 try
                 {
-                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, lease, cancellationToken);
                 }
                 catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
                 {
@@ -256,7 +258,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                         return Failed(partition, changed);
                     }
 
-                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, lease, cancellationToken);
                 }
             }
 
@@ -325,7 +327,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// <summary>A partition's shard, and its state as first seen: one request sees one state.</summary>
     private readonly record struct Found(ClusterShard Shard, Partition State)
     {
-        public ValueTask<RecordBytes> ReadAsync(long offset, long endOffset, int maxBytes, bool atLeastOneBatch, CancellationToken cancellationToken) =>
-            Shard.Reader.ReadAsync(State, offset, endOffset, maxBytes, atLeastOneBatch, cancellationToken);
+        public ValueTask<RecordBytes> ReadAsync(long offset, long endOffset, int maxBytes, bool atLeastOneBatch, RecordLease lease, CancellationToken cancellationToken) =>
+            Shard.Reader.ReadAsync(State, offset, endOffset, maxBytes, atLeastOneBatch, lease, cancellationToken);
     }
 }

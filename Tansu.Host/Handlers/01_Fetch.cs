@@ -1,4 +1,5 @@
 using Tansu.Adapters;
+using Tansu.Adapters.Reading;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Host.Fetching;
@@ -67,7 +68,9 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
             var memory = new FetchMemory(broker.FetchBudget);
             context.DisposeAfterReply(memory);
             await memory.TryHoldAsync(reader.BytesToHold(), MemoryPatience, broker.TimeProvider, context.Stopping, cancellationToken);
-            return await reader.ReadAsync(memory.HeldBytes, cancellationToken);
+            var lease = new RecordLease();
+            context.DisposeAfterReply(lease);
+            return await reader.ReadAsync(memory.HeldBytes, lease, cancellationToken);
         }
         finally
         {

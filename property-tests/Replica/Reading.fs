@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Replica.Reading
 
 open System
+open System.Collections.Generic
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -10,6 +11,7 @@ open Tansu.Adapters.Reading
 open Tansu.Adapters.Replica
 open Tansu.Codec.Records
 open Tansu.Domain
+open Tansu.PropertyTests
 open Tansu.PropertyTests.Replica.Rig
 
 let private baseOffsets (records: ReadOnlyMemory<byte>) =
@@ -123,25 +125,89 @@ let private reading =
                 Expect.equal (baseOffsets second) [ 3L ] "the second one fits"
             })
 
-        testCaseTask "the cache keeps its bound, and the most recently used" (fun () ->
+        testCaseTask "the cache keeps its bound, and the newest" (fun () ->
             task {
                 let cache = RecordCache 250L
 
                 let key number =
                     CacheKey(0, number, null, CacheKey.Whole)
 
-                let has number = fst (cache.TryGet(key number))
+                let has number =
+                    use lease = new RecordLease()
+                    fst (cache.TryGet(key number, lease))
 
-                for number in 1L .. 2L do
+                for number in 1L .. 3L do
                     cache.Add(key number, Array.zeroCreate 100)
 
-                Expect.isTrue (has 1L) "used again"
-                cache.Add(key 3L, Array.zeroCreate 100)
-                Expect.equal (has 1L, has 2L, has 3L) (true, false, true) "the least recently used went"
+                Expect.equal (has 1L, has 2L, has 3L) (false, true, true) "the oldest went"
                 cache.Add(key 4L, Array.zeroCreate 251)
                 Expect.isFalse (has 4L) "too large for the cache"
                 Expect.equal cache.Bytes 200L "bytes"
             })
+
+        testCase "whoever holds a lease reads what was there, however much is written meanwhile" (fun () ->
+            let random = Random(Check.seed |> int)
+
+            let key number =
+                CacheKey(0, number, null, CacheKey.Whole)
+
+            for _ in 1..20 do
+                let capacity = int64 (random.Next(1, 4000))
+                let cache = RecordCache capacity
+                let held = List<struct (RecordLease * ReadOnlyMemory<byte> * int64)>()
+                let mutable written = 0L
+
+                let write () =
+                    written <- written + 1L
+                    use lease = new RecordLease()
+
+                    match cache.Reserve(random.Next(1, 300), lease) |> Option.ofNullable with
+                    | Some block ->
+                        block.Span.Fill(byte written)
+
+                        // Others go on while this one is written.
+                        if random.Next 8 > 0 then
+                            cache.Publish(key written, block)
+                    | None -> ()
+
+                let read () =
+                    let number = written - int64 (random.Next 30)
+                    let lease = new RecordLease()
+                    let found, bytes = cache.TryGet(key number, lease)
+
+                    if found then
+                        held.Add(struct (lease, bytes, number))
+
+                let release () =
+                    if held.Count > 0 then
+                        let index = random.Next held.Count
+                        let struct (lease, bytes, number) = held[index]
+                        Expect.isFalse (bytes.Span.ContainsAnyExcept(byte number)) "as it was written"
+                        lease.Dispose()
+                        lease.Dispose()
+                        held.RemoveAt index
+
+                for _ in 1..1000 do
+                    match random.Next 10 with
+                    | 0
+                    | 1 -> read ()
+                    | 2
+                    | 3 -> release ()
+                    | _ -> write ()
+
+                    Expect.isLessThanOrEqual cache.Bytes capacity "within the bound")
+
+        testCase "records that nobody reads make room in memory that is there" (fun () ->
+            let cache = RecordCache 80_000L
+            let seen = HashSet<obj>(HashIdentity.Reference)
+
+            for number in 1L .. 1000L do
+                use lease = new RecordLease()
+                let block = (cache.Reserve(1000, lease)).Value
+                seen.Add block.Region.Bytes |> ignore
+                cache.Publish(CacheKey(0, number, null, CacheKey.Whole), block)
+
+            Expect.equal seen.Count 8 "regions")
     ]
 
 let private waiting =

@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.Threading
 open System.Threading.Tasks
 open Tansu.Adapters.Ports
+open Tansu.Adapters.Reading
 open Tansu.Adapters.Replica
 open Tansu.Domain
 
@@ -278,8 +279,10 @@ let private poll
                 polled <- ValueSome(AtEnd endOffset)
             else
                 try
+                    use lease = new RecordLease()
+
                     let! bytes =
-                        shard.Reader.ReadAsync(partition, offset, endOffset, 400, true, CancellationToken.None)
+                        shard.Reader.ReadAsync(partition, offset, endOffset, 400, true, lease, CancellationToken.None)
 
                     let found, next = Batches.readAll (bytes.Joined().ToArray())
 
