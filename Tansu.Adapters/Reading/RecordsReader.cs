@@ -159,16 +159,16 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         return bytes.IsEmpty ? await LoadAsync(chunk).WaitAsync(cancellationToken) : bytes;
     }
 
-    /// <summary>Keeps what this broker has just written, since consumers are likely to be near.</summary>
+    /// <summary>Copies what this broker is writing, since consumers are likely to be near; null if there is no memory for it.</summary>
     /// <param name="entryNumber">The entry.</param>
-    /// <param name="events">Its events, which say which offsets its batches got.</param>
-    /// <param name="written">The bytes; they are copied.</param>
-    public void Keep(long entryNumber, IReadOnlyList<ShardEvent> events, WrittenPayload written)
+    /// <param name="events">Its events, which say which offsets its batches get.</param>
+    /// <param name="written">The bytes.</param>
+    internal KeptRecords? Copy(long entryNumber, IReadOnlyList<ShardEvent> events, WrittenPayload written)
     {
-        using var lease = new RecordLease();
+        var lease = new RecordLease();
         if (written.Length == 0 || cache.Reserve(written.Length, lease) is not { } block)
         {
-            return;
+            return null;
         }
 
         var bytes = block.Span;
@@ -187,7 +187,8 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             }
         }
 
-        cache.Publish(new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole), block);
+        var key = new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole);
+        return new KeptRecords(cache, key, block, lease);
     }
 
     private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>

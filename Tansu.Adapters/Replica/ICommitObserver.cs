@@ -7,11 +7,20 @@ namespace Tansu.Adapters.Replica;
 /// <typeparam name="TEvent">The log's events.</typeparam>
 public interface ICommitObserver<TEvent>
 {
+    /// <summary>
+    /// An entry of this broker is on its way into the store; whether it gets there is not known yet. What its commit will need can be prepared while the store
+    /// works.
+    /// </summary>
+    /// <param name="entryNumber">The entry's number.</param>
+    /// <param name="events">Its events.</param>
+    /// <param name="written">The record batches it brings.</param>
+    void OnAppending(long entryNumber, IReadOnlyList<TEvent> events, IReadOnlyList<WrittenPayload> written);
+
     /// <summary>The entry is in the store, but no reader sees it yet.</summary>
     /// <param name="entryNumber">The entry's number.</param>
     /// <param name="events">Its events.</param>
-    /// <param name="written">The record batches it brings, if this broker wrote them; empty otherwise.</param>
-    void OnCommitted(long entryNumber, IReadOnlyList<TEvent> events, IReadOnlyList<WrittenPayload> written);
+    /// <param name="isOwn">Whether it is the one of which <see cref="OnAppending"/> told last.</param>
+    void OnCommitted(long entryNumber, IReadOnlyList<TEvent> events, bool isOwn);
 
     /// <summary>Readers see the entry now.</summary>
     /// <param name="events">Its events.</param>
@@ -29,7 +38,12 @@ public interface ICommitObserver<TEvent>
 public sealed class NoObserver<TEvent> : ICommitObserver<TEvent>
 {
     /// <inheritdoc/>
-    public void OnCommitted(long entryNumber, IReadOnlyList<TEvent> events, IReadOnlyList<WrittenPayload> written)
+    public void OnAppending(long entryNumber, IReadOnlyList<TEvent> events, IReadOnlyList<WrittenPayload> written)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void OnCommitted(long entryNumber, IReadOnlyList<TEvent> events, bool isOwn)
     {
     }
 

@@ -155,7 +155,7 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
                 state = _decider.Evolve(state, happened, context);
             }
 
-            Publish(new Published<TState>(state, head.Number, entry.TimeMs), entry.Events, [], head.Head.Length, isOwn: false);
+            Publish(new Published<TState>(state, head.Number, entry.TimeMs), entry.Events, head.Head.Length, isOwn: false);
         }
     }
 
@@ -163,11 +163,10 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     public void Publish(
         Published<TState> published,
         IReadOnlyList<TEvent> events,
-        IReadOnlyList<WrittenPayload> written,
         int headLength,
         bool isOwn)
     {
-        _observer.OnCommitted(published.EntryNumber, events, written);
+        _observer.OnCommitted(published.EntryNumber, events, isOwn);
         _current = published;
         _observer.OnPublished(events);
         _snapshots.Consider(published, headLength, isOwn);

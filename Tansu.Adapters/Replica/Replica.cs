@@ -27,6 +27,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     private readonly LogFold<TState, TCommand, TEvent, TReply> _fold;
     private readonly DataObjectUploader _uploader;
     private readonly CommandQueue<TCommand, TReply> _queue;
+    private readonly ICommitObserver<TEvent> _observer;
     private readonly Followers _followers;
     private readonly CancellationTokenSource _stopping;
     private readonly Guid _writerNonce;
@@ -45,6 +46,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     {
         _log = log;
         _decider = decider;
+        _observer = observer;
         _options = options;
         _stopping = new CancellationTokenSource(Timeout.InfiniteTimeSpan, options.TimeProvider);
         _codec = new EntryCodec<TState, TEvent>(codec, log.Name);
@@ -302,12 +304,12 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
             var commitId = new CommitId(_writerNonce, ++_commitNumber);
             var head = _codec.EncodeEntry(commitId, nowMs, round.Events);
             var begun = _options.TimeProvider.GetTimestamp();
-            switch (await AppendAsync(known.EntryNumber + 1, commitId, head, round.PayloadSequence()))
+            var written = round.Written();
+            switch (await AppendAsync(known.EntryNumber + 1, commitId, head, round, written))
             {
                 case Attempt.Ours:
                     var published = new Published<TState>(round.State, known.EntryNumber + 1, nowMs);
-                    var written = round.Written();
-                    _fold.Publish(published, round.Events, written, head.Length, isOwn: true);
+                    _fold.Publish(published, round.Events, head.Length, isOwn: true);
                     _followers.Polled(foundSomething: true);
                     round.Release();
                     _commitsInARow++;
@@ -358,8 +360,15 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// Appends until it is known whether the entry is ours. Every acknowledged write is safe because this says so
     /// only after the store has confirmed the entry, or it was read back with our own commit id.
     /// </summary>
-    private async Task<Attempt> AppendAsync(long number, CommitId commitId, ReadOnlyMemory<byte> head, ReadOnlySequence<byte> payload)
+    private async Task<Attempt> AppendAsync(
+        long number,
+        CommitId commitId,
+        ReadOnlyMemory<byte> head,
+        Round<TState, TCommand, TEvent, TReply> round,
+        List<WrittenPayload> written)
     {
+        var payload = round.PayloadSequence();
+        var isTold = false;
         var backoff = new Backoff(_options, _options.MaxBackoff);
         var isInDoubt = false;
         while (true)
@@ -367,7 +376,14 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
             try
             {
                 var begun = _options.TimeProvider.GetTimestamp();
-                var outcome = await _log.TryAppendAsync(number, new ReadOnlySequence<byte>(head), payload, _stopping.Token);
+                var appending = _log.TryAppendAsync(number, new ReadOnlySequence<byte>(head), payload, _stopping.Token);
+                if (!isTold)
+                {
+                    isTold = true;
+                    _observer.OnAppending(number, round.Events, written);
+                }
+
+                var outcome = await appending;
                 if (outcome == AppendOutcome.Appended)
                 {
                     _fold.Confirm(begun);

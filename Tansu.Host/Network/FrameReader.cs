@@ -6,14 +6,23 @@ using Tansu.Codec;
 namespace Tansu.Host.Network;
 
 /// <summary>
-/// Cuts the bytes of one socket into requests. Small ones are copied out of a small buffer, many of them for one system call;
-/// the rest of a large one is received straight into its own memory. Used by one loop at a time.
+/// Cuts the bytes of one socket into requests. Small ones are copied out of a buffer, many of them for one system call; the rest of a large one is
+/// received straight into its own memory. The buffer is a small one, except while much comes. Used by one loop at a time.
 /// </summary>
 internal sealed class FrameReader : IDisposable
 {
     private const int LengthBytes = 4;
     private const int ApiBytes = 4;
     private const int BufferBytes = 4096;
+    private const int LargeBufferBytes = 64 * 1024;
+
+    /// <summary>
+    /// How many connections may have a large buffer at once: nobody counts their memory, and a client can keep one by stopping within a request. The others
+    /// get by with the small one, for a system call more.
+    /// </summary>
+    private const int MaxLargeBuffers = 64;
+
+    private static int largeBuffers;
 
     private readonly Socket _socket;
     private readonly int _maxRequestBytes;
@@ -24,6 +33,7 @@ internal sealed class FrameReader : IDisposable
     private int _start;
     private int _end;
     private int _sinceProgress;
+    private bool _isLarge;
     private volatile bool _isStarved;
 
     /// <summary>A reader that has read nothing.</summary>
@@ -95,8 +105,23 @@ internal sealed class FrameReader : IDisposable
                     Progress();
                 }
 
-                var received = await ReceiveAsync(frame.Free, isWithin: true).ConfigureAwait(false);
-                frame.Advance(received > 0 ? received : throw new EndOfStreamException());
+                // The buffer is empty here.
+                var free = frame.Free;
+                var usesBuffer = length <= LargeBufferBytes / 2 && TryEnlarge();
+                var received = await ReceiveAsync(usesBuffer ? _buffer : free, isWithin: true).ConfigureAwait(false);
+                if (received == 0)
+                {
+                    throw new EndOfStreamException();
+                }
+
+                if (usesBuffer)
+                {
+                    _end = received;
+                    _start = received = Math.Min(received, free.Length);
+                    _buffer.AsSpan(0, received).CopyTo(free.Span);
+                }
+
+                frame.Advance(received);
             }
 
             return frame;
@@ -112,8 +137,41 @@ internal sealed class FrameReader : IDisposable
     {
         if (_buffer.Length != 0)
         {
+            Shrink();
             ArrayPool<byte>.Shared.Return(_buffer);
             _buffer = [];
+        }
+    }
+
+    /// <summary>Takes a large buffer for the empty small one, if there is one to be had. Whether there is one.</summary>
+    private bool TryEnlarge()
+    {
+        if (_isLarge)
+        {
+            return true;
+        }
+
+        if (Interlocked.Increment(ref largeBuffers) > MaxLargeBuffers)
+        {
+            Interlocked.Decrement(ref largeBuffers);
+            return false;
+        }
+
+        _isLarge = true;
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = ArrayPool<byte>.Shared.Rent(LargeBufferBytes);
+        return true;
+    }
+
+    /// <summary>Goes back to a small buffer from an empty large one.</summary>
+    private void Shrink()
+    {
+        if (_isLarge)
+        {
+            _isLarge = false;
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+            Interlocked.Decrement(ref largeBuffers);
         }
     }
 
@@ -124,7 +182,9 @@ internal sealed class FrameReader : IDisposable
         {
             if (_start == _end)
             {
+                // Whoever has sent all of it may send nothing for long.
                 _start = _end = 0;
+                Shrink();
             }
             else if (_buffer.Length - _start < count)
             {

@@ -244,12 +244,15 @@ type Broker(number: int, cluster: World) =
 
         let observer = {
             new ICommitObserver<ShardEvent> with
-                member _.OnCommitted(number, events, written) =
+                member _.OnAppending(number, events, written) =
+                    inner.OnAppending(number, events, written)
+
+                member _.OnCommitted(number, events, isOwn) =
                     if not (isNull opened.Value) then
                         opened.Value.Taken <- opened.Value.Taken + 1
 
                     judge.OnCommitted(this.Name, number, events)
-                    inner.OnCommitted(number, events, written)
+                    inner.OnCommitted(number, events, isOwn)
 
                 member _.OnPublished events = inner.OnPublished events
                 member _.OnSkipped() = inner.OnSkipped()
