@@ -7,13 +7,16 @@ using System.Net.Sockets;
 namespace Tansu.Benchmarks;
 
 /// <summary>
-/// What a producer notices of an attack on its broker: the p99 of its requests alone and beside the attackers, in turns, in one run. The attackers are a
-/// process of their own; they and the broker share the machine.
+/// What a producer notices of an attack on its broker: the p99 of its requests alone and beside the attackers, in turns, in one run. Broker and attackers are
+/// processes of their own and share the machine with the producer; a third turn, in which the same attackers attack another broker that has nothing else to
+/// do, shows how much of it is the machine's doing.
 /// </summary>
 internal static class HostileBenchmark
 {
     private const int BatchBytes = 1000;
     private const int WarmUpRequests = 2000;
+    private const string MalformedRequests = "tansu_malformed_requests_total";
+    private const string OpenConnections = "tansu_connections";
     private static readonly TimeSpan Measured = TimeSpan.FromSeconds(4);
 
     public static async Task<int> RunAsync(string[] arguments)
@@ -28,8 +31,16 @@ internal static class HostileBenchmark
         var directory = Path.Combine(Path.GetTempPath(), "tansu-hostile-" + Guid.NewGuid().ToString("N"));
         try
         {
-            await using var broker = await BrokerUnderTest.StartAsync($"file://{directory}", partitions: 1);
-            await MeasureAsync(broker, rounds);
+            using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store");
+            using var decoy = await OtherProcess.BrokerAsync($"file://{directory}/decoy");
+            foreach (var one in (OtherProcess[])[broker, decoy])
+            {
+                await SpeedBenchmark.CreateTopicAsync(one.Port, partitions: 1);
+            }
+
+            // Something to ask for.
+            await LoadGenerator.SendAsync(decoy.Port, BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, 1, BatchBytes, BatchBytes)[0], WarmUpRequests);
+            await MeasureAsync(broker, decoy, rounds);
         }
         finally
         {
@@ -39,48 +50,52 @@ internal static class HostileBenchmark
         return 0;
     }
 
-    private static async Task MeasureAsync(BrokerUnderTest broker, int rounds)
+    private static async Task MeasureAsync(OtherProcess broker, OtherProcess decoy, int rounds)
     {
-        var frame = broker.Frames(BatchBytes, BatchBytes)[0];
+        var frame = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, 1, BatchBytes, BatchBytes)[0];
         using var client = new Producer(broker.Port, frame);
         client.Produce(WarmUpRequests);
-        var ratios = new List<double>();
+        var (ratios, elsewhere) = (new List<double>(), new List<double>());
         var (allAlone, allAttacked) = (new List<double>(), new List<double>());
         for (var round = 1; round <= rounds; round++)
         {
             var alone = client.Produce(Measured);
-            var before = GC.GetTotalMemory(forceFullCollection: true);
-            var malformed = broker.MalformedRequests;
-            double[] attacked;
-            int connections;
-            using (var attackers = await Attackers.StartAsync(broker.Port))
+            var before = broker.ResidentBytes;
+            var malformed = await broker.MetricAsync(MalformedRequests);
+            double[] attacked, beside;
+            double connections, cpu;
+            using (await Attackers.StartAsync(broker.Port))
             {
+                cpu = -broker.ProcessorSeconds;
                 attacked = client.Produce(Measured);
-                connections = broker.Connections;
+                cpu += broker.ProcessorSeconds;
+                connections = await broker.MetricAsync(OpenConnections);
+            }
+
+            var refused = await broker.MetricAsync(MalformedRequests) - malformed;
+            var after = broker.ResidentBytes;
+            using (await Attackers.StartAsync(decoy.Port))
+            {
+                beside = client.Produce(Measured);
             }
 
             allAlone.AddRange(alone);
             allAttacked.AddRange(attacked);
-            var after = await SettledMemoryAsync();
             ratios.Add(At(attacked, 0.99) / At(alone, 0.99));
+            elsewhere.Add(At(attacked, 0.99) / At(beside, 0.99));
             Console.WriteLine(
                 $"round {round}: alone p50 {At(alone, 0.5):F2} p99 {At(alone, 0.99):F2} ms, under attack p50 {At(attacked, 0.5):F2} p99 {At(attacked, 0.99):F2} ms"
-                + $" = {ratios[^1]:F2} times;"
-                + $" {connections} connections, {broker.MalformedRequests - malformed} malformed requests; the heap then was {(after - before) / 1e6:+0.0;-0.0} MB larger");
+                + $" = {ratios[^1]:F2} times; another broker under attack: p50 {At(beside, 0.5):F2} p99 {At(beside, 0.99):F2} ms;"
+                + $" {connections} connections, {refused} malformed requests, {cpu / Measured.TotalSeconds:P0} of a processor; RSS then was {(after - before) / 1e6:+0.0;-0.0} MB larger");
         }
 
         ratios.Sort();
+        elsewhere.Sort();
         allAlone.Sort();
         allAttacked.Sort();
         Console.WriteLine($"p99 under attack / p99 alone: median {ratios[ratios.Count / 2]:F2}, least {ratios[0]:F2}, most {ratios[^1]:F2};"
             + $" of all rounds together {At(allAttacked, 0.99) / At(allAlone, 0.99):F2}");
-    }
-
-    // The broker is in this process: once the connections have gone, what they held is garbage.
-    private static async Task<long> SettledMemoryAsync()
-    {
-        await Task.Delay(TimeSpan.FromSeconds(1));
-        return GC.GetTotalMemory(forceFullCollection: true);
+        Console.WriteLine($"p99 under attack / p99 while another broker is under attack: median {elsewhere[elsewhere.Count / 2]:F2}, least {elsewhere[0]:F2}, most {elsewhere[^1]:F2}");
     }
 
     private static double At(IReadOnlyList<double> sorted, double share) => sorted[(int)(share * (sorted.Count - 1))];

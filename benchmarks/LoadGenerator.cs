@@ -28,6 +28,14 @@ internal static class LoadGenerator
         return (bytes.Sum(static load => load.Sent), bytes.Sum(static load => load.Received), clock.Elapsed.TotalSeconds);
     }
 
+    /// <summary>One connection for each list of frames, every one of which is sent once.</summary>
+    public static async Task<(long Sent, long Received, double Seconds)> RunOnceAsync(int port, byte[][][] frames, int inFlight)
+    {
+        var clock = Stopwatch.StartNew();
+        var bytes = await Task.WhenAll(frames.Select(ofOne => Task.Run(() => DriveAsync(port, ofOne, inFlight, clock, duration: null))));
+        return (bytes.Sum(static load => load.Sent), bytes.Sum(static load => load.Received), clock.Elapsed.TotalSeconds);
+    }
+
     /// <summary>Sends one frame so many times, one after the other.</summary>
     public static async Task SendAsync(int port, byte[] frame, int times)
     {
@@ -49,19 +57,17 @@ internal static class LoadGenerator
         await receiving;
     }
 
-    private static async Task<(long Sent, long Received)> DriveAsync(int port, byte[][] frames, int inFlight, Stopwatch clock, TimeSpan duration)
+    private static async Task<(long Sent, long Received)> DriveAsync(int port, byte[][] frames, int inFlight, Stopwatch clock, TimeSpan? duration)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(IPAddress.Loopback, port);
         using var window = new SemaphoreSlim(inFlight);
         var sent = 0L;
-        var next = 0;
         var receiving = ReceiveAsync(socket, window);
-        while (clock.Elapsed < duration)
+        for (var next = 0; duration is { } limit ? clock.Elapsed < limit : next < frames.Length; next++)
         {
             await window.WaitAsync();
-            var frame = frames[next];
-            next = (next + 1) % frames.Length;
+            var frame = frames[next % frames.Length];
             for (var position = 0; position < frame.Length;)
             {
                 position += await socket.SendAsync(frame.AsMemory(position));

@@ -34,6 +34,7 @@ internal static class SpeedBenchmark
         }
 
         await MedianAsync("consume", "cache", 1024, 64 * 1024, rounds, only, () => ConsumeAsync(1024, 64 * 1024, duration));
+        await MedianAsync("consume", "file", 1024, 64 * 1024, rounds, only, () => ConsumeFileAsync(1024, 64 * 1024, duration));
         return 0;
     }
 
@@ -97,22 +98,60 @@ internal static class SpeedBenchmark
     {
         const int batches = 192;
         using var broker = await OtherProcess.BrokerAsync("memory://", "--cache-bytes", "256MiB", "--commit-interval", "0");
-        await CreateTopicAsync(broker.Port);
-        foreach (var frame in BrokerUnderTest.NamedFrames("bench", Connections, batch, record))
-        {
-            await LoadGenerator.SendAsync(broker.Port, frame, batches);
-        }
-
-        var step = batch / record * (FetchBytes / batch);
-        var frames = Enumerable.Range(0, Connections)
-            .Select(partition => Enumerable.Range(0, batches * batch / FetchBytes)
-                .Select(part => BrokerUnderTest.NamedFetchFrame("bench", partition, (long)part * step, FetchBytes))
-                .ToArray())
-            .ToArray();
+        await FillAsync(broker.Port, record, batch, batches);
+        var frames = FetchFrames(record, batch, batches);
         await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration / 4);
         var before = await SnapshotAsync(broker);
         var load = await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration);
-        var after = await SnapshotAsync(broker);
+        return await ConsumedAsync(load, before, await SnapshotAsync(broker), fileFloor: 0, duration);
+    }
+
+    /// <summary>All of a store many times larger than the cache, once, from a disk of which the operating system remembers nothing.</summary>
+    private static async Task<Result> ConsumeFileAsync(int record, int batch, TimeSpan duration)
+    {
+        const int batches = 1024;
+        var directory = Directory.CreateTempSubdirectory("tansu-bench-").FullName;
+        try
+        {
+            using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store", "--cache-bytes", "32MiB", "--commit-interval", "0");
+            await FillAsync(broker.Port, record, batch, batches);
+            FileFloor.Forget(directory);
+            var fileFloor = FileFloor.MeasureReading(directory);
+            FileFloor.Forget(directory);
+            var before = await SnapshotAsync(broker);
+            var load = await LoadGenerator.RunOnceAsync(broker.Port, FetchFrames(record, batch, batches), InFlight);
+            return await ConsumedAsync(load, before, await SnapshotAsync(broker), fileFloor, duration);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static async Task FillAsync(int port, int record, int batch, int batches)
+    {
+        await CreateTopicAsync(port);
+        foreach (var frame in BrokerUnderTest.NamedFrames("bench", Connections, batch, record))
+        {
+            await LoadGenerator.SendAsync(port, frame, batches);
+        }
+    }
+
+    /// <summary>Requests for all that <see cref="FillAsync"/> wrote, those of one partition for each connection.</summary>
+    private static byte[][][] FetchFrames(int record, int batch, int batches)
+    {
+        var step = batch / record * (FetchBytes / batch);
+        return
+        [
+            .. Enumerable.Range(0, Connections).Select(partition => Enumerable.Range(0, batches * batch / FetchBytes)
+                .Select(part => BrokerUnderTest.NamedFetchFrame("bench", partition, (long)part * step, FetchBytes))
+                .ToArray()),
+        ];
+    }
+
+    private static async Task<Result> ConsumedAsync(
+        (long Sent, long Received, double Seconds) load, Snapshot before, Snapshot after, double fileFloor, TimeSpan duration)
+    {
         using var source = await OtherProcess.PartAsync("source", $"{FetchBytes}");
         byte[][][] asking = [.. Enumerable.Range(0, Connections).Select(static _ => new[] { new byte[] { 0, 0, 0, 1, 0 } })];
         await LoadGenerator.RunAsync(source.Port, asking, InFlight, duration / 4);
@@ -121,17 +160,17 @@ internal static class SpeedBenchmark
         return new Result(
             load.Received / load.Seconds,
             floor.Received / floor.Seconds,
-            0,
+            fileFloor,
             (after.Cpu - before.Cpu) * 1e9 / load.Received,
             (source.ProcessorSeconds - sourceCpu) * 1e9 / floor.Received,
             (after.Allocated - before.Allocated) / (after.Requests - before.Requests),
             after.Gen2 - before.Gen2);
     }
 
-    private static async Task CreateTopicAsync(int port)
+    internal static async Task CreateTopicAsync(int port, int partitions = Connections)
     {
         using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{port}" }).Build();
-        await admin.CreateTopicsAsync([new TopicSpecification { Name = "bench", NumPartitions = Connections, ReplicationFactor = 1 }]);
+        await admin.CreateTopicsAsync([new TopicSpecification { Name = "bench", NumPartitions = partitions, ReplicationFactor = 1 }]);
     }
 
     private static async Task<Snapshot> SnapshotAsync(OtherProcess broker) => new(

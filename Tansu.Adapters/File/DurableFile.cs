@@ -85,19 +85,31 @@ internal static class DurableFile
         return true;
     }
 
-    /// <summary>Fills <paramref name="destination"/> without blocking; false when the file ends before that.</summary>
+    /// <summary>
+    /// Fills <paramref name="destination"/>; false when the file ends before that. What the kernel has in memory is read at once; the disk is waited for on
+    /// threads that do nothing else, many reads at a time: the thread pool has one thread per core.
+    /// </summary>
     public static async ValueTask<bool> FillAsync(
+        IoThreads readers,
         SafeFileHandle handle,
         Memory<byte> destination,
         long position,
         CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         while (!destination.IsEmpty)
         {
-            var count = await RandomAccess.ReadAsync(handle, destination, position, cancellationToken).ConfigureAwait(false);
+            var count = Libc.ReadAtHand(handle, destination.Span, position);
             if (count == 0)
             {
                 return false;
+            }
+
+            if (count < 0)
+            {
+                return await readers
+                    .RunAsync("Reading a file", () => Fill(handle, destination.Span, position), cancellationToken)
+                    .ConfigureAwait(false);
             }
 
             destination = destination[count..];

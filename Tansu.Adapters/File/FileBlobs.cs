@@ -38,7 +38,7 @@ internal sealed class FileBlobs(FileStoreContext context) : IBlobStore
         {
             using var handle = File.OpenHandle(path, options: FileOptions.Asynchronous);
             if (position > RandomAccess.GetLength(handle) - destination.Length
-                || !await DurableFile.FillAsync(handle, destination, position, cancellationToken).ConfigureAwait(false))
+                || !await DurableFile.FillAsync(context.Readers, handle, destination, position, cancellationToken).ConfigureAwait(false))
             {
                 throw new BlobMissingException(name, $"Object {path} has fewer bytes than were to be read.");
             }

@@ -60,7 +60,7 @@ internal sealed class FileEventLog(
 
         try
         {
-            var heads = await HeadReader.ReadAsync(open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
+            var heads = await HeadReader.ReadAsync(context.Readers, open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
             return new EntryHeads(heads, isEnd: heads[^1].Number + 1 >= files.NextNumber);
         }
         catch (IOException error)
@@ -90,7 +90,7 @@ internal sealed class FileEventLog(
             ArgumentOutOfRangeException.ThrowIfNegative(position);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(position, location.PayloadLength - destination.Length);
             var start = location.PayloadPosition + position;
-            if (!await DurableFile.FillAsync(open.Handle, destination, start, cancellationToken).ConfigureAwait(false))
+            if (!await DurableFile.FillAsync(context.Readers, open.Handle, destination, start, cancellationToken).ConfigureAwait(false))
             {
                 throw FileErrors.Damaged(open.File.Path, start, $"the file ends within entry {number}");
             }

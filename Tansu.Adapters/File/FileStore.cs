@@ -59,7 +59,7 @@ public sealed class FileStore : IStore
         }
         catch
         {
-            await context.SharedIo.DisposeAsync().ConfigureAwait(false);
+            await context.StopThreadsAsync().ConfigureAwait(false);
             throw;
         }
     }
@@ -114,7 +114,7 @@ public sealed class FileStore : IStore
             logs = [.. _logs.Values];
         }
 
-        await _context.SharedIo.DisposeAsync().ConfigureAwait(false);
+        await _context.StopThreadsAsync().ConfigureAwait(false);
         foreach (var opening in logs)
         {
             // All of them have ended, with the threads they ran on.

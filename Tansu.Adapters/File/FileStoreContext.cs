@@ -8,6 +8,7 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
 {
     // Two would do for a broker; four let slow reads of large snapshots pass each other at start.
     private const int SharedThreads = 4;
+    private const int ReaderThreads = 16;
 
     /// <summary>Log files that are open.</summary>
     public OpenFiles OpenFiles { get; } = new(Math.Max(1, Options.MaxOpenFiles));
@@ -15,8 +16,17 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
     /// <summary>Where everything but the writing of logs waits for the disk.</summary>
     public IoThreads SharedIo { get; } = new("tansu file store", SharedThreads);
 
+    /// <summary>Where readers of records wait for the disk: so many reads at a time keep it busy.</summary>
+    public IoThreads Readers { get; } = new("tansu file reader", ReaderThreads);
+
     /// <summary>Where files are made before they get their name.</summary>
     public string TemporaryDirectory { get; } = Path.Combine(Directory, "tmp");
+
+    public async ValueTask StopThreadsAsync()
+    {
+        await Readers.DisposeAsync().ConfigureAwait(false);
+        await SharedIo.DisposeAsync().ConfigureAwait(false);
+    }
 
     public void Notice(string message) => Options.OnNotice?.Invoke(message);
 }

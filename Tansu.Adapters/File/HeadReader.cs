@@ -14,11 +14,13 @@ internal static class HeadReader
 
     private const int MaxBytesPerRead = 256 * 1024;
 
+    /// <param name="readers">Where the disk is waited for.</param>
     /// <param name="open">The file, rented by the caller.</param>
     /// <param name="firstNumber">The number of an entry in the file.</param>
     /// <param name="maxEntries">How many at most.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
     public static async ValueTask<IReadOnlyList<EntryHead>> ReadAsync(
+        IoThreads readers,
         OpenLogFile open,
         long firstNumber,
         int maxEntries,
@@ -31,7 +33,7 @@ internal static class HeadReader
         while (begin < end && bytes < MaxBytesPerCall)
         {
             var runEnd = RunEnd(open.Index, begin, end);
-            bytes += await ReadRunAsync(open, begin, runEnd, heads, cancellationToken).ConfigureAwait(false);
+            bytes += await ReadRunAsync(readers, open, begin, runEnd, heads, cancellationToken).ConfigureAwait(false);
             begin = runEnd;
         }
 
@@ -54,6 +56,7 @@ internal static class HeadReader
     }
 
     private static async ValueTask<int> ReadRunAsync(
+        IoThreads readers,
         OpenLogFile open,
         int begin,
         int end,
@@ -62,7 +65,7 @@ internal static class HeadReader
     {
         var start = open.Index[begin].Position;
         var buffer = GC.AllocateUninitializedArray<byte>((int)(open.Index[end - 1].PayloadPosition - start));
-        var filled = await DurableFile.FillAsync(open.Handle, buffer, start, cancellationToken).ConfigureAwait(false);
+        var filled = await DurableFile.FillAsync(readers, open.Handle, buffer, start, cancellationToken).ConfigureAwait(false);
         for (var i = begin; i < end; i++)
         {
             var location = open.Index[i];

@@ -8,6 +8,7 @@ internal static partial class Libc
 {
     private const int ReadOnlyCloseOnExec = 0x80000;
     private const int AdviceDontNeed = 4;
+    private const int DoNotWait = 8;
 
     /// <summary>
     /// Makes a file's bytes and length durable. Not <c>fsync</c>, which also waits for the times of last change: a journal write
@@ -61,11 +62,30 @@ internal static partial class Libc
         }
     }
 
+    /// <summary>Reads what the kernel has in memory, without waiting for the disk.</summary>
+    /// <returns>How many bytes; 0 at the end of the file; less than 0 when it would take the disk, or the system cannot tell.</returns>
+    public static unsafe int ReadAtHand(SafeFileHandle handle, Span<byte> destination, long position)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return -1;
+        }
+
+        fixed (byte* bytes = destination)
+        {
+            var vector = new Vector { Base = bytes, Length = (nuint)destination.Length };
+            return (int)PReadV2(handle, &vector, 1, position, DoNotWait);
+        }
+    }
+
     private static IOException LastError(string what)
     {
         var errno = Marshal.GetLastPInvokeError();
         return new IOException($"{what}: {Marshal.GetPInvokeErrorMessage(errno)}", errno);
     }
+
+    [LibraryImport("libc", EntryPoint = "preadv2")]
+    private static unsafe partial nint PReadV2(SafeFileHandle handle, Vector* vectors, int count, long offset, int flags);
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     private static partial int FDataSync(SafeFileHandle handle);
@@ -78,4 +98,11 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     private static partial int FAdvise(SafeFileHandle handle, long offset, long length, int advice);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private unsafe struct Vector
+    {
+        public byte* Base;
+        public nuint Length;
+    }
 }

@@ -140,6 +140,18 @@ public sealed class RecordCache(long capacityBytes)
         }
     }
 
+    /// <summary>Gives the memory of a block that is leased to others as well.</summary>
+    internal void Share(Block block, List<RecordLease> leases)
+    {
+        lock (_lock)
+        {
+            foreach (var lease in leases)
+            {
+                lease.Take(this, block.Region);
+            }
+        }
+    }
+
     /// <summary>Nobody reads these for a lease any more.</summary>
     internal void Release(List<Region> regions)
     {
@@ -223,7 +235,7 @@ public sealed class RecordCache(long capacityBytes)
     internal readonly record struct Block(Region Region, int Start, int Length)
     {
         /// <summary>To be written before the block is published.</summary>
-        public Span<byte> Span => Region.Bytes.AsSpan(Start, Length);
+        public Memory<byte> Memory => Region.Bytes.AsMemory(Start, Length);
     }
 
     /// <summary>The memory of blocks that come and go together.</summary>

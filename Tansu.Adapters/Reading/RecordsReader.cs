@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Replica;
@@ -23,7 +22,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private const int MaxParallelLoads = 16;
 
     /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
-    private readonly ConcurrentDictionary<CacheKey, Task<ReadOnlyMemory<byte>>> _loading = new();
+    private readonly Dictionary<CacheKey, Loading> _loading = [];
 
     /// <summary>The same up to the high watermark, for who keeps the bytes for good.</summary>
     public async ValueTask<RecordBytes> ReadAsync(
@@ -125,7 +124,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             if (bytes.IsEmpty)
             {
                 StartLoading(chunks, index, maxBytes - total);
-                bytes = await LoadAsync(chunk).WaitAsync(cancellationToken);
+                bytes = await LoadAsync(chunk, lease).WaitAsync(cancellationToken);
             }
 
             var slice = Cut(bytes, chunk, offset, endOffset, maxBytes - total, atLeastOneBatch && total == 0);
@@ -156,7 +155,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     public async ValueTask<ReadOnlyMemory<byte>> ReadChunkAsync(Chunk chunk, RecordLease lease, CancellationToken cancellationToken)
     {
         var bytes = Cached(chunk, lease);
-        return bytes.IsEmpty ? await LoadAsync(chunk).WaitAsync(cancellationToken) : bytes;
+        return bytes.IsEmpty ? await LoadAsync(chunk, lease).WaitAsync(cancellationToken) : bytes;
     }
 
     /// <summary>Copies what this broker is writing, since consumers are likely to be near; null if there is no memory for it.</summary>
@@ -171,7 +170,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             return null;
         }
 
-        var bytes = block.Span;
+        var bytes = block.Memory.Span;
         var position = 0;
         for (var index = 0; index < written.Slices.Count; index++)
         {
@@ -288,23 +287,32 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             if (Cached(chunk, lease).IsEmpty && (index == first || (cache.Accepts(chunk.Length) && bytes >= 0)))
             {
                 // Its failure is told to whoever reads the chunk.
-                _ = LoadAsync(chunk);
+                _ = LoadAsync(chunk, lease: null);
             }
         }
     }
 
-    private Task<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk)
+    private Task<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RecordLease? lease)
     {
         var key = Key(chunk, chunk.Position);
-        if (_loading.TryGetValue(key, out var running))
+        Loading? mine = null;
+        lock (_loading)
         {
-            return SharedAsync(running, chunk);
-        }
+            if (!_loading.TryGetValue(key, out var loading))
+            {
+                loading = mine = new Loading();
+                _loading.Add(key, mine);
+            }
 
-        var mine = new TaskCompletionSource<ReadOnlyMemory<byte>>(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (!_loading.TryAdd(key, mine.Task))
-        {
-            return LoadAsync(chunk);
+            if (lease is not null)
+            {
+                loading.Leases.Add(lease);
+            }
+
+            if (mine is null)
+            {
+                return SharedAsync(loading.Task, chunk);
+            }
         }
 
         _ = CompleteAsync(key, chunk, mine);
@@ -315,34 +323,59 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private async Task<ReadOnlyMemory<byte>> SharedAsync(Task<ReadOnlyMemory<byte>> running, Chunk chunk)
     {
         var bytes = await running;
-        return bytes.Length == chunk.Length ? Placed(bytes, chunk) : await LoadFromStoreAsync(chunk);
+        if (bytes.Length == chunk.Length)
+        {
+            return Placed(bytes, chunk);
+        }
+
+        var own = GC.AllocateUninitializedArray<byte>(chunk.Length);
+        await ReadFromStoreAsync(chunk, own);
+        return own;
     }
 
-    private async Task CompleteAsync(CacheKey key, Chunk chunk, TaskCompletionSource<ReadOnlyMemory<byte>> loaded)
+    private async Task CompleteAsync(CacheKey key, Chunk chunk, Loading loading)
     {
+        using var own = new RecordLease();
         try
         {
             // Another load may have ended between the look into the cache and this one's beginning.
             var bytes = TryCopy(chunk);
+            var block = default(RecordCache.Block?);
             if (bytes.IsEmpty)
             {
-                bytes = await LoadFromStoreAsync(chunk);
+                block = cache.Reserve(chunk.Length, own);
+                var loaded = block is { } reserved ? reserved.Memory : GC.AllocateUninitializedArray<byte>(chunk.Length);
+                await ReadFromStoreAsync(chunk, loaded);
+                bytes = loaded;
             }
 
-            _loading.TryRemove(key, out _);
-            loaded.SetResult(bytes);
+            lock (_loading)
+            {
+                _loading.Remove(key);
+                if (block is { } written)
+                {
+                    cache.Publish(key, written);
+                    cache.Share(written, loading.Leases);
+                }
+            }
+
+            loading.SetResult(bytes);
         }
         catch (Exception failure)
         {
-            _loading.TryRemove(key, out _);
-            loaded.SetException(failure);
+            lock (_loading)
+            {
+                _loading.Remove(key);
+            }
+
+            loading.SetException(failure);
         }
     }
 
-    private async Task<ReadOnlyMemory<byte>> LoadFromStoreAsync(Chunk chunk)
+    /// <summary>Reads a chunk and sets its offsets.</summary>
+    private async ValueTask ReadFromStoreAsync(Chunk chunk, Memory<byte> bytes)
     {
         // Shared by all who wait for it, so that none of them may cancel it; the store has time limits of its own.
-        var bytes = GC.AllocateUninitializedArray<byte>(chunk.Length);
         if (chunk.Source.IsInlineEntry)
         {
             await log.ReadPayloadAsync(chunk.Source.entryNumber, chunk.Position, bytes, CancellationToken.None);
@@ -354,10 +387,13 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
 
         if (!chunk.Source.IsSegment)
         {
-            BatchOffsets.Place(bytes, chunk.BaseOffset);
+            BatchOffsets.Place(bytes.Span, chunk.BaseOffset);
         }
+    }
 
-        cache.Add(Key(chunk, chunk.Position), bytes);
-        return bytes;
+    /// <summary>A load under way, and the leases of those who wait for it.</summary>
+    private sealed class Loading() : TaskCompletionSource<ReadOnlyMemory<byte>>(TaskCreationOptions.RunContinuationsAsynchronously)
+    {
+        public List<RecordLease> Leases { get; } = [];
     }
 }

@@ -163,7 +163,7 @@ let private reading =
 
                     match cache.Reserve(random.Next(1, 300), lease) |> Option.ofNullable with
                     | Some block ->
-                        block.Span.Fill(byte written)
+                        block.Memory.Span.Fill(byte written)
 
                         // Others go on while this one is written.
                         if random.Next 8 > 0 then
