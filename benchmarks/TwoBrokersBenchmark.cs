@@ -14,6 +14,7 @@ internal static class TwoBrokersBenchmark
     private const int Partitions = 16;
     private const int InFlight = 20;
     private const double Cores = 0.15;
+    private const int LeaseMs = 3000;
     private const int BatchBytes = 1024;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -54,11 +55,11 @@ internal static class TwoBrokersBenchmark
         {
             for (var number = 0; number < count; number++)
             {
-                brokers.Add(await OtherProcess.BrokerAsync(server.Url(database), "--shards", $"{Shards}"));
+                brokers.Add(await OtherProcess.BrokerAsync(server.Url(database), "--shards", $"{Shards}", "--node-lease-ms", $"{LeaseMs}"));
             }
 
             await StoreLoad.CreateTopicAsync(brokers[0].Port, Partitions);
-            var ports = Leaders(brokers[^1].Port, count);
+            var ports = await LeadersAsync(brokers[^1].Port, count);
             quotas.AddRange(brokers.Select(static broker => new ProcessorQuota(broker.Id, Cores)));
             var frames = BrokerUnderTest.NamedFrames(StoreLoad.TopicName, Partitions, BatchBytes, BatchBytes);
             await DriveAsync(frames, ports, duration / 2);
@@ -80,16 +81,28 @@ internal static class TwoBrokersBenchmark
         }
     }
 
-    /// <summary>The port of each partition's leader. To be asked of the broker that came last, which knows all others from its start.</summary>
-    private static int[] Leaders(int port, int brokers)
+    /// <summary>The port of each partition's leader, once every broker leads some: after as long as it may take all of them to know of a new one.</summary>
+    private static async Task<int[]> LeadersAsync(int port, int brokers)
     {
         using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{port}" }).Build();
-        var metadata = admin.GetMetadata(StoreLoad.TopicName, Patience);
-        var ports = metadata.Brokers.ToDictionary(static broker => broker.BrokerId, static broker => broker.Port);
-        var leaders = metadata.Topics[0].Partitions.OrderBy(static partition => partition.PartitionId).Select(partition => ports[partition.Leader]).ToArray();
-        return leaders.Distinct().Count() == brokers
-            ? leaders
-            : throw new InvalidOperationException($"the partitions are led by ports {string.Join(", ", leaders.Distinct())}, not by {brokers} brokers");
+        var until = DateTime.UtcNow + Patience;
+        while (true)
+        {
+            var metadata = admin.GetMetadata(StoreLoad.TopicName, Patience);
+            var ports = metadata.Brokers.ToDictionary(static broker => broker.BrokerId, static broker => broker.Port);
+            int[] leaders = [.. metadata.Topics[0].Partitions.OrderBy(static partition => partition.PartitionId).Select(partition => ports[partition.Leader])];
+            if (leaders.Distinct().Count() == brokers)
+            {
+                return leaders;
+            }
+
+            if (DateTime.UtcNow > until)
+            {
+                throw new InvalidOperationException($"the partitions are led by ports {string.Join(", ", leaders.Distinct())}, not by {brokers} brokers");
+            }
+
+            await Task.Delay(100);
+        }
     }
 
     private static async Task<(double Requests, double Seconds)> DriveAsync(byte[][] frames, int[] ports, TimeSpan duration)
