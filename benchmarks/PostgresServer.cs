@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Npgsql;
 
 namespace Tansu.Benchmarks;
@@ -11,6 +12,7 @@ internal sealed class PostgresServer : IDisposable
 
     private readonly string _directory = Path.Combine(Path.GetTempPath(), "tansu-postgres-" + Guid.NewGuid().ToString("N")[..8]);
     private readonly int _port = SlowS3.FreePort();
+    private PosixSignalRegistration[] _signals = [];
 
     private PostgresServer()
     {
@@ -21,8 +23,7 @@ internal sealed class PostgresServer : IDisposable
         var server = new PostgresServer();
         server.Script("start");
 
-        // Also on SIGTERM and Ctrl+C.
-        AppDomain.CurrentDomain.ProcessExit += server.Stop;
+        server._signals = [.. new[] { PosixSignal.SIGTERM, PosixSignal.SIGINT }.Select(signal => PosixSignalRegistration.Create(signal, _ => server.Stop()))];
         return server;
     }
 
@@ -69,11 +70,11 @@ internal sealed class PostgresServer : IDisposable
 
     public void Dispose()
     {
-        AppDomain.CurrentDomain.ProcessExit -= Stop;
-        Script("wipe");
+        Array.ForEach(_signals, static signal => signal.Dispose());
+        Stop();
     }
 
-    private void Stop(object? sender, EventArgs arguments) => Script("wipe");
+    private void Stop() => Script("wipe");
 
     private async Task<NpgsqlConnection> ConnectAsync(string database)
     {
@@ -85,6 +86,9 @@ internal sealed class PostgresServer : IDisposable
             Password = Password,
             Database = database,
             Pooling = false,
+
+            // As the broker's.
+            WriteBufferSize = 128 * 1024,
         };
         var connection = new NpgsqlConnection(settings.ConnectionString);
         await connection.OpenAsync();
