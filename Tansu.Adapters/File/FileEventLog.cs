@@ -146,15 +146,6 @@ internal sealed class FileEventLog(
             return;
         }
 
-        try
-        {
-            await _writerThread.RunAsync(_appending, writer.GiveBackRoom, CancellationToken.None).ConfigureAwait(false);
-        }
-        catch (Exception error) when (error is StoreUnavailableException or StoreRefusedException)
-        {
-            // It stays, and does no harm.
-        }
-
         await _writerThread.DisposeAsync().ConfigureAwait(false);
         files.Close();
         IsClosed = true;

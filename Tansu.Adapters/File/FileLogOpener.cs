@@ -83,14 +83,7 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
             context.Disk.SyncData(handle);
             Libc.DropCache(handle);
             var scan = LogFileScan.Read(file.Path, handle, file.FirstNumber, withPayloads: true);
-            if (!scan.IsWhole && scan.EndsInRoom(handle))
-            {
-                if (!context.Options.IsReadOnly)
-                {
-                    context.Disk.Truncate(handle, scan.Index.End);
-                }
-            }
-            else if (!scan.IsWhole)
+            if (!scan.IsWhole)
             {
                 CutTornEnd(file, handle, scan);
             }

@@ -23,9 +23,6 @@ internal sealed class FileLogWriter
 {
     private const int BlockBytes = 4096;
 
-    /// <summary>How far ahead of the log's end its file has room: fdatasync then has no new length to write, which takes it a third less time.</summary>
-    private const int RoomBytes = 1024 * 1024;
-
     private readonly FileStoreContext _context;
     private readonly FileLogFiles _files;
     private readonly byte[] _frame = new byte[EntryFrame.Size];
@@ -35,10 +32,6 @@ internal sealed class FileLogWriter
     private StoreRefusedException? _refusal;
     private volatile bool _inDoubt;
     private bool _rolling;
-
-    /// <summary>Up to where the active file has room. From the end of its last entry on it holds zeros.</summary>
-    private long _roomEnd;
-    private bool _hasNoRoom;
 
     /// <param name="context">The store.</param>
     /// <param name="files">The log's files.</param>
@@ -50,7 +43,6 @@ internal sealed class FileLogWriter
         _files = files;
         _active = active;
         _fileId = fileId ?? NewFileId();
-        _roomEnd = active.Index.End;
     }
 
     /// <summary>Whether the tail must be resolved before it is read. May be asked from any thread.</summary>
@@ -70,7 +62,6 @@ internal sealed class FileLogWriter
             Roll();
         }
 
-        MakeRoom(_active.Index.End + entryBytes);
         var location = new EntryLocation(_active.Index.End, (int)head.Length, (int)payload.Length);
         if (!TryWrite(number, head, payload, location.Position))
         {
@@ -80,21 +71,6 @@ internal sealed class FileLogWriter
         _active.Index.Add(location);
         _active.File.Count++;
         return AppendOutcome.Appended;
-    }
-
-    /// <summary>Cuts off the room that no entry has filled. If that fails, whoever opens the log next does it.</summary>
-    /// <returns>Whether there was any.</returns>
-    public bool GiveBackRoom()
-    {
-        var end = _active.Index.End;
-        if (_inDoubt || RandomAccess.GetLength(_active.Handle) <= end)
-        {
-            return false;
-        }
-
-        _context.Disk.Truncate(_active.Handle, end);
-        _roomEnd = end;
-        return true;
     }
 
     /// <summary>Settles a failed write, if there was one.</summary>
@@ -117,25 +93,6 @@ internal sealed class FileLogWriter
         }
 
         return true;
-    }
-
-    private void MakeRoom(long end)
-    {
-        var roomEnd = Math.Min(end + RoomBytes, _context.Options.FileRollBytes);
-        if (end <= _roomEnd || roomEnd <= end || _hasNoRoom)
-        {
-            return;
-        }
-
-        if (Libc.TryAllocate(_active.Handle, _active.Index.End, roomEnd - _active.Index.End))
-        {
-            _roomEnd = roomEnd;
-            return;
-        }
-
-        // Without it all goes on as before, only slower. A part of it may be there.
-        _hasNoRoom = true;
-        GiveBackRoom();
     }
 
     private bool TryWrite(long number, ReadOnlySequence<byte> head, ReadOnlySequence<byte> payload, long position)
@@ -196,7 +153,6 @@ internal sealed class FileLogWriter
         var index = _active.Index;
         var end = index.End;
         _context.Disk.Truncate(_active.Handle, end);
-        _roomEnd = end;
 
         // The failed write shared its first block with the end of the last entry, and what the disk has there now nobody knows.
         var blockStart = end / BlockBytes * BlockBytes;
@@ -241,11 +197,6 @@ internal sealed class FileLogWriter
     /// </summary>
     private void Roll()
     {
-        if (GiveBackRoom())
-        {
-            _context.Disk.SyncData(_active.Handle);
-        }
-
         SealedIndex.Save(_context, _active.File, _active.Index);
         _rolling = true;
         var next = Create(_context, _files.Directory, _files.NextNumber);
@@ -254,7 +205,6 @@ internal sealed class FileLogWriter
         _context.OpenFiles.Seal(_active);
         _active = next;
         _rolling = false;
-        (_roomEnd, _hasNoRoom) = (0, false);
         _fileId = NewFileId();
     }
 

@@ -27,14 +27,6 @@ internal static partial class Libc
         }
     }
 
-    /// <summary>
-    /// Gives a file room on the disk, which reads as zeros, and makes it that much longer. A write into it that is made durable need not wait
-    /// for the file's new length to be durable too.
-    /// </summary>
-    /// <returns>False if this system or file system cannot, or there is no room.</returns>
-    public static bool TryAllocate(SafeFileHandle handle, long position, long length) =>
-        OperatingSystem.IsLinux() && FAllocate(handle, 0, position, length) == 0;
-
     /// <summary>Makes the names in a directory durable: a file that was created, renamed or deleted in it.</summary>
     public static void SyncDirectory(string path)
     {
@@ -77,9 +69,6 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     private static partial int FDataSync(SafeFileHandle handle);
-
-    [LibraryImport("libc", EntryPoint = "fallocate")]
-    private static partial int FAllocate(SafeFileHandle handle, int mode, long offset, long length);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FSync(SafeFileHandle handle);

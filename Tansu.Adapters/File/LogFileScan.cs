@@ -84,24 +84,6 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length)
         return null;
     }
 
-    /// <summary>Whether what follows the whole entries is only room for more, which a broker that was killed has not given back.</summary>
-    public bool EndsInRoom(SafeFileHandle handle)
-    {
-        var window = new FileWindow(handle);
-        for (var position = Index.End; position < window.Length;)
-        {
-            var part = window.From(position, 1);
-            if (part.ContainsAnyExcept((byte)0))
-            {
-                return false;
-            }
-
-            position += part.Length;
-        }
-
-        return true;
-    }
-
     /// <summary>Whether a frame with a whole head is at a position, and the entry is not longer than the file.</summary>
     private static bool TryReadEntry(FileWindow window, long position, out EntryFrame frame)
     {
