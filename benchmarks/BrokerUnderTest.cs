@@ -109,6 +109,14 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         return [.. Enumerable.Range(0, partitions).Select(partition => Frame(Guid.Empty, [partition], batch, topic, NamedVersion))];
     }
 
+    /// <summary>One Produce request per producer, as <see cref="SharedFrames"/> makes them, to a topic whose id is not known.</summary>
+    public static byte[][] NamedSharedFrames(string topic, int partitions, int producers, int batchBytes, int recordBytes)
+    {
+        var batch = Batch(batchBytes, recordBytes);
+        return [.. Enumerable.Range(0, producers).Select(producer =>
+            Frame(Guid.Empty, Enumerable.Range(0, partitions).Where(partition => partition % producers == producer), batch, topic, NamedVersion))];
+    }
+
     /// <summary>One Fetch request to a topic whose id is not known.</summary>
     public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes) =>
         FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes);

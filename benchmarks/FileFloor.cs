@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Tansu.Benchmarks;
 
@@ -16,13 +17,29 @@ internal static partial class FileFloor
         for (var number = 0L; number < commits; number++)
         {
             RandomAccess.Write(file, piece, number * piece.Length);
-            if (fdatasync((int)file.DangerousGetHandle()) != 0)
-            {
-                throw new IOException($"fdatasync failed with {Marshal.GetLastPInvokeError()}");
-            }
+            Sync(file);
         }
 
         return commits * (double)piece.Length / clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>Appends pieces of so many bytes, each made durable by one fdatasync, and adds the time of each to a list, in milliseconds.</summary>
+    /// <param name="file">Open for writing.</param>
+    /// <param name="pieceBytes">The size of each.</param>
+    /// <param name="duration">How long.</param>
+    /// <param name="latencies">Where the times go.</param>
+    public static void Append(SafeFileHandle file, int pieceBytes, TimeSpan duration, List<double> latencies)
+    {
+        var piece = new byte[pieceBytes];
+        Random.Shared.NextBytes(piece);
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < duration)
+        {
+            var begun = Stopwatch.GetTimestamp();
+            RandomAccess.Write(file, piece, RandomAccess.GetLength(file));
+            Sync(file);
+            latencies.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
+        }
     }
 
     /// <summary>Every file below a directory, read from its start to its end in pieces of 1 MiB.</summary>
@@ -63,6 +80,14 @@ internal static partial class FileFloor
 
     private static IEnumerable<string> Files(string directory) =>
         Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories).Where(static path => Path.GetFileName(path) != "lock");
+
+    private static void Sync(SafeFileHandle file)
+    {
+        if (fdatasync((int)file.DangerousGetHandle()) != 0)
+        {
+            throw new IOException($"fdatasync failed with {Marshal.GetLastPInvokeError()}");
+        }
+    }
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fdatasync(int descriptor);

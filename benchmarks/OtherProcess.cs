@@ -28,6 +28,8 @@ internal sealed partial class OtherProcess : IDisposable
 
     public int Port { get; }
 
+    public int Id => _process.Id;
+
     /// <summary>User and system time so far, in seconds, as the operating system counts it.</summary>
     public double ProcessorSeconds
     {

@@ -12,6 +12,7 @@ var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringCompare
     ["snapshot-size"] = SnapshotSizeBenchmark.RunAsync,
     ["speed"] = SpeedBenchmark.RunAsync,
     ["slow-store"] = SlowStoreBenchmark.RunAsync,
+    ["stores"] = StoresBenchmark.RunAsync,
 };
 
 // Parts of a benchmark that run in a process of their own.

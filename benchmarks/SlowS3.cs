@@ -5,31 +5,31 @@ using System.Net.Sockets;
 
 namespace Tansu.Benchmarks;
 
-/// <summary>A real S3 server (Ceph, as in the tests) to which a proxy makes every request take longer; the environment then leads there.</summary>
+/// <summary>A real S3 server (Ceph, as in the tests) to which a proxy makes every request take longer, if it is to; the environment then leads there.</summary>
 internal sealed class SlowS3 : IDisposable
 {
     /// <summary>What the proxy adds to every request, unless told otherwise, in milliseconds.</summary>
     public const int DelayMs = 30;
 
     private readonly string _directory;
-    private readonly DelayingProxy _proxy;
+    private readonly DelayingProxy? _proxy;
 
-    private SlowS3(string directory, DelayingProxy proxy)
+    private SlowS3(string directory, DelayingProxy? proxy)
     {
         _directory = directory;
         _proxy = proxy;
     }
 
-    /// <param name="delayMs">What every request takes longer.</param>
+    /// <param name="delayMs">What every request takes longer. 0: there is no proxy.</param>
     public static SlowS3 Start(int delayMs = DelayMs)
     {
         var directory = Path.Combine(Path.GetTempPath(), "tansu-slow-" + Guid.NewGuid().ToString("N"));
         var port = FreePort();
         Script("start", directory, $"{port}", $"{FreePort()}", $"{Environment.ProcessId}");
-        var proxy = new DelayingProxy(port, TimeSpan.FromMilliseconds(delayMs));
+        var proxy = delayMs > 0 ? new DelayingProxy(port, TimeSpan.FromMilliseconds(delayMs)) : null;
         Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", "testaccess");
         Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", "testsecretkey");
-        Environment.SetEnvironmentVariable("AWS_ENDPOINT_URL", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{proxy.Port}"));
+        Environment.SetEnvironmentVariable("AWS_ENDPOINT_URL", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{proxy?.Port ?? port}"));
         return new SlowS3(directory, proxy);
     }
 
@@ -51,7 +51,7 @@ internal sealed class SlowS3 : IDisposable
 
     public void Dispose()
     {
-        _proxy.Dispose();
+        _proxy?.Dispose();
         Script("stop", _directory);
     }
 

@@ -14,6 +14,7 @@ internal static class PostgresUrl
     private const int MaxPoolSize = 1000;
     private const int DefaultConnectSeconds = 5;
     private const int MaxConnectSeconds = 1000;
+    private const int WriteBufferBytes = 128 * 1024;
 
     private const string Form = "write postgres://user:password@host:port/database?parameter=value";
 
@@ -78,6 +79,9 @@ internal static class PostgresUrl
         MaxAutoPrepare = 20,
         AutoPrepareMinUsages = 2,
         TcpKeepAlive = true,
+
+        // The driver copies what it sends into this buffer, whatever its size, and sends one buffer after another.
+        WriteBufferSize = WriteBufferBytes,
     };
 
     private static void ReadAuthority(Uri uri, NpgsqlConnectionStringBuilder settings)

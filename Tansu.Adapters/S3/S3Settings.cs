@@ -69,6 +69,9 @@ internal sealed record S3Settings(string Bucket, string Prefix, Uri? Endpoint, s
             RequestChecksumCalculation = RequestChecksumCalculation.WHEN_REQUIRED,
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
             IgnoreConfiguredEndpointUrls = true,
+
+            // What is sent at once, and hashed at once.
+            BufferSize = 128 * 1024,
         };
         var region = Region;
         try
