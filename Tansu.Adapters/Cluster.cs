@@ -163,6 +163,7 @@ public sealed class Cluster : IAsyncDisposable
             options.AdvertisedPort,
             options.NodeLease,
             isOnlyBroker: !store.Limits.IsShared,
+            identity.ShardCount,
             options.TimeProvider);
         registry.Learn(opened.Current.State.Nodes);
         var self = await RegisterFirstAsync(opened, registry, options, store.Description);

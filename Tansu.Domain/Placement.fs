@@ -27,9 +27,25 @@ module Placement =
         liveNodeIds
         |> Array.maxBy (fun nodeId -> struct (mix (hash + uint64 nodeId * 0x9E3779B97F4A7C15UL), nodeId))
 
-    /// The leader of every partition of a shard, and the coordinator of its groups.
-    let leader (shard: int) (liveNodeIds: int[]) =
-        leaderOfLog $"shard-{shard}" liveNodeIds
+    /// For each shard, the leader of its partitions and the coordinator of its groups: what rendezvous hashing picks, except that no node
+    /// gets more than its share while others have less. With few shards chance alone would leave some nodes with nothing to do.
+    let leaders (shardCount: int) (liveNodeIds: int[]) =
+        let share = (shardCount + liveNodeIds.Length - 1) / liveNodeIds.Length
+        let led = System.Collections.Generic.Dictionary<int, int>()
+
+        let load nodeId =
+            match led.TryGetValue nodeId with
+            | true, count -> count
+            | _ -> 0
+
+        Array.init shardCount (fun shard ->
+            let nodeId =
+                liveNodeIds
+                |> Array.filter (fun nodeId -> load nodeId < share)
+                |> leaderOfLog $"shard-{shard}"
+
+            led[nodeId] <- load nodeId + 1
+            nodeId)
 
     /// The controller: the leader of the catalog.
     let controller (liveNodeIds: int[]) = leaderOfLog "catalog" liveNodeIds

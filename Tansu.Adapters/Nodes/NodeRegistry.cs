@@ -17,8 +17,9 @@ namespace Tansu.Adapters.Nodes;
 /// <param name="port">The port this broker is advertised at.</param>
 /// <param name="lease">How long a node is live after a sign of life (<c>--node-lease-ms</c>).</param>
 /// <param name="isOnlyBroker">Whether the store lets only one broker in: nodes at other addresses are then what it used to be called.</param>
+/// <param name="shardCount">How many shards the cluster has.</param>
 /// <param name="timeProvider">This broker's clock.</param>
-public sealed class NodeRegistry(string host, int port, TimeSpan lease, bool isOnlyBroker, TimeProvider timeProvider)
+public sealed class NodeRegistry(string host, int port, TimeSpan lease, bool isOnlyBroker, int shardCount, TimeProvider timeProvider)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<int, Sighting> _sightings = [];
@@ -122,7 +123,7 @@ public sealed class NodeRegistry(string host, int port, TimeSpan lease, bool isO
                 .Select(static sighting => sighting.Node.Id)
                 .ToArray();
             return candidates.Length > 0
-                ? new LiveNodes([.. live.Select(static sighting => sighting.Node)], candidates)
+                ? new LiveNodes([.. live.Select(static sighting => sighting.Node)], candidates, shardCount)
                 : throw new InvalidOperationException($"no node is registered at {host}:{port}");
         }
     }

@@ -184,9 +184,10 @@ let private together =
                 let! leadersOfOther = leaders other
                 let topic = one.Broker.Cluster.Catalog.TopicsByName["t"]
 
+                let placed = Placement.leaders shards [| 1; 2 |]
+
                 let expected = [
-                    for partition in 0 .. shards - 1 ->
-                        Placement.leader (one.Broker.Cluster.ShardOf(topic, partition).Index) [| 1; 2 |]
+                    for partition in 0 .. shards - 1 -> placed[one.Broker.Cluster.ShardOf(topic, partition).Index]
                 ]
 
                 Expect.equal leadersOfOne expected "as placement says"
@@ -220,9 +221,7 @@ let private together =
 
                     Expect.equal
                         [ for one in found.Coordinators -> one.NodeId ]
-                        [
-                            for key in keys -> Placement.leader (Placement.shardOfKey shards key) [| 1; 2 |]
-                        ]
+                        [ for key in keys -> placed[Placement.shardOfKey shards key] ]
                         "coordinators"
             })
 

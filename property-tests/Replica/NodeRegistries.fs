@@ -13,7 +13,7 @@ let private seconds (count: float) = TimeSpan.FromSeconds count
 
 /// The registry of the broker at "self", which is node 1.
 let private registry (time: ManualTime) =
-    NodeRegistry("self", 9092, lease, false, time)
+    NodeRegistry("self", 9092, lease, false, 1, time)
 
 let private node id leaseUntilMs = {
     Id = id
@@ -103,7 +103,7 @@ let private liveness =
 
         testCase "at another address is nobody in a store that admits one broker"
         <| fun () ->
-            let registry = NodeRegistry("self", 9092, lease, true, ManualTime())
+            let registry = NodeRegistry("self", 9092, lease, true, 1, ManualTime())
             learn registry [ 1, Lease.WithoutEnd; 2, Lease.WithoutEnd ]
             Expect.equal (listed registry) [ 1 ] "what it used to be called"
     ]

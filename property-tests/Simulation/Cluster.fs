@@ -371,14 +371,14 @@ type Broker(number: int, cluster: World) =
                     let! shard = opening[index]
                     shards[index] <- shard
 
-                let nodes = [| 1 .. settings.Brokers |]
+                let leaders = Placement.leaders shards.Length [| 1 .. settings.Brokers |]
 
                 let coordinator =
                     new TransactionCoordinator(
                         Array.map (fun (shard: BrokerShard) -> shard.Replica) shards,
                         (fun timeout -> cluster.NextProducerId(itsProcess, timeout) |> ValueTask<int64>),
                         TransactionCoordinatorOptions(
-                            IsLeaderOf = (fun shard -> Placement.leader shard nodes = number),
+                            IsLeaderOf = (fun shard -> leaders[shard] = number),
                             StoreTimeout = settings.BrokerPatience,
                             TimeProvider = itsProcess.Time,
                             OnNotice = (fun text -> cluster.Judge.Note $"{this.Name}: {text}")
