@@ -109,6 +109,10 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         return [.. Enumerable.Range(0, partitions).Select(partition => Frame(Guid.Empty, [partition], batch, topic, NamedVersion))];
     }
 
+    /// <summary>One Produce request with a batch for each of these partitions, of which one may be there several times.</summary>
+    public static byte[] NamedFrame(string topic, IEnumerable<int> partitions, int batchBytes, int recordBytes) =>
+        Frame(Guid.Empty, partitions, Batch(batchBytes, recordBytes), topic, NamedVersion);
+
     /// <summary>One Fetch request to a topic whose id is not known.</summary>
     public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes) =>
         FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes);
