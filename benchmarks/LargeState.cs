@@ -142,12 +142,12 @@ internal sealed class LargeState
                 new Partition(0, highWatermark, empty.Pages, chunks.ToImmutable(), 0, empty.Producers.Add(partition, producer), empty.OpenTransactions, empty.AbortedTransactions));
         }
 
-        var groups = ImmutableDictionary.CreateRange(Enumerable.Range(0, Groups).Select(static group => GroupId(group)).Zip(Enumerable.Range(0, Groups).Select(MakeGroup), KeyValuePair.Create));
+        var groups = Enumerable.Range(0, Groups).Select(group => KeyValuePair.Create(GroupId(group), MakeGroup(group)));
         var initial = Shard.initial;
         return new ShardState(
             partitions.ToImmutable(),
             initial.RemovedTopics,
-            groups,
+            ImmutableDictionary.CreateRange(groups),
             0,
             objects.ToImmutable(),
             initial.Garbage,

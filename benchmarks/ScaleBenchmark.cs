@@ -67,6 +67,4 @@ internal static class ScaleBenchmark
             Directory.Delete(directory, recursive: true);
         }
     }
-
-    public static void Row(FormattableString row) => Console.WriteLine(row.ToString(CultureInfo.InvariantCulture));
 }

@@ -10,7 +10,7 @@ internal static class ScaleConnections
     public static async Task RunAsync(double seconds)
     {
         var duration = TimeSpan.FromSeconds(seconds);
-        ScaleBenchmark.Row($"1 and {Connections} connections, {Partitions} partitions, one batch in a request, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
+        Console.WriteLine($"1 and {Connections} connections, {Partitions} partitions, one batch in a request, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
         Console.WriteLine();
         Console.WriteLine("| store | batch | 1: MB/s | many: MB/s | 1: broker CPU | many: broker CPU | CPU per byte, times | 1: memory | many: memory |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|");
@@ -24,8 +24,14 @@ internal static class ScaleConnections
                     await MeasureAsync(store, Connections, batchBytes, megabytesPerSecond, duration)));
             }
 
-            ScaleBenchmark.Row(
-                $"| {store} | {batchBytes / 1024} KiB | {Medians.Of(rounds, static round => round.One.BytesPerSecond) / 1e6:F0} | {Medians.Of(rounds, static round => round.Many.BytesPerSecond) / 1e6:F0} | {Medians.Of(rounds, static round => round.One.CpuPerByte):F2} ns/byte | {Medians.Of(rounds, static round => round.Many.CpuPerByte):F2} ns/byte | {Medians.Of(rounds, static round => round.Many.CpuPerByte / round.One.CpuPerByte):F2} | {Medians.Of(rounds, static round => round.One.ResidentBytes) / 1e6:F0} MB | {Medians.Of(rounds, static round => round.Many.ResidentBytes) / 1e6:F0} MB |");
+            Console.WriteLine(
+                $"| {store} | {batchBytes / 1024} KiB | {Medians.Of(rounds, static round => round.One.BytesPerSecond) / 1e6:F0} "
+                + $"| {Medians.Of(rounds, static round => round.Many.BytesPerSecond) / 1e6:F0} "
+                + $"| {Medians.Of(rounds, static round => round.One.CpuPerByte):F2} ns/byte "
+                + $"| {Medians.Of(rounds, static round => round.Many.CpuPerByte):F2} ns/byte "
+                + $"| {Medians.Of(rounds, static round => round.Many.CpuPerByte / round.One.CpuPerByte):F2} "
+                + $"| {Medians.Of(rounds, static round => round.One.ResidentBytes) / 1e6:F0} MB "
+                + $"| {Medians.Of(rounds, static round => round.Many.ResidentBytes) / 1e6:F0} MB |");
         }
     }
 

@@ -20,7 +20,7 @@ internal static class ScaleLatency
 
     public static async Task RunAsync(double seconds)
     {
-        ScaleBenchmark.Row($"{PerSecond} records of {RecordBytes} bytes a second, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
+        Console.WriteLine($"{PerSecond} records of {RecordBytes} bytes a second, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
         Console.WriteLine();
         Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | fdatasync: p50 | p99 | consumed p99 / commit mean | / fdatasync p50 | / fdatasync p99 | broker CPU a record |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
@@ -33,8 +33,16 @@ internal static class ScaleLatency
             }
 
             string Times(Func<Result, double> figure) => store == "file" ? Medians.Of(rounds, figure).ToString("F2", System.Globalization.CultureInfo.InvariantCulture) : "-";
-            ScaleBenchmark.Row(
-                $"| {store} | {Medians.Of(rounds, static round => At(round.Produced, 0.5)):F2} ms | {Medians.Of(rounds, static round => At(round.Produced, 0.99)):F2} ms | {Medians.Of(rounds, static round => At(round.Consumed, 0.5)):F2} ms | {Medians.Of(rounds, static round => At(round.Consumed, 0.99)):F2} ms | {Medians.Of(rounds, static round => round.CommitMs):F2} ms | {Times(static round => At(round.Floor, 0.5))} ms | {Times(static round => At(round.Floor, 0.99))} ms | {Times(static round => At(round.Consumed, 0.99) / round.CommitMs)} | {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.5))} | {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.99))} | {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
+            Console.WriteLine(
+                $"| {store} | {Medians.Of(rounds, static round => At(round.Produced, 0.5)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => At(round.Produced, 0.99)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => At(round.Consumed, 0.5)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => At(round.Consumed, 0.99)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => round.CommitMs):F2} ms | {Times(static round => At(round.Floor, 0.5))} ms "
+                + $"| {Times(static round => At(round.Floor, 0.99))} ms | {Times(static round => At(round.Consumed, 0.99) / round.CommitMs)} "
+                + $"| {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.5))} "
+                + $"| {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.99))} "
+                + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
         }
     }
 

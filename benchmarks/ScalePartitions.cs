@@ -14,7 +14,7 @@ internal static class ScalePartitions
     public static async Task RunAsync(double seconds)
     {
         var duration = TimeSpan.FromSeconds(seconds);
-        ScaleBenchmark.Row($"1 and {Partitions} partitions, {Connections} connections, {InFlight} requests in flight each, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
+        Console.WriteLine($"1 and {Partitions} partitions, {Connections} connections, {InFlight} requests in flight each, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
         Console.WriteLine();
         Console.WriteLine("| store | batch | batches in a request | 1: MB/s | many: MB/s | 1: broker CPU | many: broker CPU | CPU per byte, times | 1: allocated per batch | many: allocated per batch |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
@@ -28,8 +28,14 @@ internal static class ScalePartitions
                 rounds.Add((await MeasureAsync(store, 1, one, batches, duration), await MeasureAsync(store, Partitions, many, batches, duration)));
             }
 
-            ScaleBenchmark.Row(
-                $"| {store} | {batchBytes / 1024} KiB | {batches} | {Medians.Of(rounds, static round => round.One.BytesPerSecond) / 1e6:F0} | {Medians.Of(rounds, static round => round.Many.BytesPerSecond) / 1e6:F0} | {Medians.Of(rounds, static round => round.One.CpuPerByte):F2} ns/byte | {Medians.Of(rounds, static round => round.Many.CpuPerByte):F2} ns/byte | {Medians.Of(rounds, static round => round.Many.CpuPerByte / round.One.CpuPerByte):F2} | {Medians.Of(rounds, static round => round.One.AllocatedPerBatch):F0} bytes | {Medians.Of(rounds, static round => round.Many.AllocatedPerBatch):F0} bytes |");
+            Console.WriteLine(
+                $"| {store} | {batchBytes / 1024} KiB | {batches} | {Medians.Of(rounds, static round => round.One.BytesPerSecond) / 1e6:F0} "
+                + $"| {Medians.Of(rounds, static round => round.Many.BytesPerSecond) / 1e6:F0} "
+                + $"| {Medians.Of(rounds, static round => round.One.CpuPerByte):F2} ns/byte "
+                + $"| {Medians.Of(rounds, static round => round.Many.CpuPerByte):F2} ns/byte "
+                + $"| {Medians.Of(rounds, static round => round.Many.CpuPerByte / round.One.CpuPerByte):F2} "
+                + $"| {Medians.Of(rounds, static round => round.One.AllocatedPerBatch):F0} bytes "
+                + $"| {Medians.Of(rounds, static round => round.Many.AllocatedPerBatch):F0} bytes |");
         }
     }
 

@@ -31,7 +31,7 @@ internal static class ScaleState
             starts[2].Add((await RoundAsync(large, large.SnapshotBytes / 4)).Start);
         }
 
-        ScaleBenchmark.Row($"medians of {ScaleBenchmark.Rounds} rounds, File");
+        Console.WriteLine($"medians of {ScaleBenchmark.Rounds} rounds, File");
         Console.WriteLine();
         Console.WriteLine("| partitions | groups | snapshots | events after them | process start to ApiVersions | to Metadata of a topic | to Metadata of all | CPU until then | memory then | CPU a second, idle |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
@@ -39,7 +39,7 @@ internal static class ScaleState
         StartRow(large, 0, starts[1]);
         StartRow(large, large.SnapshotBytes / 4, starts[2]);
         Console.WriteLine();
-        ScaleBenchmark.Row($"{Commits} requests one after the other, each a commit");
+        Console.WriteLine($"{Commits} requests one after the other, each a commit");
         Console.WriteLine();
         Console.WriteLine("| request | small state: broker CPU a commit | large state: broker CPU a commit | times | small: p50 | large: p50 | small: p99 | large: p99 | large: most |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|");
@@ -47,11 +47,23 @@ internal static class ScaleState
         CommitRow("OffsetCommit of one partition", commits.ConvertAll(static round => (round.Small.OffsetCommit, round.Large.OffsetCommit)));
     }
 
-    private static void StartRow(LargeState state, int eventBytes, List<Start> starts) => ScaleBenchmark.Row(
-        $"| {state.Partitions} | {state.Groups} | {state.SnapshotBytes / 1048576.0:F1} MiB | {eventBytes / 1048576.0:F1} MiB | {Medians.Of(starts, static start => start.ApiVersionsMs):F0} ms | {Medians.Of(starts, static start => start.OneTopicMs):F0} ms | {Medians.Of(starts, static start => start.AllTopicsMs):F0} ms | {Medians.Of(starts, static start => start.CpuMs):F0} ms | {Medians.Of(starts, static start => start.ResidentBytes) / 1e6:F0} MB | {Medians.Of(starts, static start => start.IdleCpuMs):F0} ms |");
+    private static void StartRow(LargeState state, int eventBytes, List<Start> starts) => Console.WriteLine(
+        $"| {state.Partitions} | {state.Groups} | {state.SnapshotBytes / 1048576.0:F1} MiB | {eventBytes / 1048576.0:F1} MiB "
+        + $"| {Medians.Of(starts, static start => start.ApiVersionsMs):F0} ms "
+        + $"| {Medians.Of(starts, static start => start.OneTopicMs):F0} ms "
+        + $"| {Medians.Of(starts, static start => start.AllTopicsMs):F0} ms | {Medians.Of(starts, static start => start.CpuMs):F0} ms "
+        + $"| {Medians.Of(starts, static start => start.ResidentBytes) / 1e6:F0} MB "
+        + $"| {Medians.Of(starts, static start => start.IdleCpuMs):F0} ms |");
 
-    private static void CommitRow(string request, List<(Cost Small, Cost Large)> rounds) => ScaleBenchmark.Row(
-        $"| {request} | {Medians.Of(rounds, static round => round.Small.CpuMs):F3} ms | {Medians.Of(rounds, static round => round.Large.CpuMs):F3} ms | {Medians.Of(rounds, static round => round.Large.CpuMs / round.Small.CpuMs):F2} | {Medians.Of(rounds, static round => round.Small.P50Ms):F2} ms | {Medians.Of(rounds, static round => round.Large.P50Ms):F2} ms | {Medians.Of(rounds, static round => round.Small.P99Ms):F2} ms | {Medians.Of(rounds, static round => round.Large.P99Ms):F2} ms | {Medians.Of(rounds, static round => round.Large.MostMs):F1} ms |");
+    private static void CommitRow(string request, List<(Cost Small, Cost Large)> rounds) => Console.WriteLine(
+        $"| {request} | {Medians.Of(rounds, static round => round.Small.CpuMs):F3} ms "
+        + $"| {Medians.Of(rounds, static round => round.Large.CpuMs):F3} ms "
+        + $"| {Medians.Of(rounds, static round => round.Large.CpuMs / round.Small.CpuMs):F2} "
+        + $"| {Medians.Of(rounds, static round => round.Small.P50Ms):F2} ms "
+        + $"| {Medians.Of(rounds, static round => round.Large.P50Ms):F2} ms "
+        + $"| {Medians.Of(rounds, static round => round.Small.P99Ms):F2} ms "
+        + $"| {Medians.Of(rounds, static round => round.Large.P99Ms):F2} ms "
+        + $"| {Medians.Of(rounds, static round => round.Large.MostMs):F1} ms |");
 
     private static Task<(Start Start, Costs Costs)> RoundAsync(LargeState state, int eventBytes) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {

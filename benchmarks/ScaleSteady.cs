@@ -11,7 +11,7 @@ internal static class ScaleSteady
 
     public static async Task RunAsync(double seconds)
     {
-        ScaleBenchmark.Row($"{Connections} connections, one batch of {BatchBytes / 1024} KiB in a request, {seconds} s after {WarmUp.TotalSeconds} s of warming up");
+        Console.WriteLine($"{Connections} connections, one batch of {BatchBytes / 1024} KiB in a request, {seconds} s after {WarmUp.TotalSeconds} s of warming up");
         Console.WriteLine();
         Console.WriteLine("| store | MB/s | broker CPU | gen-0 collections | gen-1 | gen-2 | time stopped by collections | allocated per request | heap at the end | memory at the end |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
@@ -30,8 +30,12 @@ internal static class ScaleSteady
         var before = await SnapshotAsync(broker);
         var sent = await load.RunAsync(frames, BytesPerSecond / frames[0].Length, duration);
         var after = await SnapshotAsync(broker);
-        ScaleBenchmark.Row(
-            $"| {store} | {sent.Bytes / sent.Seconds / 1e6:F0} | {(after.Cpu - before.Cpu) * 1e9 / sent.Bytes:F2} ns/byte | {after.Gen0 - before.Gen0} | {after.Gen1 - before.Gen1} | {after.Gen2 - before.Gen2} | {(after.PauseSeconds - before.PauseSeconds) * 1000:F0} ms | {(after.Allocated - before.Allocated) / (after.Requests - before.Requests):F0} bytes | {after.Heap / 1e6:F0} MB | {broker.ResidentBytes / 1e6:F0} MB |");
+        Console.WriteLine(
+            $"| {store} | {sent.Bytes / sent.Seconds / 1e6:F0} | {(after.Cpu - before.Cpu) * 1e9 / sent.Bytes:F2} ns/byte "
+            + $"| {after.Gen0 - before.Gen0} | {after.Gen1 - before.Gen1} | {after.Gen2 - before.Gen2} "
+            + $"| {(after.PauseSeconds - before.PauseSeconds) * 1000:F0} ms "
+            + $"| {(after.Allocated - before.Allocated) / (after.Requests - before.Requests):F0} bytes | {after.Heap / 1e6:F0} MB "
+            + $"| {broker.ResidentBytes / 1e6:F0} MB |");
         return true;
     });
 
