@@ -1,5 +1,6 @@
 namespace Tansu.Domain
 
+open System.Collections.Generic
 open System.Collections.Immutable
 
 /// The rules' settings: the same on every broker of a cluster.
@@ -237,7 +238,7 @@ module Shard =
                 if obj.ReferenceEquals(rest, value) then
                     None
                 else
-                    Some(System.Collections.Generic.KeyValuePair(key, rest)))
+                    Some(KeyValuePair(key, rest)))
 
         all.SetItems changed
 
@@ -432,14 +433,22 @@ module Shard =
         Transaction = batch.Transaction
     }
 
+    /// Whether two of the batches go to one partition, which hardly any client asks for.
+    let private isRepeating (batches: BatchToAppend[]) =
+        if batches.Length < 2 then
+            false
+        else
+            let seen = HashSet<TopicPartition> batches.Length
+            batches |> Array.exists (fun batch -> not (seen.Add batch.Partition))
+
     let private appendBatches settings (state: ShardState) (context: DecideContext) (batches: BatchToAppend[]) =
-        // Two batches of one request may go to one partition: each is judged on the state the one before left.
-        // The entry number does not matter to the judgement.
+        // Two batches of one partition: each is judged on what the one before left. The entry number does not matter to the judgement.
         let here = { EntryNumber = 0L; TimeMs = context.NowMs }
+        let isRepeating = isRepeating batches
+        let changed = Dictionary<TopicPartition, Partition>()
 
         let replies = Array.zeroCreate batches.Length
         let events = ResizeArray<ShardEvent> batches.Length
-        let mutable state = state
 
         for index in 0 .. batches.Length - 1 do
             let batch = batches[index]
@@ -447,19 +456,23 @@ module Shard =
             if state.RemovedTopics.ContainsKey batch.Partition.TopicId then
                 replies[index] <- Refused UnknownTopicId
             else
+                let current =
+                    match changed.TryGetValue batch.Partition with
+                    | true, current -> current
+                    | _ -> partition batch.Partition state
+
                 let struct (reply, isNew) =
-                    partition batch.Partition state
-                    |> Partition.judge context.NowMs settings.ProducerIdExpirationMs batch
+                    Partition.judge context.NowMs settings.ProducerIdExpirationMs batch current
 
                 replies[index] <- reply
 
                 match reply with
                 | Appended(baseOffset, _) when isNew ->
-                    let event = BatchAppended(appended context baseOffset batch)
-                    events.Add event
+                    let accepted = appended context baseOffset batch
+                    events.Add(BatchAppended accepted)
 
-                    if index < batches.Length - 1 then
-                        state <- evolve state event here
+                    if isRepeating then
+                        changed[batch.Partition] <- Partition.append here accepted current
                 | Appended _
                 | Refused _ -> ()
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime;
 using System.Runtime.InteropServices;
 using Serilog;
 using Tansu.Adapters.Ports;
@@ -74,7 +75,7 @@ public static class BrokerCommand
         var metrics = new BrokerMetrics(version, TimeProvider.System.GetUtcNow() - Stopwatch.GetElapsedTime(startedAt), listener);
         await using var metricsListener = StartMetrics(options, metrics, log);
         var advertised = options.AdvertisedListener ?? new Endpoint("localhost", listener.Endpoint.Port);
-        var broker = await Broker.StartAsync(options, memory, listener.Endpoint, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
+        var broker = await StartAsync(options, memory, listener.Endpoint, advertised, log, signalled).ConfigureAwait(false);
         var apis = HandlerList.Create(broker);
         listener.Start(new RequestDispatcher(apis, log) { ReplyBudget = broker.FetchBudget });
         metrics.Open(broker, apis);
@@ -88,6 +89,27 @@ public static class BrokerCommand
         log.Information("Stopping");
         metrics.Stop();
         await StopAsync(listener, broker, log).ConfigureAwait(false);
+    }
+
+    // Nearly all that is made while the state is read stays. To mark it over and over, on another thread and beside the reading, takes as long as the reading.
+    private static async Task<Broker> StartAsync(
+        BrokerOptions options,
+        MemoryPlan memory,
+        Endpoint listener,
+        Endpoint advertised,
+        Serilog.Core.Logger log,
+        CancellationToken signalled)
+    {
+        var mode = GCSettings.LatencyMode;
+        GCSettings.LatencyMode = GCLatencyMode.Batch;
+        try
+        {
+            return await Broker.StartAsync(options, memory, listener, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
+        }
+        finally
+        {
+            GCSettings.LatencyMode = mode;
+        }
     }
 
     // The default port may well be taken, by another broker on this machine: that is no reason not to run.

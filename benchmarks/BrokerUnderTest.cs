@@ -117,9 +117,13 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
             Frame(Guid.Empty, Enumerable.Range(0, partitions).Where(partition => partition % producers == producer), batch, topic, NamedVersion))];
     }
 
+    /// <summary>One Produce request with a batch for each of these partitions, of which one may be there several times.</summary>
+    public static byte[] NamedFrame(string topic, IEnumerable<int> partitions, int batchBytes, int recordBytes) =>
+        Frame(Guid.Empty, partitions, Batch(batchBytes, recordBytes), topic, NamedVersion);
+
     /// <summary>One Fetch request to a topic whose id is not known.</summary>
-    public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes) =>
-        FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes);
+    public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes, int maxWaitMs = 0) =>
+        FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes, maxWaitMs);
 
     public async ValueTask DisposeAsync()
     {
@@ -128,13 +132,15 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         await _broker.DisposeAsync();
     }
 
-    private static byte[] FetchFrame(Guid topicId, string topic, short version, int partition, long offset, int maxBytes)
+    private static byte[] FetchFrame(Guid topicId, string topic, short version, int partition, long offset, int maxBytes, int maxWaitMs = 0)
     {
         using var writer = new KafkaWriter();
         new RequestHeader { RequestApiKey = 1, RequestApiVersion = version, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
         new FetchRequest
         {
             MaxBytes = maxBytes,
+            MaxWaitMs = maxWaitMs,
+            MinBytes = 1,
             SessionEpoch = -1,
             Topics =
             [

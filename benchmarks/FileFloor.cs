@@ -42,6 +42,32 @@ internal static partial class FileFloor
         }
     }
 
+    /// <summary>Pieces appended to a file at a steady rate, each made durable by one fdatasync.</summary>
+    /// <returns>The milliseconds of each, sorted.</returns>
+    public static double[] Times(string directory, int pieceBytes, int perSecond, int pieces)
+    {
+        var piece = new byte[pieceBytes];
+        Random.Shared.NextBytes(piece);
+        using var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
+        var times = new double[pieces];
+        var clock = Stopwatch.StartNew();
+        for (var number = 0; number < pieces; number++)
+        {
+            while (number > clock.Elapsed.TotalSeconds * perSecond)
+            {
+                Thread.Sleep(1);
+            }
+
+            var begun = Stopwatch.GetTimestamp();
+            RandomAccess.Write(file, piece, (long)number * pieceBytes);
+            Sync(file);
+            times[number] = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
+        }
+
+        Array.Sort(times);
+        return times;
+    }
+
     /// <summary>Every file below a directory, read from its start to its end in pieces of 1 MiB.</summary>
     /// <returns>Bytes per second.</returns>
     public static double MeasureReading(string directory)

@@ -1,8 +1,5 @@
-using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 
 namespace Tansu.Benchmarks;
 
@@ -100,24 +97,16 @@ internal static class HostileBenchmark
 
     private static double At(IReadOnlyList<double> sorted, double share) => sorted[(int)(share * (sorted.Count - 1))];
 
-    /// <summary>One request at a time, on a thread of its own, so that nothing but the broker keeps it waiting.</summary>
-    private sealed class Producer : IDisposable
+    /// <summary>Sends one request over and over.</summary>
+    private sealed class Producer(int port, byte[] frame) : IDisposable
     {
-        private readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        private readonly byte[] _frame;
-        private readonly byte[] _reply = new byte[64 * 1024];
-
-        public Producer(int port, byte[] frame)
-        {
-            _frame = frame;
-            _socket.Connect(IPAddress.Loopback, port);
-        }
+        private readonly SerialClient _client = new(port);
 
         public void Produce(int requests)
         {
             for (var request = 0; request < requests; request++)
             {
-                ProduceOne();
+                _client.Ask(frame);
             }
         }
 
@@ -129,7 +118,7 @@ internal static class HostileBenchmark
             while (clock.Elapsed < duration)
             {
                 var start = Stopwatch.GetTimestamp();
-                ProduceOne();
+                _client.Ask(frame);
                 times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
             }
 
@@ -137,23 +126,7 @@ internal static class HostileBenchmark
             return [.. times];
         }
 
-        public void Dispose() => _socket.Dispose();
-
-        private void ProduceOne()
-        {
-            _socket.Send(_frame);
-            Receive(4);
-            Receive(BinaryPrimitives.ReadInt32BigEndian(_reply));
-        }
-
-        private void Receive(int count)
-        {
-            for (var filled = 0; filled < count;)
-            {
-                var received = _socket.Receive(_reply.AsSpan(filled, count - filled));
-                filled += received > 0 ? received : throw new EndOfStreamException("the broker closed the producer's connection");
-            }
-        }
+        public void Dispose() => _client.Dispose();
     }
 
     /// <summary>The attackers' process: it says when all are there, and ends when its input does.</summary>

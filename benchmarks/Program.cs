@@ -9,6 +9,7 @@ var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringCompare
     ["hostile"] = HostileBenchmark.RunAsync,
     ["footprint"] = FootprintBenchmark.RunAsync,
     ["group-join"] = GroupJoinBenchmark.RunAsync,
+    ["scale"] = ScaleBenchmark.RunAsync,
     ["snapshot-size"] = SnapshotSizeBenchmark.RunAsync,
     ["speed"] = SpeedBenchmark.RunAsync,
     ["slow-store"] = SlowStoreBenchmark.RunAsync,

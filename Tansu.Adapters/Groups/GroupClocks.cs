@@ -21,11 +21,15 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     private readonly Dictionary<(string GroupId, string MemberId), int> _holds = [];
 
     /// <summary>Takes in a group's newest state; null for none.</summary>
-    public void Learn(string groupId, Group? group)
+    /// <returns>
+    /// Whether something may now be due sooner than <see cref="Plan"/> has said. A sign of life, such as each commit of offsets brings, only puts
+    /// off what is due: planning anew would cost every commit as much as there are groups.
+    /// </returns>
+    public bool Learn(string groupId, Group? group)
     {
         lock (_lock)
         {
-            LearnLocked(groupId, group, Now());
+            return LearnLocked(groupId, group, Now());
         }
     }
 
@@ -147,14 +151,15 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         return isNews;
     }
 
-    private void LearnLocked(string groupId, Group? group, long now)
+    private bool LearnLocked(string groupId, Group? group, long now)
     {
         if (group is null || group.Members.IsEmpty)
         {
             _watches.Remove(groupId);
-            return;
+            return false;
         }
 
+        var isNews = false;
         if (!_watches.TryGetValue(groupId, out var watch))
         {
             _watches.Add(groupId, watch = new Watch());
@@ -166,19 +171,23 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             watch.PhaseEntry = group.PhaseEntry;
             watch.PhaseTag = group.Phase.Tag;
             watch.PhaseLearnedAt = now;
+            isNews = true;
         }
 
         if (watch.LastJoinEntry != group.LastJoinEntry)
         {
             watch.LastJoinEntry = group.LastJoinEntry;
             watch.LastJoinLearnedAt = now;
+            isNews = true;
         }
 
         foreach (var memberId in watch.Members.Keys.ToArray())
         {
             if (!group.Members.ContainsKey(memberId))
             {
+                // The rest may have less time to join.
                 watch.Members.Remove(memberId);
+                isNews = true;
             }
         }
 
@@ -187,6 +196,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             if (!watch.Members.TryGetValue(member.MemberId, out var known))
             {
                 watch.Members.Add(member.MemberId, known = new MemberWatch { HeardAt = long.MinValue });
+                isNews = true;
             }
             else if (known.SeenAtEntry == member.SeenAtEntry)
             {
@@ -194,10 +204,15 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             }
 
             known.Session = TimeSpan.FromMilliseconds(member.SessionTimeoutMs);
+
+            // Others must be told of what is heard from now on, and of that no plan speaks yet.
+            isNews |= options.IsShared && Elapsed(known.ToldAt, now) >= known.Session / 3;
             known.SeenAtEntry = member.SeenAtEntry;
             known.LearnedAt = now;
             known.ToldAt = now;
         }
+
+        return isNews;
     }
 
     private void PlanGroup(GroupPlan plan, string groupId, Group group, Watch watch, long now, bool isTrial)

@@ -206,13 +206,17 @@ public sealed class GroupCoordinator : IAsyncDisposable
             return;
         }
 
+        var isNews = false;
         foreach (var groupId in changed)
         {
-            _clocks.Learn(groupId, Find(groupId));
+            isNews |= _clocks.Learn(groupId, Find(groupId));
             _waiters.Wake(groupId);
         }
 
-        _bell.Ring();
+        if (isNews)
+        {
+            _bell.Ring();
+        }
     }
 
     /// <summary>Anything may have changed.</summary>

@@ -21,16 +21,8 @@ internal static class GroupStateCodec
         return [.. stored];
     }
 
-    public static ImmutableDictionary<string, Group> FromStored(ShardSnapshot.Group[] stored)
-    {
-        var groups = ImmutableDictionary.CreateBuilder<string, Group>();
-        foreach (var group in stored)
-        {
-            groups.Add(group.GroupId, FromStored(group));
-        }
-
-        return groups.ToImmutable();
-    }
+    public static ImmutableDictionary<string, Group> FromStored(ShardSnapshot.Group[] stored) =>
+        HashTree.Of(Array.ConvertAll(stored, static group => KeyValuePair.Create(group.GroupId, FromStored(group))));
 
     private static ShardSnapshot.Group ToStored(string groupId, Group group) => new()
     {
@@ -116,18 +108,10 @@ internal static class GroupStateCodec
         stored.CommitBroker);
 
     /// <summary>Offsets of partitions, committed or waiting for their transaction.</summary>
-    public static ImmutableDictionary<TopicPartition, CommittedOffset> FromStored(ShardSnapshot.GroupOffset[] stored)
-    {
-        var offsets = ImmutableDictionary.CreateBuilder<TopicPartition, CommittedOffset>();
-        foreach (var offset in stored)
-        {
-            offsets.Add(
-                ShardCodec.Key(offset.TopicId, offset.Partition),
-                new CommittedOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommitTimeMs));
-        }
-
-        return offsets.ToImmutable();
-    }
+    public static ImmutableDictionary<TopicPartition, CommittedOffset> FromStored(ShardSnapshot.GroupOffset[] stored) =>
+        HashTree.Of(Array.ConvertAll(stored, static offset => KeyValuePair.Create(
+            ShardCodec.Key(offset.TopicId, offset.Partition),
+            new CommittedOffset(offset.Offset, offset.LeaderEpoch, offset.Metadata, offset.CommitTimeMs))));
 
     /// <summary>The same, ordered by partition.</summary>
     public static ShardSnapshot.GroupOffset[] ToStored(ImmutableDictionary<TopicPartition, CommittedOffset> offsets)

@@ -58,12 +58,9 @@ internal static class ShardStateCodec
 
     public static ShardState FromStored(ShardSnapshot stored)
     {
-        var partitions = ImmutableDictionary.CreateBuilder<TopicPartition, Partition>();
-        foreach (var partition in stored.Partitions)
-        {
-            partitions.Add(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, stored.DataObjects));
-        }
-
+        var partitions = HashTree.Of(Array.ConvertAll(
+            stored.Partitions,
+            partition => KeyValuePair.Create(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, stored.DataObjects))));
         var references = ImmutableDictionary.CreateBuilder<string, int>();
         if (stored.ObjectReferences.Length == 0)
         {
@@ -88,7 +85,7 @@ internal static class ShardStateCodec
         }
 
         return new ShardState(
-            partitions.ToImmutable(),
+            partitions,
             removed.ToImmutable(),
             GroupStateCodec.FromStored(stored.Groups),
             stored.ObjectsCollectedBeforeMs,
@@ -194,43 +191,40 @@ internal static class ShardStateCodec
 
     private static Partition FromStored(ShardSnapshot.Partition stored, string[] objects)
     {
-        var chunks = ImmutableList.CreateBuilder<Chunk>();
-        foreach (var chunk in stored.Chunks)
-        {
-            chunks.Add(new Chunk(
+        ImmutableList<Chunk> chunks =
+        [
+            .. Array.ConvertAll(stored.Chunks, chunk => new Chunk(
                 chunk.BaseOffset,
                 chunk.LastOffset,
                 Source(chunk, objects),
                 chunk.Position,
                 chunk.Length,
-                chunk.MaxTimestampMs));
-        }
-
-        var producers = ImmutableDictionary.CreateBuilder<long, Producer>();
-        foreach (var producer in stored.Producers)
-        {
-            var batches = new List<ProducerBatch>(producer.Batches.Length);
-            foreach (var batch in producer.Batches)
-            {
-                batches.Add(new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset));
-            }
-
-            producers.Add(producer.ProducerId, new Producer(
-                producer.ProducerEpoch,
-                ListModule.OfSeq(batches),
-                producer.LastTimeMs,
-                producer.EndedTransaction));
-        }
-
+                chunk.MaxTimestampMs)),
+        ];
+        var producers = HashTree.Of(Array.ConvertAll(
+            stored.Producers,
+            static producer => KeyValuePair.Create(producer.ProducerId, FromStored(producer))));
         return new Partition(
             stored.LogStartOffset,
             stored.HighWatermark,
             FromStored(stored.Pages, objects),
-            chunks.ToImmutable(),
+            chunks,
             stored.CleanedToOffset,
-            producers.ToImmutable(),
+            producers,
             TransactionStateCodec.FromStored(stored.OpenTransactions),
             TransactionStateCodec.FromStored(stored.AbortedTransactions));
+    }
+
+    private static Producer FromStored(ShardSnapshot.Producer stored)
+    {
+        var batches = FSharpList<ProducerBatch>.Empty;
+        for (var index = stored.Batches.Length - 1; index >= 0; index--)
+        {
+            var batch = stored.Batches[index];
+            batches = FSharpList<ProducerBatch>.Cons(new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset), batches);
+        }
+
+        return new Producer(stored.ProducerEpoch, batches, stored.LastTimeMs, stored.EndedTransaction);
     }
 
     private static ShardSnapshot.Page[] ToStored(ImmutableList<IndexPage> pages, ObjectTable objects)

@@ -1,0 +1,143 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Tansu.Codec;
+using Tansu.Codec.Messages;
+using Tansu.Codec.Records;
+
+namespace Tansu.Benchmarks;
+
+/// <summary>
+/// From a producer to a consumer at 1,000 records a second, each a request of its own; the consumer has one fetch waiting all the time. On File beside the time of
+/// a commit: what the broker itself says on average, and appending as much to a file at the same rate with an fdatasync each.
+/// </summary>
+internal static class ScaleLatency
+{
+    private const int PerSecond = 1_000;
+    private const int RecordBytes = 1024;
+    private const int FetchBytes = 1024 * 1024;
+    private const short FetchVersion = 12;
+
+    public static async Task RunAsync(double seconds)
+    {
+        Console.WriteLine($"{PerSecond} records of {RecordBytes} bytes a second, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
+        Console.WriteLine();
+        Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | fdatasync: p50 | p99 | consumed p99 / commit mean | / fdatasync p50 | / fdatasync p99 | broker CPU a record |");
+        Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
+        foreach (var store in new[] { "file", "null" })
+        {
+            var rounds = new List<Result>();
+            for (var round = 0; round < ScaleBenchmark.Rounds; round++)
+            {
+                rounds.Add(await MeasureAsync(store, (int)(PerSecond * seconds)));
+            }
+
+            string Times(Func<Result, double> figure) => store == "file" ? Medians.Of(rounds, figure).ToString("F2", System.Globalization.CultureInfo.InvariantCulture) : "-";
+            Console.WriteLine(
+                $"| {store} | {Medians.Of(rounds, static round => At(round.Produced, 0.5)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => At(round.Produced, 0.99)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => At(round.Consumed, 0.5)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => At(round.Consumed, 0.99)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => round.CommitMs):F2} ms | {Times(static round => At(round.Floor, 0.5))} ms "
+                + $"| {Times(static round => At(round.Floor, 0.99))} ms | {Times(static round => At(round.Consumed, 0.99) / round.CommitMs)} "
+                + $"| {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.5))} "
+                + $"| {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.99))} "
+                + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
+        }
+    }
+
+    private static double At(double[] sorted, double share) => sorted[(int)(share * (sorted.Length - 1))];
+
+    private static Task<Result> MeasureAsync(string store, int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
+    {
+        using var broker = await ScaleBenchmark.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", 1);
+
+        // Until the broker is warm.
+        var first = PerSecond;
+        Exchange(broker.Port, 0, first);
+        var (cpu, sum, count) = await SnapshotAsync(broker);
+        var (produced, consumed) = Exchange(broker.Port, first, records);
+        var (cpuAfter, sumAfter, countAfter) = await SnapshotAsync(broker);
+        var floor = store == "file" ? FileFloor.Times(directory, RecordBytes, PerSecond, records) : [1];
+        return new Result(produced, consumed, floor, (sumAfter - sum) * 1000 / (countAfter - count), (cpuAfter - cpu) * 1000 / records);
+    });
+
+    private static async Task<(double Cpu, double CommitSeconds, double Commits)> SnapshotAsync(OtherProcess broker) => (
+        broker.ProcessorSeconds,
+        await broker.MetricAsync("tansu_commit_seconds_sum{log=\"shard-0\"}"),
+        await broker.MetricAsync("tansu_commit_seconds_count{log=\"shard-0\"}"));
+
+    /// <summary>The milliseconds from sending each record to its acknowledgement and to its arrival at the consumer, sorted.</summary>
+    private static (double[] Produced, double[] Consumed) Exchange(int port, int first, int records)
+    {
+        var sentAt = new long[records];
+        var produced = new double[records];
+        var consumed = new double[records];
+        var consuming = new Thread(() => Consume(port, first, sentAt, consumed));
+        consuming.Start();
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        socket.Connect(IPAddress.Loopback, port);
+        var acknowledging = new Thread(() => Acknowledge(socket, sentAt, produced));
+        acknowledging.Start();
+        var frame = BrokerUnderTest.NamedFrame(ScaleBenchmark.Topic, [0], RecordBytes, RecordBytes);
+        var clock = Stopwatch.StartNew();
+        for (var record = 0; record < records; record++)
+        {
+            while (record > clock.Elapsed.TotalSeconds * PerSecond)
+            {
+                Thread.Sleep(1);
+            }
+
+            Volatile.Write(ref sentAt[record], Stopwatch.GetTimestamp());
+            socket.Send(frame);
+        }
+
+        acknowledging.Join();
+        consuming.Join();
+        Array.Sort(produced);
+        Array.Sort(consumed);
+        return (produced, consumed);
+    }
+
+    private static void Acknowledge(Socket socket, long[] sentAt, double[] produced)
+    {
+        using var replies = new NetworkStream(socket);
+        var reply = new byte[1024];
+        for (var record = 0; record < sentAt.Length; record++)
+        {
+            replies.ReadExactly(reply, 0, 4);
+            replies.ReadExactly(reply, 0, System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(reply));
+            produced[record] = Stopwatch.GetElapsedTime(Volatile.Read(ref sentAt[record])).TotalMilliseconds;
+        }
+    }
+
+    private static void Consume(int port, int first, long[] sentAt, double[] consumed)
+    {
+        using var client = new SerialClient(port);
+        for (var next = 0; next < sentAt.Length;)
+        {
+            var reply = client.Ask(BrokerUnderTest.NamedFetchFrame(ScaleBenchmark.Topic, 0, first + next, FetchBytes, maxWaitMs: 500));
+            var now = Stopwatch.GetTimestamp();
+            for (var last = LastOffset(reply) - first; next <= last; next++)
+            {
+                consumed[next] = Stopwatch.GetElapsedTime(Volatile.Read(ref sentAt[next]), now).TotalMilliseconds;
+            }
+        }
+    }
+
+    /// <summary>The last offset in a Fetch reply; -1 if there are no records.</summary>
+    private static long LastOffset(ReadOnlyMemory<byte> reply)
+    {
+        var reader = new KafkaReader(reply);
+        ResponseHeader.Read(ref reader, 1);
+        var last = -1L;
+        foreach (var batch in new RecordBatches(FetchResponse.Read(ref reader, FetchVersion).Responses[0].Partitions[0].Records.Joined()))
+        {
+            last = batch.Header.LastOffset;
+        }
+
+        return last;
+    }
+
+    private sealed record Result(double[] Produced, double[] Consumed, double[] Floor, double CommitMs, double CpuMs);
+}
