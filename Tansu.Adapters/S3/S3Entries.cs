@@ -53,6 +53,10 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
     }
 
     /// <summary>The heads of consecutive entries, read at once, up to the first that is not there.</summary>
+    /// <exception cref="EntryMissingException">
+    /// Entries after that one are there, and it was before them: it was trimmed, or lost (a copy of a bucket that was incomplete). To write under its number
+    /// would mix two histories.
+    /// </exception>
     public async Task<List<EntryHead>> ReadHeadsAsync(long first, int count, CancellationToken cancellationToken)
     {
         var reads = new Task<EntryHead?>[count];
@@ -61,15 +65,23 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
             reads[i] = ReadHeadAsync(first + i, cancellationToken);
         }
 
+        var found = await Task.WhenAll(reads).ConfigureAwait(false);
         var heads = new List<EntryHead>(count);
-        foreach (var head in await Task.WhenAll(reads).ConfigureAwait(false))
+        for (var i = 0; i < count; i++)
         {
-            if (head is not { } found)
+            // One that is not there may have been written after it was looked for, but before those behind it.
+            if (found[i] is null && Array.FindIndex(found, i, static head => head is not null) >= 0)
+            {
+                found[i] = await ReadHeadAsync(first + i, cancellationToken).ConfigureAwait(false)
+                    ?? throw new EntryMissingException(logName, first + i);
+            }
+
+            if (found[i] is not { } head)
             {
                 break;
             }
 
-            heads.Add(found);
+            heads.Add(head);
         }
 
         return heads;

@@ -204,6 +204,18 @@ let private damage = [
 
             Expect.exists notices _.Contains("made again") "a notice"
         })
+    withMeddler "an entry that was lost among others is not taken for the end of the log" (fun _ log meddler _ place ->
+        task {
+            do! appendRange log 1L 8L
+            do! meddler.DeleteAsync([| key "entries" 5L |], none)
+            use! other = openWith (at place)
+            let! log = other.OpenLogAsync("shard-0", none)
+
+            let! missing =
+                failure<EntryMissingException> "entries 1 to 4 are there" (fun () -> readHeads log 0L 10)
+
+            Expect.equal missing.Number 5L "the one that is missing"
+        })
     withMeddler "a damaged entry is refused by its name" (fun store log meddler _ place ->
         task {
             do! appendRange log 1L 3L
