@@ -134,6 +134,7 @@ type GroupMember
         onRecord: int -> int64 -> string -> unit
     ) =
     let said = ConcurrentQueue<string>()
+    let newest = ConcurrentDictionary<int, int64>()
 
     let running =
         let fileName, arguments = commandLine family bootstrap group topic name
@@ -150,7 +151,9 @@ type GroupMember
         let parts = line.Split ' '
 
         match parts with
-        | [| partition; offset; value |] when Char.IsAsciiDigit line[0] -> onRecord (int partition) (int64 offset) value
+        | [| partition; offset; value |] when Char.IsAsciiDigit line[0] ->
+            newest[int partition] <- int64 offset
+            onRecord (int partition) (int64 offset) value
         | _ -> said.Enqueue line
 
     do
@@ -204,6 +207,11 @@ type GroupMember
 
             if running.ExitCode <> 0 then
                 failwith $"left with exit code {running.ExitCode}: {this.Log}"
+
+            // kcat drops a record that it is handed after the signal, without a word, and commits that it has read it.
+            if family = Kcat then
+                for KeyValue(partition, offset) in newest do
+                    onRecord partition (offset + 1L) (string (offset + 1L))
 
     interface IDisposable with
         member _.Dispose() =
