@@ -85,9 +85,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     public byte[][] SharedFrames(int producers, int batchBytes, int recordBytes)
     {
         var batch = Batch(batchBytes, recordBytes);
-        var partitions = Enumerable.Range(0, _topic.PartitionCount).ToArray();
-        return [.. Enumerable.Range(0, producers).Select(producer =>
-            Frame(_topic.Id.Value, partitions.Where(partition => partition % producers == producer), batch))];
+        return [.. Shares(_topic.PartitionCount, producers).Select(share => Frame(_topic.Id.Value, share, batch))];
     }
 
     public static byte[][] FramesFor(Guid topicId, int partitions, int batchBytes, int recordBytes)
@@ -113,8 +111,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     public static byte[][] NamedSharedFrames(string topic, int partitions, int producers, int batchBytes, int recordBytes)
     {
         var batch = Batch(batchBytes, recordBytes);
-        return [.. Enumerable.Range(0, producers).Select(producer =>
-            Frame(Guid.Empty, Enumerable.Range(0, partitions).Where(partition => partition % producers == producer), batch, topic, NamedVersion))];
+        return [.. Shares(partitions, producers).Select(share => Frame(Guid.Empty, share, batch, topic, NamedVersion))];
     }
 
     /// <summary>One Produce request with a batch for each of these partitions, of which one may be there several times.</summary>
@@ -131,6 +128,10 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         await _listener.DisposeAsync();
         await _broker.DisposeAsync();
     }
+
+    /// <summary>The partitions of each producer.</summary>
+    private static IEnumerable<IEnumerable<int>> Shares(int partitions, int producers) =>
+        Enumerable.Range(0, producers).Select(producer => Enumerable.Range(0, partitions).Where(partition => partition % producers == producer));
 
     private static byte[] FetchFrame(Guid topicId, string topic, short version, int partition, long offset, int maxBytes, int maxWaitMs = 0)
     {

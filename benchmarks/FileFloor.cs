@@ -35,10 +35,7 @@ internal static partial class FileFloor
         var clock = Stopwatch.StartNew();
         while (clock.Elapsed < duration)
         {
-            var begun = Stopwatch.GetTimestamp();
-            RandomAccess.Write(file, piece, RandomAccess.GetLength(file));
-            Sync(file);
-            latencies.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
+            latencies.Add(AppendOne(file, piece));
         }
     }
 
@@ -58,10 +55,7 @@ internal static partial class FileFloor
                 Thread.Sleep(1);
             }
 
-            var begun = Stopwatch.GetTimestamp();
-            RandomAccess.Write(file, piece, (long)number * pieceBytes);
-            Sync(file);
-            times[number] = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
+            times[number] = AppendOne(file, piece);
         }
 
         Array.Sort(times);
@@ -106,6 +100,15 @@ internal static partial class FileFloor
 
     private static IEnumerable<string> Files(string directory) =>
         Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories).Where(static path => Path.GetFileName(path) != "lock");
+
+    /// <returns>The milliseconds it took.</returns>
+    private static double AppendOne(SafeFileHandle file, byte[] piece)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        RandomAccess.Write(file, piece, RandomAccess.GetLength(file));
+        Sync(file);
+        return Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
+    }
 
     private static void Sync(SafeFileHandle file)
     {

@@ -34,7 +34,7 @@ internal static class HostileBenchmark
             using var decoy = await OtherProcess.BrokerAsync($"file://{directory}/decoy", "--memory-limit", MemoryLimit, "--max-connections", MaxConnections);
             foreach (var one in (OtherProcess[])[broker, decoy])
             {
-                await SpeedBenchmark.CreateTopicAsync(one.Port, partitions: 1);
+                await one.CreateTopicAsync(partitions: 1);
             }
 
             // Something to ask for.
@@ -81,11 +81,11 @@ internal static class HostileBenchmark
 
             allAlone.AddRange(alone);
             allAttacked.AddRange(attacked);
-            ratios.Add(At(attacked, 0.99) / At(alone, 0.99));
-            elsewhere.Add(At(attacked, 0.99) / At(beside, 0.99));
+            ratios.Add(Medians.At(attacked, 0.99) / Medians.At(alone, 0.99));
+            elsewhere.Add(Medians.At(attacked, 0.99) / Medians.At(beside, 0.99));
             Console.WriteLine(
-                $"round {round}: alone p50 {At(alone, 0.5):F2} p99 {At(alone, 0.99):F2} ms, under attack p50 {At(attacked, 0.5):F2} p99 {At(attacked, 0.99):F2} ms"
-                + $" = {ratios[^1]:F2} times; another broker under attack: p50 {At(beside, 0.5):F2} p99 {At(beside, 0.99):F2} ms;"
+                $"round {round}: alone p50 {Medians.At(alone, 0.5):F2} p99 {Medians.At(alone, 0.99):F2} ms, under attack p50 {Medians.At(attacked, 0.5):F2} p99 {Medians.At(attacked, 0.99):F2} ms"
+                + $" = {ratios[^1]:F2} times; another broker under attack: p50 {Medians.At(beside, 0.5):F2} p99 {Medians.At(beside, 0.99):F2} ms;"
                 + $" {connections} connections, {refused} malformed requests, {cpu / Measured.TotalSeconds:P0} of a processor; RSS four seconds later {resident / 1e6:F0} MB");
         }
 
@@ -93,12 +93,10 @@ internal static class HostileBenchmark
         elsewhere.Sort();
         allAlone.Sort();
         allAttacked.Sort();
-        Console.WriteLine($"p99 under attack / p99 alone: median {ratios[ratios.Count / 2]:F2}, least {ratios[0]:F2}, most {ratios[^1]:F2};"
-            + $" of all rounds together {At(allAttacked, 0.99) / At(allAlone, 0.99):F2}");
-        Console.WriteLine($"p99 under attack / p99 while another broker is under attack: median {elsewhere[elsewhere.Count / 2]:F2}, least {elsewhere[0]:F2}, most {elsewhere[^1]:F2}");
+        Console.WriteLine($"p99 under attack / p99 alone: median {Medians.Of(ratios):F2}, least {ratios[0]:F2}, most {ratios[^1]:F2};"
+            + $" of all rounds together {Medians.At(allAttacked, 0.99) / Medians.At(allAlone, 0.99):F2}");
+        Console.WriteLine($"p99 under attack / p99 while another broker is under attack: median {Medians.Of(elsewhere):F2}, least {elsewhere[0]:F2}, most {elsewhere[^1]:F2}");
     }
-
-    private static double At(IReadOnlyList<double> sorted, double share) => sorted[(int)(share * (sorted.Count - 1))];
 
     /// <summary>Sends one request over and over.</summary>
     private sealed class Producer(int port, byte[] frame) : IDisposable

@@ -13,5 +13,8 @@ internal static class Medians
         return ordered[ordered.Count / 2];
     }
 
+    /// <summary>The figure below which a share of them lies.</summary>
+    public static double At(IReadOnlyList<double> sorted, double share) => sorted[(int)(share * (sorted.Count - 1))];
+
     public static string Percent(double ratio) => ratio.ToString("P0", CultureInfo.InvariantCulture);
 }

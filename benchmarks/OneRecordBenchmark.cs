@@ -18,9 +18,9 @@ internal static class OneRecordBenchmark
         try
         {
             using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store");
-            await StoreLoad.CreateTopicAsync(broker.Port, 1);
+            await broker.CreateTopicAsync(1);
             using var sink = await OtherProcess.PartAsync("sink");
-            var frame = BrokerUnderTest.NamedFrames(StoreLoad.TopicName, 1, 1024, 1024)[0];
+            var frame = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, 1, 1024, 1024)[0];
             using var producer = new OneAtATime(broker.Port, frame);
             using var caller = new OneAtATime(sink.Port, frame);
             caller.Run(duration / 4, []);

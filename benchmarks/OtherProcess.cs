@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
+using Confluent.Kafka;
+using Confluent.Kafka.Admin;
 
 namespace Tansu.Benchmarks;
 
@@ -78,6 +80,13 @@ internal sealed partial class OtherProcess : IDisposable
         }
 
         throw new InvalidOperationException($"the broker did not start on {storageEngine}");
+    }
+
+    /// <summary>Creates the topic that benchmarks write to, <see cref="BrokerUnderTest.TopicName"/>.</summary>
+    public async Task CreateTopicAsync(int partitions)
+    {
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{Port}" }).Build();
+        await admin.CreateTopicsAsync([new TopicSpecification { Name = BrokerUnderTest.TopicName, NumPartitions = partitions, ReplicationFactor = 1 }]);
     }
 
     /// <summary>A part of this program: <c>sink</c> or <c>source</c>.</summary>

@@ -1,6 +1,4 @@
 using System.Globalization;
-using Confluent.Kafka;
-using Confluent.Kafka.Admin;
 
 namespace Tansu.Benchmarks;
 
@@ -10,7 +8,6 @@ namespace Tansu.Benchmarks;
 /// </summary>
 internal static class ScaleBenchmark
 {
-    public const string Topic = "bench";
     public const int Rounds = 5;
 
     private static readonly Dictionary<string, Func<double?, Task>> Parts = new(StringComparer.Ordinal)
@@ -49,8 +46,7 @@ internal static class ScaleBenchmark
     public static async Task<OtherProcess> BrokerAsync(string store, int partitions)
     {
         var broker = await OtherProcess.BrokerAsync(store, "--commit-interval", "0");
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{broker.Port}" }).Build();
-        await admin.CreateTopicsAsync([new TopicSpecification { Name = Topic, NumPartitions = partitions, ReplicationFactor = 1 }]);
+        await broker.CreateTopicAsync(partitions);
         return broker;
     }
 

@@ -37,7 +37,7 @@ internal static class ScaleConnections
 
     private static Task<Result> MeasureAsync(string store, int connections, int batchBytes, int megabytesPerSecond, TimeSpan duration) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
-        var frames = BrokerUnderTest.NamedFrames(ScaleBenchmark.Topic, Partitions, batchBytes, RecordBytes);
+        var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Partitions, batchBytes, RecordBytes);
         var rate = megabytesPerSecond * 1e6 / frames[0].Length;
         using var broker = await ScaleBenchmark.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", Partitions);
         using var load = await PacedLoad.ConnectAsync(broker.Port, connections);

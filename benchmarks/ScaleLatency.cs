@@ -34,19 +34,18 @@ internal static class ScaleLatency
 
             string Times(Func<Result, double> figure) => store == "file" ? Medians.Of(rounds, figure).ToString("F2", System.Globalization.CultureInfo.InvariantCulture) : "-";
             Console.WriteLine(
-                $"| {store} | {Medians.Of(rounds, static round => At(round.Produced, 0.5)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => At(round.Produced, 0.99)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => At(round.Consumed, 0.5)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => At(round.Consumed, 0.99)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => round.CommitMs):F2} ms | {Times(static round => At(round.Floor, 0.5))} ms "
-                + $"| {Times(static round => At(round.Floor, 0.99))} ms | {Times(static round => At(round.Consumed, 0.99) / round.CommitMs)} "
-                + $"| {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.5))} "
-                + $"| {Times(static round => At(round.Consumed, 0.99) / At(round.Floor, 0.99))} "
+                $"| {store} | {Medians.Of(rounds, static round => Medians.At(round.Produced, 0.5)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => Medians.At(round.Produced, 0.99)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => Medians.At(round.Consumed, 0.5)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => Medians.At(round.Consumed, 0.99)):F2} ms "
+                + $"| {Medians.Of(rounds, static round => round.CommitMs):F2} ms | {Times(static round => Medians.At(round.Floor, 0.5))} ms "
+                + $"| {Times(static round => Medians.At(round.Floor, 0.99))} ms | {Times(static round => Medians.At(round.Consumed, 0.99) / round.CommitMs)} "
+                + $"| {Times(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.5))} "
+                + $"| {Times(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.99))} "
                 + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
         }
     }
 
-    private static double At(double[] sorted, double share) => sorted[(int)(share * (sorted.Length - 1))];
 
     private static Task<Result> MeasureAsync(string store, int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
@@ -79,7 +78,7 @@ internal static class ScaleLatency
         socket.Connect(IPAddress.Loopback, port);
         var acknowledging = new Thread(() => Acknowledge(socket, sentAt, produced));
         acknowledging.Start();
-        var frame = BrokerUnderTest.NamedFrame(ScaleBenchmark.Topic, [0], RecordBytes, RecordBytes);
+        var frame = BrokerUnderTest.NamedFrame(BrokerUnderTest.TopicName, [0], RecordBytes, RecordBytes);
         var clock = Stopwatch.StartNew();
         for (var record = 0; record < records; record++)
         {
@@ -116,7 +115,7 @@ internal static class ScaleLatency
         using var client = new SerialClient(port);
         for (var next = 0; next < sentAt.Length;)
         {
-            var reply = client.Ask(BrokerUnderTest.NamedFetchFrame(ScaleBenchmark.Topic, 0, first + next, FetchBytes, maxWaitMs: 500));
+            var reply = client.Ask(BrokerUnderTest.NamedFetchFrame(BrokerUnderTest.TopicName, 0, first + next, FetchBytes, maxWaitMs: 500));
             var now = Stopwatch.GetTimestamp();
             for (var last = LastOffset(reply) - first; next <= last; next++)
             {

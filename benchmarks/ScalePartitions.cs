@@ -45,7 +45,7 @@ internal static class ScalePartitions
         var requests = (Partitions + batches - 1) / batches;
         var all = Enumerable.Range(0, requests)
             .Select(request => BrokerUnderTest.NamedFrame(
-                ScaleBenchmark.Topic,
+                BrokerUnderTest.TopicName,
                 Enumerable.Range(0, batches).Select(batch => ((request * batches) + batch) % partitions),
                 batchBytes,
                 RecordBytes))

@@ -23,7 +23,7 @@ internal static class ScaleSteady
 
     private static Task<bool> MeasureAsync(string store, TimeSpan duration) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
-        var frames = BrokerUnderTest.NamedFrames(ScaleBenchmark.Topic, Connections, BatchBytes, RecordBytes);
+        var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Connections, BatchBytes, RecordBytes);
         using var broker = await ScaleBenchmark.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", Connections);
         using var load = await PacedLoad.ConnectAsync(broker.Port, Connections);
         await load.RunAsync(frames, BytesPerSecond / frames[0].Length, WarmUp);

@@ -1,6 +1,4 @@
 using System.Globalization;
-using Confluent.Kafka;
-using Confluent.Kafka.Admin;
 
 namespace Tansu.Benchmarks;
 
@@ -69,10 +67,10 @@ internal static class SpeedBenchmark
             (long Sent, long Received, double Seconds) load;
             double cpu, allocated, gen2;
             long commits;
-            var frames = BrokerUnderTest.NamedFrames("bench", Connections, batch, record);
+            var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Connections, batch, record);
             using (var broker = await OtherProcess.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", "--commit-interval", "0"))
             {
-                await CreateTopicAsync(broker.Port);
+                await broker.CreateTopicAsync(Connections);
                 await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration / 4);
                 var before = await SnapshotAsync(broker);
                 load = await LoadGenerator.RunAsync(broker.Port, Array.ConvertAll<byte[], byte[][]>(frames, static frame => [frame]), InFlight, duration);
@@ -98,7 +96,7 @@ internal static class SpeedBenchmark
     {
         const int batches = 192;
         using var broker = await OtherProcess.BrokerAsync("memory://", "--cache-bytes", "256MiB", "--commit-interval", "0");
-        await FillAsync(broker.Port, record, batch, batches);
+        await FillAsync(broker, record, batch, batches);
         var frames = FetchFrames(record, batch, batches);
         await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration / 4);
         var before = await SnapshotAsync(broker);
@@ -114,7 +112,7 @@ internal static class SpeedBenchmark
         try
         {
             using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store", "--cache-bytes", "32MiB", "--commit-interval", "0");
-            await FillAsync(broker.Port, record, batch, batches);
+            await FillAsync(broker, record, batch, batches);
             FileFloor.Forget(directory);
             var fileFloor = FileFloor.MeasureReading(directory);
             FileFloor.Forget(directory);
@@ -128,12 +126,12 @@ internal static class SpeedBenchmark
         }
     }
 
-    private static async Task FillAsync(int port, int record, int batch, int batches)
+    private static async Task FillAsync(OtherProcess broker, int record, int batch, int batches)
     {
-        await CreateTopicAsync(port);
-        foreach (var frame in BrokerUnderTest.NamedFrames("bench", Connections, batch, record))
+        await broker.CreateTopicAsync(Connections);
+        foreach (var frame in BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Connections, batch, record))
         {
-            await LoadGenerator.SendAsync(port, frame, batches);
+            await LoadGenerator.SendAsync(broker.Port, frame, batches);
         }
     }
 
@@ -144,7 +142,7 @@ internal static class SpeedBenchmark
         return
         [
             .. Enumerable.Range(0, Connections).Select(partition => Enumerable.Range(0, batches * batch / FetchBytes)
-                .Select(part => BrokerUnderTest.NamedFetchFrame("bench", partition, (long)part * step, FetchBytes))
+                .Select(part => BrokerUnderTest.NamedFetchFrame(BrokerUnderTest.TopicName, partition, (long)part * step, FetchBytes))
                 .ToArray()),
         ];
     }
@@ -165,12 +163,6 @@ internal static class SpeedBenchmark
             (source.ProcessorSeconds - sourceCpu) * 1e9 / floor.Received,
             (after.Allocated - before.Allocated) / (after.Requests - before.Requests),
             after.Gen2 - before.Gen2);
-    }
-
-    internal static async Task CreateTopicAsync(int port, int partitions = Connections)
-    {
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{port}" }).Build();
-        await admin.CreateTopicsAsync([new TopicSpecification { Name = "bench", NumPartitions = partitions, ReplicationFactor = 1 }]);
     }
 
     private static async Task<Snapshot> SnapshotAsync(OtherProcess broker) => new(

@@ -32,8 +32,8 @@ internal static class StoreCeilingBenchmark
                 StoreLoad load;
                 using (var broker = await OtherProcess.BrokerAsync(server.Url(database)))
                 {
-                    await StoreLoad.CreateTopicAsync(broker.Port, PostgresConnections);
-                    var frames = BrokerUnderTest.NamedFrames(StoreLoad.TopicName, PostgresConnections, batch, RecordBytes);
+                    await broker.CreateTopicAsync(PostgresConnections);
+                    var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, PostgresConnections, batch, RecordBytes);
                     load = await StoreLoad.RunAsync(broker, frames, InFlight, duration);
                 }
 
@@ -69,8 +69,8 @@ internal static class StoreCeilingBenchmark
                 StoreLoad load;
                 using (var broker = await OtherProcess.BrokerAsync("s3://test/bench", "--commit-interval", $"{interval}"))
                 {
-                    await StoreLoad.CreateTopicAsync(broker.Port, S3Partitions);
-                    var frames = BrokerUnderTest.NamedSharedFrames(StoreLoad.TopicName, S3Partitions, S3Producers, 16 * 1024, RecordBytes);
+                    await broker.CreateTopicAsync(S3Partitions);
+                    var frames = BrokerUnderTest.NamedSharedFrames(BrokerUnderTest.TopicName, S3Partitions, S3Producers, 16 * 1024, RecordBytes);
                     load = await StoreLoad.RunAsync(broker, frames, InFlight, duration);
                 }
 

@@ -1,6 +1,3 @@
-using Confluent.Kafka;
-using Confluent.Kafka.Admin;
-
 namespace Tansu.Benchmarks;
 
 /// <summary>A load of prepared frames on one broker, and what the broker asked of its store meanwhile.</summary>
@@ -9,20 +6,12 @@ namespace Tansu.Benchmarks;
 /// <param name="Spent">What the broker did: its processor time, its requests to the store.</param>
 internal sealed record StoreLoad(double BytesPerSecond, double Seconds, StoreSnapshot Spent)
 {
-    public const string TopicName = "bench";
-
     public static async Task<StoreLoad> RunAsync(OtherProcess broker, byte[][] frames, int inFlight, TimeSpan duration)
     {
         await LoadGenerator.RunAsync(broker.Port, frames, inFlight, duration / 4);
         var before = await StoreSnapshot.TakeAsync(broker);
         var (bytes, seconds) = await LoadGenerator.RunAsync(broker.Port, frames, inFlight, duration);
         return new StoreLoad(bytes / seconds, seconds, (await StoreSnapshot.TakeAsync(broker)).Since(before));
-    }
-
-    public static async Task CreateTopicAsync(int port, int partitions)
-    {
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = $"127.0.0.1:{port}" }).Build();
-        await admin.CreateTopicsAsync([new TopicSpecification { Name = TopicName, NumPartitions = partitions, ReplicationFactor = 1 }]);
     }
 }
 

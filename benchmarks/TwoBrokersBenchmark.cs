@@ -58,10 +58,10 @@ internal static class TwoBrokersBenchmark
                 brokers.Add(await OtherProcess.BrokerAsync(server.Url(database), "--shards", $"{Shards}", "--node-lease-ms", $"{LeaseMs}"));
             }
 
-            await StoreLoad.CreateTopicAsync(brokers[0].Port, Partitions);
+            await brokers[0].CreateTopicAsync(Partitions);
             var ports = await LeadersAsync(brokers[^1].Port, count);
             quotas.AddRange(brokers.Select(static broker => new ProcessorQuota(broker.Id, Cores)));
-            var frames = BrokerUnderTest.NamedFrames(StoreLoad.TopicName, Partitions, BatchBytes, BatchBytes);
+            var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Partitions, BatchBytes, BatchBytes);
             await DriveAsync(frames, ports, duration / 2);
             var before = await Task.WhenAll(brokers.Select(StoreSnapshot.TakeAsync));
             var (requests, seconds) = await DriveAsync(frames, ports, duration);
@@ -88,7 +88,7 @@ internal static class TwoBrokersBenchmark
         var until = DateTime.UtcNow + Patience;
         while (true)
         {
-            var metadata = admin.GetMetadata(StoreLoad.TopicName, Patience);
+            var metadata = admin.GetMetadata(BrokerUnderTest.TopicName, Patience);
             var ports = metadata.Brokers.ToDictionary(static broker => broker.BrokerId, static broker => broker.Port);
             int[] leaders = [.. metadata.Topics[0].Partitions.OrderBy(static partition => partition.PartitionId).Select(partition => ports[partition.Leader])];
             if (leaders.Distinct().Count() == brokers)

@@ -36,7 +36,7 @@ internal sealed class FileBlobs(FileStoreContext context) : IBlobStore
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            using var handle = File.OpenHandle(path, options: FileOptions.Asynchronous);
+            using var handle = File.OpenHandle(path);
             if (position > RandomAccess.GetLength(handle) - destination.Length
                 || !await DurableFile.FillAsync(context.Readers, handle, destination, position, cancellationToken).ConfigureAwait(false))
             {

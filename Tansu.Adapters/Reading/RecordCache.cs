@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-
 namespace Tansu.Adapters.Reading;
 
 /// <summary>
@@ -190,7 +188,7 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>Evicts the oldest regions until so many bytes fit. False if too much of what was evicted is still being read.</summary>
     /// <param name="length">The bytes that are to fit.</param>
     /// <param name="spare">The memory of an evicted region that has that length and that nobody reads.</param>
-    private bool TryMakeRoom(int length, [MaybeNull] out byte[]? spare)
+    private bool TryMakeRoom(int length, out byte[]? spare)
     {
         spare = null;
         while (_bytes + length > capacityBytes)

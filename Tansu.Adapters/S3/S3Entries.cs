@@ -67,21 +67,13 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
 
         var found = await Task.WhenAll(reads).ConfigureAwait(false);
         var heads = new List<EntryHead>(count);
-        for (var i = 0; i < count; i++)
+        var last = Array.FindLastIndex(found, static head => head is not null);
+        for (var i = 0; i <= last; i++)
         {
             // One that is not there may have been written after it was looked for, but before those behind it.
-            if (found[i] is null && Array.FindIndex(found, i, static head => head is not null) >= 0)
-            {
-                found[i] = await ReadHeadAsync(first + i, cancellationToken).ConfigureAwait(false)
-                    ?? throw new EntryMissingException(logName, first + i);
-            }
-
-            if (found[i] is not { } head)
-            {
-                break;
-            }
-
-            heads.Add(head);
+            heads.Add(found[i]
+                ?? await ReadHeadAsync(first + i, cancellationToken).ConfigureAwait(false)
+                ?? throw new EntryMissingException(logName, first + i));
         }
 
         return heads;

@@ -18,6 +18,9 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// </summary>
     public bool IsEndUnknown { get; set; }
 
+    /// <summary>Keeps what <see cref="ReadAsync(long, CancellationToken)"/> gives as it is; to be disposed when the answer has been sent.</summary>
+    public RecordLease Lease { get; } = new();
+
     /// <summary>Looks the topics up in the newest catalog. False if one is not there.</summary>
     public bool FindTopics()
     {
@@ -123,16 +126,15 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     /// <summary>Reads every partition within the request's limits. The first that has records gives at least one batch (KIP-74).</summary>
     /// <param name="memoryBytes">What the records may take; 0 for an answer without any.</param>
-    /// <param name="lease">Keeps the records as they are until the answer has been sent.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
-    public async ValueTask<FetchResponse> ReadAsync(long memoryBytes, RecordLease lease, CancellationToken cancellationToken)
+    public async ValueTask<FetchResponse> ReadAsync(long memoryBytes, CancellationToken cancellationToken)
     {
         var answer = new FetchAnswer(scope);
         var budget = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
         var atLeastOneBatch = memoryBytes > 0;
         foreach (var partition in scope.Partitions)
         {
-            var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, lease, cancellationToken);
+            var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, cancellationToken);
             if (data.Records.Length > 0)
             {
                 atLeastOneBatch = false;
@@ -230,7 +232,6 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         FetchPartition partition,
         int budget,
         bool atLeastOneBatch,
-        RecordLease lease,
         CancellationToken cancellationToken)
     {
         var error = Judge(partition, out var found);
@@ -247,7 +248,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             {
                 try
                 {
-                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, lease, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, Lease, cancellationToken);
                 }
                 catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
                 {
@@ -258,7 +259,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                         return Failed(partition, changed);
                     }
 
-                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, lease, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, Lease, cancellationToken);
                 }
             }
 

@@ -1,5 +1,4 @@
 using Tansu.Adapters;
-using Tansu.Adapters.Reading;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Host.Fetching;
@@ -68,9 +67,8 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
             var memory = new FetchMemory(broker.FetchBudget);
             context.DisposeAfterReply(memory);
             await memory.TryHoldAsync(reader.BytesToHold(), MemoryPatience, broker.TimeProvider, context.Stopping, cancellationToken);
-            var lease = new RecordLease();
-            context.DisposeAfterReply(lease);
-            return await reader.ReadAsync(memory.HeldBytes, lease, cancellationToken);
+            context.DisposeAfterReply(reader.Lease);
+            return await reader.ReadAsync(memory.HeldBytes, cancellationToken);
         }
         finally
         {
