@@ -23,7 +23,7 @@ internal static class SlowStoreBenchmark
         using var server = SlowS3.Start();
         var put = await SlowS3.PutMsAsync();
         Console.WriteLine($"one PUT of 16 KiB: p50 {put:F1} ms ({SlowS3.DelayMs} ms of them added)");
-        foreach (var commitInterval in new[] { 0, 50 })
+        foreach (var commitInterval in new[] { 0, 30, 50 })
         {
             Console.WriteLine($"--commit-interval {commitInterval}");
             await using (var single = await BrokerUnderTest.StartAsync($"s3://test/single-{commitInterval}", 1, commitInterval))

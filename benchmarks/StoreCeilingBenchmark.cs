@@ -59,7 +59,7 @@ internal static class StoreCeilingBenchmark
         Console.WriteLine();
         Console.WriteLine("| added to a request | commit interval | MB/s | objects/s | bytes per object | entries/s | in flight | raw MB/s | of raw | broker CPU |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
-        foreach (var (delayMs, interval) in new[] { (0, 0), (SlowS3.DelayMs, 0), (SlowS3.DelayMs, 50) })
+        foreach (var (delayMs, interval) in new[] { (0, 0), (SlowS3.DelayMs, 0), (SlowS3.DelayMs, 30) })
         {
             var results = new List<(StoreLoad Load, double InFlight, double Raw)>();
             for (var round = 0; round < Rounds; round++)

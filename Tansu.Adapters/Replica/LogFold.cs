@@ -56,6 +56,9 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
     /// <summary>The same, except that a failed look at the log (<see cref="Postpone"/>) does not count.</summary>
     public long EndSeenAt => Interlocked.Read(ref _endSeenAt);
 
+    /// <summary>The number of the last entry that another broker appended since this one opened the log; far below 0 if none has.</summary>
+    public long LastOfOthers { get; private set; } = int.MinValue;
+
     /// <summary>Completes when no snapshot is being saved. Never fails.</summary>
     public Task LastSave => _snapshots.LastSave;
 
@@ -80,6 +83,8 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
             isMore = !isEnd && (!_options.IsShared || moved >= Math.Min(FullRead, _options.SnapshotEveryEntries));
         }
         while (isMore);
+
+        LastOfOthers = int.MinValue;
     }
 
     /// <summary>
@@ -156,6 +161,7 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
             }
 
             Publish(new Published<TState>(state, head.Number, entry.TimeMs), entry.Events, head.Head.Length, isOwn: false);
+            LastOfOthers = head.Number;
         }
     }
 

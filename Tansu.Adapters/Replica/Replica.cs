@@ -188,6 +188,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         List<Pending<bool>>? catchUps = null;
         var clock = _options.TimeProvider;
         long? lastCommit = null;
+        var gaveWayAt = clock.GetTimestamp();
         try
         {
             while (true)
@@ -208,9 +209,10 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     catchUps = null;
                 }
 
-                if (_options.IsShared && _commitsInARow >= _options.CommitsInARow && _queue.HasCommands)
+                if (IsTimeToGiveWay(gaveWayAt) && _queue.HasCommands)
                 {
                     _commitsInARow = 0;
+                    gaveWayAt = clock.GetTimestamp();
                     await Task.Delay(_lastCommitTook * 2, clock, _stopping.Token);
                     continue;
                 }
@@ -252,6 +254,14 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>Whether this broker has had the log to itself for long enough.</summary>
+    /// <param name="gaveWayAt">When it last gave way, a timestamp.</param>
+    private bool IsTimeToGiveWay(long gaveWayAt) =>
+        _options.IsShared
+        && _commitsInARow >= _options.CommitsInARow
+        && (Current.EntryNumber - _fold.LastOfOthers < _options.CompanyEntries
+            || _options.TimeProvider.GetElapsedTime(gaveWayAt) >= _options.GiveWayAloneEvery);
 
     private async Task PollAsync()
     {

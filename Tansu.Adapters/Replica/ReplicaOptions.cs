@@ -50,6 +50,15 @@ public sealed record ReplicaOptions
     /// </summary>
     public int CommitsInARow { get; init; } = 32;
 
+    /// <summary>
+    /// The least time between two such pauses as long as none of the last <see cref="CompanyEntries"/> entries is another broker's: alone, a pause
+    /// only costs latency, and a broker that comes later gets in with the next one.
+    /// </summary>
+    public TimeSpan GiveWayAloneEvery { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How many entries after another broker's last one this broker takes the log for its own.</summary>
+    public int CompanyEntries { get; init; } = 1024;
+
     /// <summary>The first wait after a failure of the store or a conflict; doubled up to <see cref="MaxBackoff"/>, with jitter.</summary>
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(5);
 

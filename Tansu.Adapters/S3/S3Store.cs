@@ -32,7 +32,7 @@ public sealed class S3Store : IStore, IScratchLogs
     public string Description => $"s3 {_client.Settings.Place} at {_client.Settings.Where}";
 
     /// <inheritdoc/>
-    public StoreLimits Limits { get; } = new(1024 * 1024, TimeSpan.FromMilliseconds(50))
+    public StoreLimits Limits { get; } = new(1024 * 1024, TimeSpan.FromMilliseconds(30))
     {
         DataObjectBytes = 8 * 1024 * 1024,
         ReadAheadBytes = 4 * 1024 * 1024,

@@ -10,6 +10,7 @@ open Tansu.Adapters.Replica
 open Tansu.Domain
 open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Replica.Rig
+open Tansu.PropertyTests.Replica.ScriptedLog
 
 let private clocked (time: TimeProvider) =
     ReplicaOptions(FirstBackoff = options.FirstBackoff, MaxBackoff = options.MaxBackoff, TimeProvider = time)
@@ -30,8 +31,80 @@ let private runUntilReads (time: ManualTime) (one: Member) (reads: int) =
         return time.GetUtcNow() - begun
     }
 
+/// Forty commits one after another, each of which takes this long. Returns how long the broker left the log alone after the 32nd.
+let private pauseOf (time: ManualTime) (one: Member) (commitMs: float) =
+    task {
+        one.log.Script(
+            List.replicate
+                40
+                (StoredThen(fun () ->
+                    time.Advance(TimeSpan.FromMilliseconds commitMs)
+                    Task.CompletedTask))
+        )
+
+        let commits = [| for _ in 1..40 -> append one (partition 0) 1 |]
+        let! _ = commits[31].WaitAsync patience
+        let begun = time.GetUtcNow()
+        let deadline = DateTime.UtcNow + patience
+
+        while not commits[32].IsCompleted do
+            time.Advance(TimeSpan.FromMilliseconds 1.0)
+            do! Task.Yield()
+
+            if DateTime.UtcNow > deadline then
+                failtest "the broker does not go on"
+
+        return time.GetUtcNow() - begun
+    }
+
+let private oneByOne time =
+    ReplicaOptions(
+        FirstBackoff = options.FirstBackoff,
+        MaxBackoff = options.MaxBackoff,
+        TimeProvider = time,
+        MaxCommandsPerEntry = 1
+    )
+
 let tests =
     testList "following" [
+        testCaseTask "a busy broker that has the log to itself goes on" (fun () ->
+            task {
+                let time = ManualTime()
+                let! one = openWith (oneByOne time) 0L (MemorySpace())
+
+                one.log.Script(
+                    List.replicate
+                        100
+                        (StoredThen(fun () ->
+                            time.Advance(TimeSpan.FromMilliseconds 10.0)
+                            Task.CompletedTask))
+                )
+
+                // Nothing else lets the clock run, so that a pause would never end.
+                let! offsets =
+                    Task.WhenAll [| for _ in 1..100 -> append one (partition 0) 1 |]
+                    |> _.WaitAsync(patience)
+
+                Expect.equal offsets [| 0L .. 99L |] "all of them"
+            })
+
+        testCaseTask "a busy broker gives way to others that are there, and now and then to who may come" (fun () ->
+            task {
+                let time = ManualTime()
+                let space = MemorySpace()
+                let! one = openWith (oneByOne time) 0L space
+                let! other = openMember space
+                let! _ = append other (partition 0) 1
+                do! one.replica.CatchUpAsync patience
+                let! inCompany = pauseOf time one 10.0
+                Expect.isGreaterThanOrEqual inCompany (TimeSpan.FromMilliseconds 20.0) "two commits' time"
+
+                let time = ManualTime()
+                let! alone = openWith (oneByOne time) 0L (MemorySpace())
+                let! pause = pauseOf time alone 200.0
+                Expect.isGreaterThanOrEqual pause (TimeSpan.FromMilliseconds 400.0) "after six seconds alone"
+            })
+
         testCaseTask "whoever waits is woken by another broker's entry" (fun () ->
             task {
                 let space = MemorySpace()

@@ -169,7 +169,7 @@ let tests =
 
                 Expect.equal
                     (store.Limits.InlinePayloadBytes, store.Limits.DefaultCommitInterval.TotalMilliseconds)
-                    (1048576, 50.0)
+                    (1048576, 30.0)
                     "limits"
             })
         isAccepted "AWS with a region" "my-bucket" [ "AWS_DEFAULT_REGION", "eu-west-1" ] "my-bucket  eu-west-1 "
