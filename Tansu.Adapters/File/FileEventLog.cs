@@ -3,15 +3,22 @@ using Tansu.Adapters.Ports;
 
 namespace Tansu.Adapters;
 
-/// <summary>A log in a directory. Appends go to a thread of the log's own; reads use the shared handles and wait for nobody.</summary>
+/// <summary>
+/// A log in a directory. Small appends are done by the caller, who waits for the disk; large ones go to a thread of the log's own, so that the caller
+/// can do something with them meanwhile. Reads use the shared handles and wait for nobody.
+/// </summary>
 internal sealed class FileEventLog(
     FileStoreContext context,
     FileLogFiles files,
     FileLogWriter writer,
     FileSnapshots snapshots) : IEventLog
 {
+    /// <summary>The largest payload that the caller writes, in bytes: waking a thread and being woken by it costs as much as a small write.</summary>
+    private const int SmallPayloadBytes = 32 * 1024;
+
     private readonly IoThreads _writerThread = new($"tansu log {files.Name}", 1);
     private readonly string _appending = $"Appending to log {files.Name} in {files.Directory}";
+    private readonly IDisposable _workers = BlockedWorkers.Expect();
     private int _disposed;
 
     /// <inheritdoc/>
@@ -33,8 +40,26 @@ internal sealed class FileEventLog(
         ArgumentOutOfRangeException.ThrowIfZero(head.Length, nameof(head));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(head.Length, EntryFrame.MaxPartBytes, nameof(head));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(payload.Length, EntryFrame.MaxPartBytes, nameof(payload));
+        if (payload.Length <= SmallPayloadBytes && !cancellationToken.IsCancellationRequested)
+        {
+            return AppendHere(number, head, payload);
+        }
+
         return new ValueTask<AppendOutcome>(
-            _writerThread.RunAsync(_appending, () => writer.Append(number, head, payload), cancellationToken));
+            _writerThread.RunAsync(_appending, () => writer.Append(number, head, payload), cancellationToken, continuesHere: true));
+    }
+
+    private ValueTask<AppendOutcome> AppendHere(long number, ReadOnlySequence<byte> head, ReadOnlySequence<byte> payload)
+    {
+        try
+        {
+            return new ValueTask<AppendOutcome>(writer.Append(number, head, payload));
+        }
+        catch (Exception error)
+        {
+            // Not swallowed: the awaiting caller gets it.
+            return ValueTask.FromException<AppendOutcome>(FileErrors.Translate(_appending, error));
+        }
     }
 
     /// <inheritdoc/>
@@ -147,7 +172,8 @@ internal sealed class FileEventLog(
         }
 
         await _writerThread.DisposeAsync().ConfigureAwait(false);
-        files.Close();
+        writer.Close();
+        _workers.Dispose();
         IsClosed = true;
     }
 }

@@ -7,7 +7,7 @@ using Tansu.Codec.Records;
 namespace Tansu.Adapters;
 
 /// <summary>
-/// Writes one log, on its own thread: one gathered write and one fdatasync per entry. Only that thread calls it.
+/// Writes one log: one gathered write and one fdatasync per entry, on the caller's thread. Whoever comes meanwhile waits.
 /// </summary>
 /// <remarks>
 /// <para>When a write or a sync fails the log is <em>in doubt</em>: part or all of the entry may be in the file, and the kernel may have
@@ -23,6 +23,7 @@ internal sealed class FileLogWriter
 {
     private const int BlockBytes = 4096;
 
+    private readonly Lock _gate = new();
     private readonly FileStoreContext _context;
     private readonly FileLogFiles _files;
     private readonly byte[] _frame = new byte[EntryFrame.Size];
@@ -32,6 +33,7 @@ internal sealed class FileLogWriter
     private StoreRefusedException? _refusal;
     private volatile bool _inDoubt;
     private bool _rolling;
+    private bool _isClosed;
 
     /// <param name="context">The store.</param>
     /// <param name="files">The log's files.</param>
@@ -50,12 +52,21 @@ internal sealed class FileLogWriter
 
     public AppendOutcome Append(long number, ReadOnlySequence<byte> head, ReadOnlySequence<byte> payload)
     {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_isClosed, this);
+            return AppendAlone(number, head, payload);
+        }
+    }
+
+    private AppendOutcome AppendAlone(long number, ReadOnlySequence<byte> head, ReadOnlySequence<byte> payload)
+    {
         if (number != _files.NextNumber)
         {
             return AppendOutcome.Conflict;
         }
 
-        Resolve();
+        ResolveAlone();
         var entryBytes = EntryFrame.Size + head.Length + payload.Length;
         if (_rolling || (_active.Index.Count > 0 && _active.Index.End + entryBytes > _context.Options.FileRollBytes))
         {
@@ -78,6 +89,24 @@ internal sealed class FileLogWriter
     /// <exception cref="IOException">Not possible now.</exception>
     /// <exception cref="StoreRefusedException">The failure has damaged acknowledged entries.</exception>
     public bool Resolve()
+    {
+        lock (_gate)
+        {
+            return ResolveAlone();
+        }
+    }
+
+    /// <summary>Closes the log's files.</summary>
+    public void Close()
+    {
+        lock (_gate)
+        {
+            _isClosed = true;
+            _files.Close();
+        }
+    }
+
+    private bool ResolveAlone()
     {
         if (_refusal is not null)
         {

@@ -28,9 +28,10 @@ internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
     /// <param name="what">What is being done, for the message of an error.</param>
     /// <param name="work">What to do.</param>
     /// <param name="cancellationToken">Heeded until the work begins.</param>
-    public Task<T> RunAsync<T>(string what, Func<T> work, CancellationToken cancellationToken)
+    /// <param name="continuesHere">Whether what follows runs on the thread: it is brief, or ends in more work for the thread.</param>
+    public Task<T> RunAsync<T>(string what, Func<T> work, CancellationToken cancellationToken, bool continuesHere = false)
     {
-        var item = new Work<T>(what, work, cancellationToken);
+        var item = new Work<T>(what, work, continuesHere, cancellationToken);
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_stopping, this);
@@ -98,9 +99,9 @@ internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
         }
     }
 
-    // Continuations run on the thread pool: a caller's code must not hold up the next write.
-    private sealed class Work<T>(string what, Func<T> work, CancellationToken cancellationToken)
-        : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IWork
+    // Continuations run on the thread pool unless told otherwise: a caller's code must not hold up the next write.
+    private sealed class Work<T>(string what, Func<T> work, bool continuesHere, CancellationToken cancellationToken)
+        : TaskCompletionSource<T>(continuesHere ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously), IWork
     {
         public void Execute()
         {

@@ -1,3 +1,5 @@
+using System.Threading.Tasks.Sources;
+
 namespace Tansu.Adapters.Replica;
 
 /// <summary>
@@ -5,27 +7,43 @@ namespace Tansu.Adapters.Replica;
 /// through the thread pool and could not be simulated.
 /// </summary>
 /// <param name="timeProvider">The clock.</param>
-internal sealed class Bell(TimeProvider timeProvider)
+internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
 {
     private readonly Lock _lock = new();
-    private TaskCompletionSource? _waiting;
+    private ManualResetValueTaskSourceCore<bool> _awaited;
+    private bool _isAwaited;
 
     /// <summary>Rings when the loop has waited long enough. The loop's alone.</summary>
     private ITimer? _alarm;
     private bool _hasRung;
 
+    /// <summary>Whether the loop was last woken on the thread of whoever rang, who waits for it to wait again. The loop's alone.</summary>
+    public bool IsOnRingersThread { get; private set; }
+
     /// <summary>Wakes the loop.</summary>
-    public void Ring()
+    public void Ring() => Ring(lendsThread: false);
+
+    /// <summary>Wakes the loop.</summary>
+    /// <param name="lendsThread">
+    /// Whether the loop, if it waits, goes on at once on the calling thread, which saves waking another one. Nothing may be locked, and the caller
+    /// must not mind how long it takes until the loop waits for something else.
+    /// </param>
+    public void Ring(bool lendsThread)
     {
-        TaskCompletionSource? waiting;
         lock (_lock)
         {
             _hasRung = true;
-            waiting = _waiting;
-            _waiting = null;
+            if (!_isAwaited)
+            {
+                return;
+            }
+
+            _isAwaited = false;
         }
 
-        waiting?.TrySetResult();
+        IsOnRingersThread = lendsThread;
+        _awaited.RunContinuationsAsynchronously = !lendsThread;
+        _awaited.SetResult(true);
     }
 
     /// <summary>Called before the loop looks for work: whatever comes from now on rings again.</summary>
@@ -38,7 +56,7 @@ internal sealed class Bell(TimeProvider timeProvider)
     }
 
     /// <summary>Completes once it has rung since <see cref="Hush"/>, or some time has passed, or for no reason.</summary>
-    public Task WaitAsync(TimeSpan atMost)
+    public ValueTask WaitAsync(TimeSpan atMost)
     {
         _alarm ??= timeProvider.CreateTimer(
             static bell => ((Bell)bell!).Ring(),
@@ -48,13 +66,25 @@ internal sealed class Bell(TimeProvider timeProvider)
         _alarm.Change(atMost, Timeout.InfiniteTimeSpan);
         lock (_lock)
         {
+            IsOnRingersThread = false;
             if (_hasRung)
             {
-                return Task.CompletedTask;
+                return ValueTask.CompletedTask;
             }
 
-            _waiting ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return _waiting.Task;
+            _awaited.Reset();
+            _isAwaited = true;
+            return new ValueTask(this, _awaited.Version);
         }
     }
+
+    /// <summary>Called when the loop has gone from the thread it was lent.</summary>
+    public void ReturnThread() => IsOnRingersThread = false;
+
+    void IValueTaskSource.GetResult(short token) => _awaited.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _awaited.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _awaited.OnCompleted(continuation, state, token, flags);
 }

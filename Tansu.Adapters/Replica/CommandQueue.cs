@@ -47,6 +47,14 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
         }
     }
 
+    /// <summary>
+    /// Whether the last commit took several commands, so that the next one had better wait until some have gathered. The loop's to set.
+    /// </summary>
+    public bool WasBusy { get; set; }
+
+    /// <summary>Whether the loop runs on the thread of whoever submitted the last command.</summary>
+    public bool IsOnSubmittersThread => _bell.IsOnRingersThread;
+
     private bool Bundles => options.DataObjectBytes > 0;
 
     public void Enqueue(PendingCommand<TCommand, TReply> pending)
@@ -76,7 +84,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             }
         }
 
-        Ring();
+        _bell.Ring(lendsThread: pending.IsBrief && !WasBusy);
     }
 
     /// <summary>Asks the loop to see the log's end; the task completes once it has.</summary>
@@ -122,6 +130,14 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     public List<PendingCommand<TCommand, TReply>> Take()
     {
         var taken = new List<PendingCommand<TCommand, TReply>>();
+        TakeInto(taken, out var dropped);
+        dropped?.ForEach(static pending => pending.Drop());
+        return taken;
+    }
+
+    private void TakeInto(List<PendingCommand<TCommand, TReply>> taken, out List<PendingCommand<TCommand, TReply>>? dropped)
+    {
+        dropped = null;
         long inlineBytes = 0;
         DataObject? whole = null;
         lock (_lock)
@@ -137,7 +153,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             {
                 if (!_sealed[index].Upload.IsCompleted)
                 {
-                    return taken;
+                    return;
                 }
             }
 
@@ -180,7 +196,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
                 _waiting.Dequeue().Queue = null;
                 if (isAbandoned)
                 {
-                    next.Drop();
+                    (dropped ??= []).Add(next);
                 }
                 else
                 {
@@ -191,8 +207,6 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             _loose.RemoveRange(0, loose);
             _looseBytes -= looseBytes;
         }
-
-        return taken;
     }
 
     /// <summary>
@@ -224,11 +238,14 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>Wakes the loop.</summary>
     public void Ring() => _bell.Ring();
 
+    /// <summary>Called when the loop no longer runs on a submitter's thread.</summary>
+    public void ReturnThread() => _bell.ReturnThread();
+
     /// <summary>Called before the loop looks for work: whatever comes from now on rings again.</summary>
     public void Hush() => _bell.Hush();
 
     /// <summary>Completes once something has come since <see cref="Hush"/>, or some time has passed, or for no reason.</summary>
-    public Task WaitForBell(TimeSpan atMost) => _bell.WaitAsync(atMost);
+    public ValueTask WaitForBell(TimeSpan atMost) => _bell.WaitAsync(atMost);
 
     public void Close()
     {
@@ -242,22 +259,17 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
 
     public void Fail(Exception reason)
     {
+        PendingCommand<TCommand, TReply>[] waiting;
         lock (_lock)
         {
             _failure = reason;
-            while (_waiting.TryDequeue(out var pending))
-            {
-                pending.Fail(reason);
-            }
-
-            foreach (var caughtUp in _catchUps)
-            {
-                caughtUp.Fail(reason);
-            }
-
-            _catchUps.Clear();
+            waiting = [.. _waiting];
+            _waiting.Clear();
             _loose.Clear();
         }
+
+        TakeCatchUps()?.ForEach(caughtUp => caughtUp.Fail(reason));
+        Array.ForEach(waiting, pending => pending.Fail(reason));
     }
 
     private Exception? Refusal() => _failure ?? (_isClosed ? new TimeoutException("The broker is stopping.") : null);

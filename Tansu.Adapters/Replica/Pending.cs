@@ -4,9 +4,14 @@ namespace Tansu.Adapters.Replica;
 /// What somebody waits for, up to a deadline. The deadline is a timer of its own and not <c>Task.WaitAsync</c>, which would go through
 /// the thread pool and could not be simulated.
 /// </summary>
-internal class Pending<TResult>() : TaskCompletionSource<TResult>(TaskCreationOptions.RunContinuationsAsynchronously)
+/// <param name="isBrief">Whether what follows is brief enough to run on the thread that ends the task, inside of the call that does.</param>
+internal class Pending<TResult>(bool isBrief = false)
+    : TaskCompletionSource<TResult>(isBrief ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously)
 {
     private ITimer? _deadline;
+
+    /// <summary>Whether what follows runs on the thread that ends the task.</summary>
+    public bool IsBrief => (Task.CreationOptions & TaskCreationOptions.RunContinuationsAsynchronously) == 0;
 
     /// <summary>Fails the task with <see cref="TimeoutException"/> unless it has ended by then.</summary>
     public void SetDeadline(TimeSpan timeout, TimeProvider timeProvider)

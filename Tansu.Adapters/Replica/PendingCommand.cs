@@ -1,8 +1,8 @@
 namespace Tansu.Adapters.Replica;
 
 /// <summary>A command from its submission until its reply is released.</summary>
-internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, CommandChain? chain, long submittedAt)
-    : Pending<TReply>
+internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, CommandChain? chain, bool isBrief, long submittedAt)
+    : Pending<TReply>(isBrief)
 {
     private volatile bool _isAbandoned;
 

@@ -101,13 +101,17 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// <param name="payload">The record batches it brings; its slices must stay valid until the task has completed.</param>
     /// <param name="timeout">After this the task fails; <see cref="Timeout.InfiniteTimeSpan"/> for never.</param>
     /// <param name="chain">The commands that it must not overtake, if any.</param>
+    /// <param name="isBrief">
+    /// Whether no other thread has to be woken for it: the loop may run inside of this call, as far as its first wait, and what awaits the
+    /// task may run inside of the loop. The caller holds no lock then, and what it does with the reply is brief.
+    /// </param>
     /// <returns>
     /// The reply, once what it says is in the store. Fails with <see cref="TimeoutException"/> when the outcome is not known in
     /// time: the command may then still take effect, and the payload's memory must never be reused.
     /// </returns>
-    public Task<TReply> SubmitAsync(TCommand command, Payload payload, TimeSpan timeout, CommandChain? chain = null)
+    public Task<TReply> SubmitAsync(TCommand command, Payload payload, TimeSpan timeout, CommandChain? chain = null, bool isBrief = false)
     {
-        var pending = new PendingCommand<TCommand, TReply>(command, payload, chain, _options.TimeProvider.GetTimestamp());
+        var pending = new PendingCommand<TCommand, TReply>(command, payload, chain, isBrief, _options.TimeProvider.GetTimestamp());
         _queue.Enqueue(pending);
         pending.SetDeadline(timeout, _options.TimeProvider);
         return pending.Task;
@@ -222,8 +226,16 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                 {
                     lastCommit = clock.GetTimestamp();
                     round = new Round<TState, TCommand, TEvent, TReply>(_decider, commands);
+                    _queue.WasBusy = commands.Count > 1;
                     await CommitAsync(round);
                     round = null;
+                    if (_queue.IsOnSubmittersThread && _queue.HasCommands)
+                    {
+                        // It was lent for one commit.
+                        await Task.Yield();
+                        _queue.ReturnThread();
+                    }
+
                     continue;
                 }
 

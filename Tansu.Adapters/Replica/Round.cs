@@ -88,13 +88,49 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     }
 
     /// <summary>What the parked replies say is in the store: let them go.</summary>
+    /// <remarks>
+    /// What follows a single command runs here, and the next commit waits for it. What follows several, as far as they are brief, runs in one task beside
+    /// the loop. The last of them comes first: replies leave in the order of the requests, so that all of them are there when the first one is.
+    /// </remarks>
     public void Release()
     {
-        foreach (var pending in commands)
+        if (commands.Count == 1)
         {
-            pending.Succeed(pending.ParkedReply!);
+            Release(commands[0]);
+            return;
+        }
+
+        var brief = commands.FindAll(static pending => pending.IsBrief);
+        if (brief.Count > 0)
+        {
+            Task.Factory.StartNew(
+                static released =>
+                {
+                    var commands = (List<PendingCommand<TCommand, TReply>>)released!;
+                    for (var index = commands.Count - 1; index >= 0; index--)
+                    {
+                        Release(commands[index]);
+                    }
+                },
+                brief,
+                CancellationToken.None,
+                TaskCreationOptions.None,
+                TaskScheduler.Current);
+        }
+
+        if (brief.Count < commands.Count)
+        {
+            commands.ForEach(static pending =>
+            {
+                if (!pending.IsBrief)
+                {
+                    Release(pending);
+                }
+            });
         }
     }
+
+    private static void Release(PendingCommand<TCommand, TReply> pending) => pending.Succeed(pending.ParkedReply!);
 
     public void Fail(Exception reason)
     {

@@ -354,7 +354,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
             var command = transaction?.Addition is { } addition && Batches.Exists(static batch => batch.IsTransactional)
                 ? ShardCommand.NewAppendInTransaction(transaction.TransactionalId, addition, toAppend)
                 : ShardCommand.NewAppendBatches(toAppend);
-            return shard.Replica.SubmitAsync(command, new Payload(slices), timeout, chain);
+            return shard.Replica.SubmitAsync(command, new Payload(slices), timeout, chain, isBrief: true);
         }
 
         public void RefuseAll(ErrorCode error)

@@ -18,12 +18,8 @@ internal sealed partial class Connection
             {
                 // A broken connection is still drained: every request's memory ends here and nowhere else.
                 isBroken |= !await GatherAsync(request, isBroken).ConfigureAwait(false);
-                if (requests.TryPeek(out var following) && !following.IsCompleted)
-                {
-                    // One commit answers several requests, and this was the first of them to get here: the others are about to come.
-                    await OthersFirst().ConfigureAwait(false);
-                }
 
+                // One commit answers several requests, the first of them last.
                 while (!isBroken && _sender.GatheredBytes < ReplySender.GatherBytes
                     && requests.TryPeek(out var next) && next.IsCompleted && requests.TryRead(out next))
                 {
@@ -38,10 +34,6 @@ internal sealed partial class Connection
             }
         }
     }
-
-    /// <summary>Goes on behind what the thread pool has to do already.</summary>
-    private static Task OthersFirst() =>
-        Task.Factory.StartNew(static () => { }, CancellationToken.None, TaskCreationOptions.PreferFairness, TaskScheduler.Default);
 
     /// <summary>Waits for one reply and adds it to those to be sent. False if the connection cannot go on.</summary>
     private async ValueTask<bool> GatherAsync(PendingRequest request, bool isBroken)

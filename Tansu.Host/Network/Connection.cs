@@ -20,13 +20,16 @@ internal sealed partial class Connection
     private readonly NetworkOptions _options;
     private readonly ILogger _log;
     private readonly RateLimitedLog _complaints;
+    private readonly Receiver _receiver;
     private readonly FrameReader _reader;
     private readonly ReplySender _sender;
     private readonly InFlightLimit _inFlight;
     private readonly RequestBudget _budget;
     private readonly CancellationTokenSource _closed = new();
-    private readonly Channel<PendingRequest> _pending =
-        Channel.CreateUnbounded<PendingRequest>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+
+    // A reply that is there when the request has been started is sent by the thread that started it.
+    private readonly Channel<PendingRequest> _pending = Channel.CreateUnbounded<PendingRequest>(
+        new UnboundedChannelOptions { SingleReader = true, SingleWriter = true, AllowSynchronousContinuations = true });
 
     private long _lastActivity;
     private long _lastProgress;
@@ -40,6 +43,7 @@ internal sealed partial class Connection
         ConnectionInfo info,
         IRequestProcessor processor,
         NetworkOptions options,
+        ReceiverThreads? threads,
         RequestBudget budget,
         ILogger log,
         RateLimitedLog complaints)
@@ -51,7 +55,8 @@ internal sealed partial class Connection
         _log = log;
         _complaints = complaints;
         _budget = budget;
-        _reader = new FrameReader(socket, options.MaxRequestBytes, budget, Touch, () => TouchAt(ref _lastProgress));
+        _receiver = new Receiver(socket, threads);
+        _reader = new FrameReader(_receiver, options.MaxRequestBytes, budget, Touch, () => TouchAt(ref _lastProgress));
         _sender = new ReplySender(socket, () => TouchAt(ref _lastTaken));
         _inFlight = new InFlightLimit(options.MaxInFlightRequests, options.MaxInFlightBytes);
         Touch();
@@ -132,6 +137,7 @@ internal sealed partial class Connection
     {
         _closed.Cancel();
         _socket.Dispose();
+        _receiver.Dispose();
     }
 
     private async Task<Ending> ReadAsync()

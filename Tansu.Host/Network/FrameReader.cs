@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Binary;
-using System.Net.Sockets;
 using Tansu.Codec;
 
 namespace Tansu.Host.Network;
@@ -24,7 +23,7 @@ internal sealed class FrameReader : IDisposable
 
     private static int largeBuffers;
 
-    private readonly Socket _socket;
+    private readonly Receiver _receiver;
     private readonly int _maxRequestBytes;
     private readonly RequestBudget _budget;
     private readonly Action _onActivity;
@@ -37,14 +36,14 @@ internal sealed class FrameReader : IDisposable
     private volatile bool _isStarved;
 
     /// <summary>A reader that has read nothing.</summary>
-    /// <param name="socket">Where to read.</param>
+    /// <param name="receiver">Where to read.</param>
     /// <param name="maxRequestBytes">The largest request.</param>
     /// <param name="budget">Where requests take their memory from.</param>
     /// <param name="onActivity">Called when anything has come.</param>
     /// <param name="onProgress">Called when a request begins, and when much of it has come.</param>
-    public FrameReader(Socket socket, int maxRequestBytes, RequestBudget budget, Action onActivity, Action onProgress)
+    public FrameReader(Receiver receiver, int maxRequestBytes, RequestBudget budget, Action onActivity, Action onProgress)
     {
-        _socket = socket;
+        _receiver = receiver;
         _maxRequestBytes = maxRequestBytes;
         _budget = budget;
         _onActivity = onActivity;
@@ -216,8 +215,7 @@ internal sealed class FrameReader : IDisposable
     private async ValueTask<int> ReceiveAsync(Memory<byte> destination, bool isWithin)
     {
         _isStarved = isWithin;
-        // No token: a token costs a registration for each call, and disposing the socket ends the call as well.
-        var received = await _socket.ReceiveAsync(destination, SocketFlags.None).ConfigureAwait(false);
+        var received = await _receiver.ReceiveAsync(destination).ConfigureAwait(false);
         _isStarved = false;
         _sinceProgress += received;
         if (!isWithin || _sinceProgress >= FrameBuffer.FirstBytes)

@@ -23,6 +23,7 @@ public sealed class KafkaListener : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentDictionary<long, Connection> _connections = new();
     private readonly AddressCounts _addresses;
+    private ReceiverThreads? _threads;
     private Task _accepting = Task.CompletedTask;
     private long _lastConnectionId;
     private int _connectionCount;
@@ -77,6 +78,8 @@ public sealed class KafkaListener : IAsyncDisposable
     public void Start(IRequestProcessor processor)
     {
         ArgumentNullException.ThrowIfNull(processor);
+        ThreadPool.GetMinThreads(out var workers, out _);
+        _threads = ReceiverThreads.TryStart(workers);
         _accepting = AcceptAsync(processor);
     }
 
@@ -112,6 +115,7 @@ public sealed class KafkaListener : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync(TimeSpan.Zero).ConfigureAwait(false);
+        _threads?.Dispose();
         _stopping.Dispose();
     }
 
@@ -159,7 +163,7 @@ public sealed class KafkaListener : IAsyncDisposable
             {
                 IsClientGone = () => IsEnded(socket),
             };
-            var connection = new Connection(socket, info, processor, _options, _budget, _log, _complaints);
+            var connection = new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints);
             Interlocked.Increment(ref _connectionCount);
             _connections[info.Id] = connection;
             _log.Debug("Connection from {RemoteAddress} opened", remote);

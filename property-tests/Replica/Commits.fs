@@ -246,9 +246,9 @@ let private unsure =
             for _ in 1..100_000 do
                 let chain = CommandChain()
                 let alarm = Alarm()
-                let first = PendingCommand<int, int>(1, Payload.None, chain, 0L)
+                let first = PendingCommand<int, int>(1, Payload.None, chain, false, 0L)
                 first.SetDeadline(TimeSpan.FromSeconds 1.0, alarm)
-                Volatile.Write(&watched, [| first; PendingCommand<int, int>(2, Payload.None, chain, 0L) |])
+                Volatile.Write(&watched, [| first; PendingCommand<int, int>(2, Payload.None, chain, false, 0L) |])
                 alarm.Ring()
 
             Volatile.Write(&isOver, true)

@@ -1,0 +1,101 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Tansu.Host.Network;
+
+/// <summary>Linux's epoll: which of many sockets have something to read. Each socket is reported once for each time that it is armed.</summary>
+internal sealed partial class Epoll : SafeHandleMinusOneIsInvalid
+{
+    private const int CloseOnExec = 0x80000;
+    private const int Add = 1;
+    private const int Modify = 3;
+    private const uint In = 0x1;
+    private const uint PeerClosed = 0x2000;
+    private const uint OneShot = 1u << 30;
+    private const int Interrupted = 4;
+
+    /// <summary>The kernel's struct is packed on x64 only: four bytes of flags, then eight that are ours.</summary>
+    private static readonly int TagPosition = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
+
+    public Epoll()
+        : base(ownsHandle: true)
+    {
+        SetHandle(EpollCreate1(CloseOnExec));
+        if (IsInvalid)
+        {
+            throw LastError("epoll_create1");
+        }
+    }
+
+    /// <summary>Reports a socket once, as soon as it has something to read, even if it has already.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="tag">What <see cref="Wait"/> then returns.</param>
+    /// <param name="isFirst">Whether it was never armed before.</param>
+    public unsafe void Arm(SafeHandle socket, long tag, bool isFirst)
+    {
+        var armed = stackalloc byte[16];
+        Write(armed, In | PeerClosed | OneShot, tag);
+        if (EpollCtl(this, isFirst ? Add : Modify, socket, armed) != 0)
+        {
+            throw LastError("epoll_ctl");
+        }
+    }
+
+    /// <summary>Reports a handle to every thread that waits, from now on for as long as it can be read.</summary>
+    public unsafe void AddForAll(SafeHandle handle, long tag)
+    {
+        var armed = stackalloc byte[16];
+        Write(armed, In, tag);
+        if (EpollCtl(this, Add, handle, armed) != 0)
+        {
+            throw LastError("epoll_ctl");
+        }
+    }
+
+    /// <summary>Waits until there is something to report. Any number of threads may wait; each report goes to one.</summary>
+    /// <returns>The tag of what has something to read.</returns>
+    public unsafe long Wait()
+    {
+        var reported = stackalloc byte[16];
+        while (true)
+        {
+            var count = EpollWait(this, reported, 1, -1);
+            if (count == 1)
+            {
+                return BitConverter.ToInt64(new ReadOnlySpan<byte>(reported + TagPosition, sizeof(long)));
+            }
+
+            if (count < 0 && Marshal.GetLastPInvokeError() != Interrupted)
+            {
+                throw LastError("epoll_wait");
+            }
+        }
+    }
+
+    protected override bool ReleaseHandle() => Close(handle) == 0;
+
+    private static unsafe void Write(byte* bytes, uint flags, long tag)
+    {
+        BitConverter.TryWriteBytes(new Span<byte>(bytes, sizeof(uint)), flags);
+        BitConverter.TryWriteBytes(new Span<byte>(bytes + TagPosition, sizeof(long)), tag);
+    }
+
+    private static Win32Exception LastError(string call)
+    {
+        var error = Marshal.GetLastPInvokeError();
+        return new Win32Exception(error, $"{call}: {Marshal.GetPInvokeErrorMessage(error)}");
+    }
+
+    [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
+    private static partial nint EpollCreate1(int flags);
+
+    [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
+    private static unsafe partial int EpollCtl(Epoll epoll, int operation, SafeHandle handle, byte* armed);
+
+    [LibraryImport("libc", EntryPoint = "epoll_wait", SetLastError = true)]
+    private static unsafe partial int EpollWait(Epoll epoll, byte* reported, int capacity, int timeoutMs);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    private static partial int Close(nint handle);
+}

@@ -1,0 +1,79 @@
+using System.Collections.Concurrent;
+using System.IO.Pipes;
+using System.Net.Sockets;
+
+namespace Tansu.Host.Network;
+
+/// <summary>
+/// A few threads that wait for what clients send, and do what it asks for up to the first wait. .NET's sockets wake a thread that waits, which wakes one of the thread
+/// pool, which wakes another to look for more: for a small request that takes longer than the request. Here the thread that was woken goes on
+/// itself, and another waits in its place.
+/// </summary>
+/// <remarks>Linux only; see <see cref="TryStart"/>.</remarks>
+internal sealed class ReceiverThreads : IDisposable
+{
+    private const long Ending = 0;
+
+    private readonly Epoll _epoll = new();
+    private readonly AnonymousPipeServerStream _end = new(PipeDirection.Out);
+    private readonly ConcurrentDictionary<long, Receiver> _receivers = new();
+    private readonly Thread[] _threads;
+    private long _lastTag = Ending;
+
+    private ReceiverThreads(int count)
+    {
+        _epoll.AddForAll(_end.ClientSafePipeHandle, Ending);
+        _threads = new Thread[count];
+        for (var index = 0; index < count; index++)
+        {
+            _threads[index] = new Thread(Loop) { Name = "tansu receiver", IsBackground = true };
+            _threads[index].Start();
+        }
+    }
+
+    /// <summary>Starts the threads; null on a system that has no epoll, where <see cref="Receiver"/> does without.</summary>
+    /// <param name="count">How many: one for each processor, and for each that a store may block.</param>
+    public static ReceiverThreads? TryStart(int count) => OperatingSystem.IsLinux() ? new ReceiverThreads(count) : null;
+
+    /// <summary>Takes a socket on. The number that <see cref="Arm"/> and <see cref="Remove"/> go by.</summary>
+    public long Add(Receiver receiver)
+    {
+        var tag = Interlocked.Increment(ref _lastTag);
+        _receivers[tag] = receiver;
+        return tag;
+    }
+
+    /// <summary>Calls <see cref="Receiver.OnReadable"/> once, as soon as the socket has something to read.</summary>
+    /// <exception cref="ObjectDisposedException">The socket is closed.</exception>
+    public void Arm(SafeSocketHandle socket, long tag, bool isFirst) => _epoll.Arm(socket, tag, isFirst);
+
+    /// <summary>Lets go of a socket, which is closed.</summary>
+    public void Remove(long tag) => _receivers.TryRemove(tag, out _);
+
+    /// <summary>Ends the threads, whose sockets are all closed.</summary>
+    public void Dispose()
+    {
+        _end.Dispose();
+        foreach (var thread in _threads)
+        {
+            if (thread != Thread.CurrentThread)
+            {
+                thread.Join();
+            }
+        }
+
+        _epoll.Dispose();
+    }
+
+    private void Loop()
+    {
+        while (_epoll.Wait() is var tag and not Ending)
+        {
+            // It may have gone meanwhile.
+            if (_receivers.TryGetValue(tag, out var receiver))
+            {
+                receiver.OnReadable();
+            }
+        }
+    }
+}
