@@ -58,8 +58,7 @@ internal static class ShardStateCodec
 
     public static ShardState FromStored(ShardSnapshot stored)
     {
-        var partitions = HashTree.Of(Array.ConvertAll(
-            stored.Partitions,
+        var partitions = PartitionTable.CreateRange(stored.Partitions.Select(
             partition => KeyValuePair.Create(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, stored.DataObjects))));
         var references = ImmutableDictionary.CreateBuilder<string, int>();
         if (stored.ObjectReferences.Length == 0)
@@ -114,7 +113,7 @@ internal static class ShardStateCodec
         }
     }
 
-    private static List<KeyValuePair<TopicPartition, Partition>> Ordered(ImmutableDictionary<TopicPartition, Partition> partitions)
+    private static List<KeyValuePair<TopicPartition, Partition>> Ordered(PartitionTable partitions)
     {
         var ordered = new List<KeyValuePair<TopicPartition, Partition>>(partitions);
         ordered.Sort(static (left, right) =>
@@ -191,16 +190,13 @@ internal static class ShardStateCodec
 
     private static Partition FromStored(ShardSnapshot.Partition stored, string[] objects)
     {
-        ImmutableList<Chunk> chunks =
-        [
-            .. Array.ConvertAll(stored.Chunks, chunk => new Chunk(
-                chunk.BaseOffset,
-                chunk.LastOffset,
-                Source(chunk, objects),
-                chunk.Position,
-                chunk.Length,
-                chunk.MaxTimestampMs)),
-        ];
+        var chunks = ChunkList.CreateRange(Array.ConvertAll(stored.Chunks, chunk => new Chunk(
+            chunk.BaseOffset,
+            chunk.LastOffset,
+            Source(chunk, objects),
+            chunk.Position,
+            chunk.Length,
+            chunk.MaxTimestampMs)));
         var producers = HashTree.Of(Array.ConvertAll(
             stored.Producers,
             static producer => KeyValuePair.Create(producer.ProducerId, FromStored(producer))));
