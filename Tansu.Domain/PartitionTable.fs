@@ -56,8 +56,7 @@ module private PartitionTree =
         | entry when entry.Has key -> entry.Next
         | entry -> PartitionEntry(entry.Hash, entry.Key, entry.Value, without key entry.Next)
 
-    let private isAlone (key: TopicPartition) (entry: PartitionEntry) =
-        isNull entry.Next && entry.Has key
+    let private isAlone (key: TopicPartition) (entry: PartitionEntry) = isNull entry.Next && entry.Has key
 
     /// What takes the place of an entry when another one comes there.
     let rec private meet
