@@ -35,12 +35,13 @@ type ProducerBatch = {
     BaseOffset: int64
 }
 
-/// What a partition remembers of one producer id.
+/// What a partition remembers of one producer id. Two are hardly ever alike, and maps would compare them with every batch.
+[<ReferenceEquality>]
 type Producer = {
     /// The newest epoch seen.
     Epoch: int16
-    /// At most five batches of that epoch, oldest first.
-    Batches: ProducerBatch list
+    /// At most five batches of that epoch, oldest first. Never changed.
+    Batches: ProducerBatch[]
     /// Time of the entry that last wrote for it, in milliseconds since 1970.
     LastTimeMs: int64
     /// The number of its last transaction that has ended here; 0 for none. See `Transaction.Number`.
@@ -210,18 +211,25 @@ module Partition =
         | _ -> ValueNone
 
     /// A repeated batch has the exact sequence range of a remembered one. Linear in at most five.
-    let rec private findDuplicate baseSequence lastSequence (batches: ProducerBatch list) =
-        match batches with
-        | [] -> ValueNone
-        | batch :: _ when batch.BaseSequence = baseSequence && batch.LastSequence = lastSequence ->
-            ValueSome batch.BaseOffset
-        | _ :: older -> findDuplicate baseSequence lastSequence older
+    let private findDuplicate baseSequence lastSequence (batches: ProducerBatch[]) =
+        let rec find index =
+            if index = batches.Length then
+                ValueNone
+            elif
+                batches[index].BaseSequence = baseSequence
+                && batches[index].LastSequence = lastSequence
+            then
+                ValueSome batches[index].BaseOffset
+            else
+                find (index + 1)
 
-    let rec private lastSequence (batches: ProducerBatch list) =
-        match batches with
-        | [] -> Absent.Sequence
-        | [ batch ] -> batch.LastSequence
-        | _ :: newer -> lastSequence newer
+        find 0
+
+    let private lastSequence (batches: ProducerBatch[]) =
+        if batches.Length = 0 then
+            Absent.Sequence
+        else
+            batches[batches.Length - 1].LastSequence
 
     /// Judges one batch: the reply, and the offset it gets when it is new. The rules are those of Kafka's
     /// ProducerAppendInfo: unknown producers may start at any sequence, since their state may have expired.
@@ -307,32 +315,27 @@ module Partition =
                 BaseOffset = appended.BaseOffset
             }
 
-            let endedTransaction =
+            let struct (earlier, endedTransaction) =
                 match producers.TryGetValue appended.ProducerId with
-                | true, producer -> producer.EndedTransaction
-                | _ -> 0L
-
-            let earlier =
-                match producers.TryGetValue appended.ProducerId with
-                // A batch that does not follow was accepted because the producer's state had expired: start afresh.
                 | true, producer when
                     producer.Epoch = appended.ProducerEpoch
                     && Sequence.follows (lastSequence producer.Batches) appended.BaseSequence
                     ->
-                    producer.Batches
-                | _ -> []
+                    struct (producer.Batches, producer.EndedTransaction)
+                // A batch that does not follow was accepted because the producer's state had expired: start afresh.
+                | true, producer -> struct ([||], producer.EndedTransaction)
+                | _ -> struct ([||], 0L)
 
-            let kept =
-                if List.length earlier >= RememberedBatches then
-                    List.tail earlier
-                else
-                    earlier
+            let kept = min earlier.Length (RememberedBatches - 1)
+            let batches = Array.zeroCreate (kept + 1)
+            System.Array.Copy(earlier, earlier.Length - kept, batches, 0, kept)
+            batches[kept] <- batch
 
             producers.SetItem(
                 appended.ProducerId,
                 {
                     Epoch = appended.ProducerEpoch
-                    Batches = kept @ [ batch ]
+                    Batches = batches
                     LastTimeMs = timeMs
                     EndedTransaction = endedTransaction
                 }
@@ -393,7 +396,7 @@ module Partition =
         let marked =
             match producers.TryGetValue marker.ProducerId with
             | true, producer when producer.Epoch >= marker.ProducerEpoch -> producer
-            | _ -> { Epoch = marker.ProducerEpoch; Batches = []; LastTimeMs = timeMs; EndedTransaction = 0L }
+            | _ -> { Epoch = marker.ProducerEpoch; Batches = [||]; LastTimeMs = timeMs; EndedTransaction = 0L }
 
         producers.SetItem(marker.ProducerId, { marked with LastTimeMs = timeMs; EndedTransaction = marker.Number })
 

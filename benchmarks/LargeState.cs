@@ -136,7 +136,7 @@ internal sealed class LargeState
             var highWatermark = (long)Chunks * RecordsInChunk;
             var batches = Enumerable.Range(0, PartitionModule.RememberedBatches).Select(batch =>
                 (int)highWatermark - ((PartitionModule.RememberedBatches - batch) * 10) is var first ? new ProducerBatch(first, first + 9, first) : default);
-            var producer = new Producer(0, ListModule.OfSeq(batches), TimeMs, 0);
+            var producer = new Producer(0, [.. batches], TimeMs, 0);
             partitions.Add(KeyValuePair.Create(
                 Key(partition),
                 new Partition(

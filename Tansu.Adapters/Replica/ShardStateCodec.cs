@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Microsoft.FSharp.Collections;
 using Microsoft.FSharp.Core;
 using Tansu.Codec;
 using Tansu.Codec.Storage;
@@ -165,28 +164,19 @@ internal static class ShardStateCodec
         };
     }
 
-    private static ShardSnapshot.Producer ToStored(long producerId, Producer producer)
+    private static ShardSnapshot.Producer ToStored(long producerId, Producer producer) => new()
     {
-        var batches = new List<ShardSnapshot.ProducerBatch>();
-        foreach (var batch in producer.Batches)
+        ProducerId = producerId,
+        ProducerEpoch = producer.Epoch,
+        LastTimeMs = producer.LastTimeMs,
+        EndedTransaction = producer.EndedTransaction,
+        Batches = Array.ConvertAll(producer.Batches, static batch => new ShardSnapshot.ProducerBatch
         {
-            batches.Add(new ShardSnapshot.ProducerBatch
-            {
-                BaseSequence = batch.BaseSequence,
-                LastSequence = batch.LastSequence,
-                BaseOffset = batch.BaseOffset,
-            });
-        }
-
-        return new ShardSnapshot.Producer
-        {
-            ProducerId = producerId,
-            ProducerEpoch = producer.Epoch,
-            LastTimeMs = producer.LastTimeMs,
-            EndedTransaction = producer.EndedTransaction,
-            Batches = [.. batches],
-        };
-    }
+            BaseSequence = batch.BaseSequence,
+            LastSequence = batch.LastSequence,
+            BaseOffset = batch.BaseOffset,
+        }),
+    };
 
     private static Partition FromStored(ShardSnapshot.Partition stored, string[] objects)
     {
@@ -211,17 +201,11 @@ internal static class ShardStateCodec
             TransactionStateCodec.FromStored(stored.AbortedTransactions));
     }
 
-    private static Producer FromStored(ShardSnapshot.Producer stored)
-    {
-        var batches = FSharpList<ProducerBatch>.Empty;
-        for (var index = stored.Batches.Length - 1; index >= 0; index--)
-        {
-            var batch = stored.Batches[index];
-            batches = FSharpList<ProducerBatch>.Cons(new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset), batches);
-        }
-
-        return new Producer(stored.ProducerEpoch, batches, stored.LastTimeMs, stored.EndedTransaction);
-    }
+    private static Producer FromStored(ShardSnapshot.Producer stored) => new(
+        stored.ProducerEpoch,
+        Array.ConvertAll(stored.Batches, static batch => new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset)),
+        stored.LastTimeMs,
+        stored.EndedTransaction);
 
     private static ShardSnapshot.Page[] ToStored(ImmutableList<IndexPage> pages, ObjectTable objects)
     {
