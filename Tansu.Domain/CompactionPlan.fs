@@ -2,7 +2,6 @@ namespace Tansu.Domain
 
 open System
 open System.Collections.Generic
-open System.Collections.Immutable
 open System.Globalization
 
 /// What becomes of a topic's old records, from its configuration.
@@ -189,7 +188,7 @@ module CompactionPlan =
     let private runs
         (key: TopicPartition)
         (picks: Chunk -> bool)
-        (chunks: ImmutableList<Chunk>)
+        (chunks: seq<Chunk>)
         (ranges: ResizeArray<ChunkRange>)
         =
         let run = ResizeArray<Chunk>()
@@ -341,11 +340,7 @@ module CompactionPlan =
                 else
                     let alike = ResizeArray<ChunkRange>()
 
-                    runs
-                        key
-                        (fun chunk -> sizeClass chunk.Length <= sizeLimit)
-                        (ImmutableList.CreateRange range.Chunks)
-                        alike
+                    runs key (fun chunk -> sizeClass chunk.Length <= sizeLimit) range.Chunks alike
 
                     match alike |> Seq.filter (isWorthwhile limits) |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)

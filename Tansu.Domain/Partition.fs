@@ -1,42 +1,6 @@
 namespace Tansu.Domain
 
-open System.Collections.Generic
 open System.Collections.Immutable
-
-/// Where a chunk's bytes are kept.
-[<Struct>]
-type ChunkSource =
-    /// In the inline payload of an entry of the partition's own log.
-    | InlineEntry of entryNumber: int64
-    /// In a data object that one or more entries refer to.
-    | DataObject of objectName: string
-    /// In a segment, which a compactor wrote. The batches' own base offsets are set in it.
-    | Segment of segmentName: string
-
-    /// The data object's or segment's name; null when an entry holds the bytes.
-    member this.ObjectName: string | null =
-        match this with
-        | InlineEntry _ -> null
-        | DataObject name
-        | Segment name -> name
-
-/// A run of record batches of one partition, stored back to back. Outside of segments the batches' own base offsets are not yet
-/// set in the store: the first batch starts at `BaseOffset`, each next one where the one before ends.
-[<Struct; NoComparison>]
-type Chunk = {
-    /// Offset of the first record.
-    BaseOffset: int64
-    /// Offset of the last record.
-    LastOffset: int64
-    /// What holds the bytes.
-    Source: ChunkSource
-    /// Where the bytes begin in the source.
-    Position: int
-    /// How many bytes.
-    Length: int
-    /// The largest record timestamp in the chunk, in milliseconds since 1970.
-    MaxTimestampMs: int64
-}
 
 /// A partition's older chunks, of which there may be too many to be kept in the state: a list of them in an object of its own, loaded when
 /// somebody reads there.
@@ -71,12 +35,13 @@ type ProducerBatch = {
     BaseOffset: int64
 }
 
-/// What a partition remembers of one producer id.
+/// What a partition remembers of one producer id. Two are hardly ever alike, and maps would compare them with every batch.
+[<ReferenceEquality>]
 type Producer = {
     /// The newest epoch seen.
     Epoch: int16
-    /// At most five batches of that epoch, oldest first.
-    Batches: ProducerBatch list
+    /// At most five batches of that epoch, oldest first. Never changed.
+    Batches: ProducerBatch[]
     /// Time of the entry that last wrote for it, in milliseconds since 1970.
     LastTimeMs: int64
     /// The number of its last transaction that has ended here; 0 for none. See `Transaction.Number`.
@@ -92,7 +57,7 @@ type Partition = {
     /// Chunks too old to be in `Chunks`, ordered by offset, without overlap. All are before the chunks.
     Pages: ImmutableList<IndexPage>
     /// Ordered by offset, without overlap. Between two of them offsets are missing where compaction has removed records.
-    Chunks: ImmutableList<Chunk>
+    Chunks: ChunkList
     /// Where the part begins that has not been compacted by key yet; 0 if none has.
     CleanedToOffset: int64
     /// By producer id.
@@ -196,14 +161,6 @@ module Sequence =
     /// Whether `next` may follow `last`.
     let follows (last: int) (next: int) = add last 1 = next
 
-/// Finds chunks by offset: compares only base offsets.
-type private ByBaseOffset() =
-    static member val Instance = ByBaseOffset()
-
-    interface IComparer<Chunk> with
-        member _.Compare(left, right) =
-            compare left.BaseOffset right.BaseOffset
-
 /// The rules of one partition.
 [<RequireQualifiedAccess>]
 module Partition =
@@ -216,7 +173,7 @@ module Partition =
         LogStartOffset = 0L
         HighWatermark = 0L
         Pages = ImmutableList<IndexPage>.Empty
-        Chunks = ImmutableList<Chunk>.Empty
+        Chunks = ChunkList.Empty
         CleanedToOffset = 0L
         Producers = ImmutableDictionary<int64, Producer>.Empty
         OpenTransactions = ImmutableDictionary<int64, OpenTransaction>.Empty
@@ -225,27 +182,7 @@ module Partition =
 
     /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when
     /// all are before it.
-    let chunkIndex (offset: int64) (chunks: ImmutableList<Chunk>) =
-        let probe = {
-            BaseOffset = offset
-            LastOffset = offset
-            Source = InlineEntry 0L
-            Position = 0
-            Length = 0
-            MaxTimestampMs = 0L
-        }
-
-        let found = chunks.BinarySearch(probe, ByBaseOffset.Instance)
-
-        if found >= 0 then
-            found
-        else
-            let next = ~~~found
-
-            if next > 0 && chunks[next - 1].LastOffset >= offset then
-                next - 1
-            else
-                next
+    let chunkIndex (offset: int64) (chunks: ChunkList) = chunks.IndexOf offset
 
     /// Nobody is forgotten in the middle of a transaction.
     let private isExpired (nowMs: int64) (expirationMs: int64) (partition: Partition) producerId (producer: Producer) =
@@ -274,18 +211,25 @@ module Partition =
         | _ -> ValueNone
 
     /// A repeated batch has the exact sequence range of a remembered one. Linear in at most five.
-    let rec private findDuplicate baseSequence lastSequence (batches: ProducerBatch list) =
-        match batches with
-        | [] -> ValueNone
-        | batch :: _ when batch.BaseSequence = baseSequence && batch.LastSequence = lastSequence ->
-            ValueSome batch.BaseOffset
-        | _ :: older -> findDuplicate baseSequence lastSequence older
+    let private findDuplicate baseSequence lastSequence (batches: ProducerBatch[]) =
+        let rec find index =
+            if index = batches.Length then
+                ValueNone
+            elif
+                batches[index].BaseSequence = baseSequence
+                && batches[index].LastSequence = lastSequence
+            then
+                ValueSome batches[index].BaseOffset
+            else
+                find (index + 1)
 
-    let rec private lastSequence (batches: ProducerBatch list) =
-        match batches with
-        | [] -> Absent.Sequence
-        | [ batch ] -> batch.LastSequence
-        | _ :: newer -> lastSequence newer
+        find 0
+
+    let private lastSequence (batches: ProducerBatch[]) =
+        if batches.Length = 0 then
+            Absent.Sequence
+        else
+            batches[batches.Length - 1].LastSequence
 
     /// Judges one batch: the reply, and the offset it gets when it is new. The rules are those of Kafka's
     /// ProducerAppendInfo: unknown producers may start at any sequence, since their state may have expired.
@@ -325,7 +269,7 @@ module Partition =
                 | ValueNone when Sequence.follows (lastSequence producer.Batches) batch.BaseSequence -> accept ()
                 | ValueNone -> refuse OutOfOrderSequence
 
-    let private addChunk (entryNumber: int64) (appended: BatchAppended) (chunks: ImmutableList<Chunk>) =
+    let private addChunk (entryNumber: int64) (appended: BatchAppended) (chunks: ChunkList) =
         let source =
             match appended.DataObject with
             | null -> InlineEntry entryNumber
@@ -345,22 +289,19 @@ module Partition =
         if chunks.IsEmpty then
             chunks.Add alone
         else
-            let previous = chunks[chunks.Count - 1]
+            let previous = chunks.Last
 
             if
                 previous.Source = source
                 && previous.Position + previous.Length = appended.Position
                 && previous.LastOffset + 1L = appended.BaseOffset
             then
-                chunks.SetItem(
-                    chunks.Count - 1,
-                    {
-                        previous with
-                            LastOffset = lastOffset
-                            Length = previous.Length + appended.Length
-                            MaxTimestampMs = max previous.MaxTimestampMs appended.MaxTimestampMs
-                    }
-                )
+                chunks.SetLast {
+                    previous with
+                        LastOffset = lastOffset
+                        Length = previous.Length + appended.Length
+                        MaxTimestampMs = max previous.MaxTimestampMs appended.MaxTimestampMs
+                }
             else
                 chunks.Add alone
 
@@ -374,32 +315,27 @@ module Partition =
                 BaseOffset = appended.BaseOffset
             }
 
-            let endedTransaction =
+            let struct (earlier, endedTransaction) =
                 match producers.TryGetValue appended.ProducerId with
-                | true, producer -> producer.EndedTransaction
-                | _ -> 0L
-
-            let earlier =
-                match producers.TryGetValue appended.ProducerId with
-                // A batch that does not follow was accepted because the producer's state had expired: start afresh.
                 | true, producer when
                     producer.Epoch = appended.ProducerEpoch
                     && Sequence.follows (lastSequence producer.Batches) appended.BaseSequence
                     ->
-                    producer.Batches
-                | _ -> []
+                    struct (producer.Batches, producer.EndedTransaction)
+                // A batch that does not follow was accepted because the producer's state had expired: start afresh.
+                | true, producer -> struct ([||], producer.EndedTransaction)
+                | _ -> struct ([||], 0L)
 
-            let kept =
-                if List.length earlier >= RememberedBatches then
-                    List.tail earlier
-                else
-                    earlier
+            let kept = min earlier.Length (RememberedBatches - 1)
+            let batches = Array.zeroCreate (kept + 1)
+            System.Array.Copy(earlier, earlier.Length - kept, batches, 0, kept)
+            batches[kept] <- batch
 
             producers.SetItem(
                 appended.ProducerId,
                 {
                     Epoch = appended.ProducerEpoch
-                    Batches = kept @ [ batch ]
+                    Batches = batches
                     LastTimeMs = timeMs
                     EndedTransaction = endedTransaction
                 }
@@ -460,7 +396,7 @@ module Partition =
         let marked =
             match producers.TryGetValue marker.ProducerId with
             | true, producer when producer.Epoch >= marker.ProducerEpoch -> producer
-            | _ -> { Epoch = marker.ProducerEpoch; Batches = []; LastTimeMs = timeMs; EndedTransaction = 0L }
+            | _ -> { Epoch = marker.ProducerEpoch; Batches = [||]; LastTimeMs = timeMs; EndedTransaction = 0L }
 
         producers.SetItem(marker.ProducerId, { marked with LastTimeMs = timeMs; EndedTransaction = marker.Number })
 
@@ -529,16 +465,6 @@ module Partition =
         gather (firstFrom 0 all.Count)
         found.ToArray()
 
-    /// How many chunks at the front of the list lie wholly before the offset.
-    let private chunksBefore (offset: int64) (chunks: ImmutableList<Chunk>) =
-        let rec firstKept index =
-            if index < chunks.Count && chunks[index].LastOffset < offset then
-                firstKept (index + 1)
-            else
-                index
-
-        firstKept 0
-
     /// How many pages lie wholly before the offset.
     let pagesBefore (offset: int64) (partition: Partition) =
         let rec firstKept index =
@@ -554,7 +480,7 @@ module Partition =
         partition with
             LogStartOffset = logStartOffset
             Pages = partition.Pages.RemoveRange(0, pagesBefore logStartOffset partition)
-            Chunks = partition.Chunks.RemoveRange(0, chunksBefore logStartOffset partition.Chunks)
+            Chunks = partition.Chunks.RemoveRange(0, chunkIndex logStartOffset partition.Chunks)
             AbortedTransactions =
                 partition.AbortedTransactions.RemoveAll(fun aborted -> aborted.LastOffset < logStartOffset)
     }
@@ -574,10 +500,10 @@ module Partition =
     /// The pages and chunks that lie wholly in an offset range.
     let inRange (firstOffset: int64) (lastOffset: int64) (partition: Partition) =
         let firstPage = pagesBefore firstOffset partition
-        let first = chunksBefore firstOffset partition.Chunks
+        let first = chunkIndex firstOffset partition.Chunks
 
         struct (partition.Pages.GetRange(firstPage, pagesBefore (lastOffset + 1L) partition - firstPage),
-                partition.Chunks.GetRange(first, chunksBefore (lastOffset + 1L) partition.Chunks - first))
+                partition.Chunks.GetRange(first, chunkIndex (lastOffset + 1L) partition.Chunks - first))
 
     /// Puts other pages and chunks in the place of those that lie in an offset range.
     let replace (replaced: ChunksReplaced) (partition: Partition) =
@@ -585,12 +511,12 @@ module Partition =
             inRange replaced.FirstOffset replaced.LastOffset partition
 
         let firstPage = pagesBefore replaced.FirstOffset partition
-        let first = chunksBefore replaced.FirstOffset partition.Chunks
+        let first = chunkIndex replaced.FirstOffset partition.Chunks
 
         {
             partition with
                 Pages = partition.Pages.RemoveRange(firstPage, pages.Count).InsertRange(firstPage, replaced.Pages)
-                Chunks = partition.Chunks.RemoveRange(first, chunks.Count).InsertRange(first, replaced.Chunks)
+                Chunks = partition.Chunks.ReplaceRange(first, chunks.Count, replaced.Chunks)
                 CleanedToOffset = max replaced.CleanedToOffset partition.CleanedToOffset
                 AbortedTransactions =
                     // Readers take whatever follows for aborted until they come to the marker: both go at once.

@@ -25,7 +25,7 @@ type CompactorClaim = {
 /// The state of one shard: the partitions that were placed on it.
 type ShardState = {
     /// Partitions that were ever written to.
-    Partitions: ImmutableDictionary<TopicPartition, Partition>
+    Partitions: PartitionTable
     /// Deleted topics and when they were removed here, so that a late append cannot bring one back.
     RemovedTopics: ImmutableDictionary<TopicId, int64>
     /// By group id: groups that have members or committed offsets, or had some lately.
@@ -174,7 +174,7 @@ module Shard =
 
     /// Before the first entry.
     let initial = {
-        Partitions = ImmutableDictionary<TopicPartition, Partition>.Empty
+        Partitions = PartitionTable.Empty
         RemovedTopics = ImmutableDictionary<TopicId, int64>.Empty
         Groups = ImmutableDictionary<string, Group>.Empty
         ObjectsCollectedBeforeMs = 0L
@@ -288,38 +288,37 @@ module Shard =
         | true, known -> known
         | _ -> name
 
-    /// A partition gets more, in an object or an entry; `change` is given the object's name.
-    let private grow
+    /// The same of the object that may hold what a partition gets.
+    let private sharedOrNone (dataObject: string | null) (state: ShardState) : string | null =
+        match dataObject with
+        | null -> null
+        | name -> shared name state
+
+    /// A partition has got more, in an object or an entry. This and what calls it is done for every batch: no closures.
+    let private grown
         (context: EntryContext)
-        key
+        (key: TopicPartition)
         (dataObject: string | null)
-        (change: (string | null) -> Partition -> Partition)
+        (before: Partition)
+        (after: Partition)
         (state: ShardState)
         =
-        match dataObject with
-        | null -> update key (change null) state
-        | name ->
-            let name = shared name state
-            let before = partition key state
-            let after = change name before
+        let state = { state with Partitions = state.Partitions.SetItem(key, after) }
 
-            countReference
-                context.TimeMs
-                { state with Partitions = state.Partitions.SetItem(key, after) }
-                name
-                (after.Chunks.Count - before.Chunks.Count)
+        match dataObject, after.Chunks.Count - before.Chunks.Count with
+        | null, _
+        | _, 0 -> state
+        | name, more -> countReference context.TimeMs state name more
 
     let private append context (batch: BatchAppended) state =
-        let change name =
-            Partition.append context { batch with DataObject = name }
-
-        grow context batch.Partition batch.DataObject change state
+        let batch = { batch with DataObject = sharedOrNone batch.DataObject state }
+        let before = partition batch.Partition state
+        grown context batch.Partition batch.DataObject before (Partition.append context batch before) state
 
     let private mark context (marker: TransactionMarker) state =
-        let change name =
-            Partition.mark context { marker with DataObject = name }
-
-        grow context marker.Partition marker.DataObject change state
+        let marker = { marker with DataObject = sharedOrNone marker.DataObject state }
+        let before = partition marker.Partition state
+        grown context marker.Partition marker.DataObject before (Partition.mark context marker before) state
 
     /// Stops counting what a partition no longer has.
     let private drop (context: EntryContext) (pages: seq<IndexPage>) (chunks: seq<Chunk>) (state: ShardState) =
@@ -757,7 +756,7 @@ module Shard =
     /// The oldest entry whose inline payload a partition refers to; `Int64.MaxValue` if there is none. Chunks are in the order
     /// of their entries, so the first inline one of each partition tells.
     let oldestEntry (state: ShardState) =
-        let rec firstInline (chunks: ImmutableList<Chunk>) index =
+        let rec firstInline (chunks: ChunkList) index =
             if index = chunks.Count then
                 System.Int64.MaxValue
             else

@@ -114,12 +114,12 @@ internal sealed class LargeState
 
     private ShardState MakeShard()
     {
-        var partitions = ImmutableDictionary.CreateBuilder<TopicPartition, Partition>();
+        var partitions = new List<KeyValuePair<TopicPartition, Partition>>(Partitions);
         var objects = ImmutableDictionary.CreateBuilder<string, int>();
         var empty = PartitionModule.empty;
         for (var partition = 0; partition < Partitions; partition++)
         {
-            var chunks = ImmutableList.CreateBuilder<Chunk>();
+            var chunks = new List<Chunk>(Chunks);
             for (var chunk = 0; chunk < Chunks; chunk++)
             {
                 var segment = Segment(partition, chunk);
@@ -136,16 +136,17 @@ internal sealed class LargeState
             var highWatermark = (long)Chunks * RecordsInChunk;
             var batches = Enumerable.Range(0, PartitionModule.RememberedBatches).Select(batch =>
                 (int)highWatermark - ((PartitionModule.RememberedBatches - batch) * 10) is var first ? new ProducerBatch(first, first + 9, first) : default);
-            var producer = new Producer(0, ListModule.OfSeq(batches), TimeMs, 0);
-            partitions.Add(
+            var producer = new Producer(0, [.. batches], TimeMs, 0);
+            partitions.Add(KeyValuePair.Create(
                 Key(partition),
-                new Partition(0, highWatermark, empty.Pages, chunks.ToImmutable(), 0, empty.Producers.Add(partition, producer), empty.OpenTransactions, empty.AbortedTransactions));
+                new Partition(
+                    0, highWatermark, empty.Pages, ChunkList.CreateRange(chunks), 0, empty.Producers.Add(partition, producer), empty.OpenTransactions, empty.AbortedTransactions)));
         }
 
         var groups = Enumerable.Range(0, Groups).Select(group => KeyValuePair.Create(GroupId(group), MakeGroup(group)));
         var initial = Shard.initial;
         return new ShardState(
-            partitions.ToImmutable(),
+            PartitionTable.CreateRange(partitions),
             initial.RemovedTopics,
             ImmutableDictionary.CreateRange(groups),
             0,

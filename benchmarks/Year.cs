@@ -80,7 +80,7 @@ internal static class Year
         {
             var names = new Dictionary<(string, long), string>();
             var counts = ImmutableDictionary.CreateBuilder<string, int>();
-            var all = ImmutableDictionary.CreateBuilder<TopicPartition, Partition>();
+            var all = new List<KeyValuePair<TopicPartition, Partition>>(partitions);
             var bytesIn = Partition.Pages.SelectMany(page => _listed[page.ObjectName]).Concat(Partition.Chunks)
                 .GroupBy(static chunk => chunk.Source.ObjectName!)
                 .ToDictionary(static chunks => chunks.Key, static chunks => chunks.Sum(static chunk => (long)chunk.Length));
@@ -103,9 +103,10 @@ internal static class Year
                     page.BaseOffset, page.LastOffset, NameOf(page.ObjectName), page.Position, page.Length, page.ChunkCount, page.RecordBytes, page.MaxTimestampMs));
                 var chunks = Partition.Chunks.Select(chunk => new Chunk(
                     chunk.BaseOffset, chunk.LastOffset, ChunkSource.NewSegment(NameOf(chunk.Source.ObjectName!)), chunk.Position, chunk.Length, chunk.MaxTimestampMs));
-                all.Add(
+                all.Add(KeyValuePair.Create(
                     new TopicPartition(Topic, partition),
-                    new Partition(0, Partition.HighWatermark, [.. pages], [.. chunks], 0, Partition.Producers, Partition.OpenTransactions, Partition.AbortedTransactions));
+                    new Partition(
+                        0, Partition.HighWatermark, [.. pages], ChunkList.CreateRange(chunks), 0, Partition.Producers, Partition.OpenTransactions, Partition.AbortedTransactions)));
                 foreach (var chunk in Partition.Pages.SelectMany(page => _listed[page.ObjectName]))
                 {
                     NameOf(chunk.Source.ObjectName!);
@@ -114,7 +115,7 @@ internal static class Year
 
             var empty = Shard.initial;
             return new ShardState(
-                all.ToImmutable(), empty.RemovedTopics, empty.Groups, 0, counts.ToImmutable(), empty.Garbage, empty.DeadPages, empty.Compactor, empty.Transactions);
+                PartitionTable.CreateRange(all), empty.RemovedTopics, empty.Groups, 0, counts.ToImmutable(), empty.Garbage, empty.DeadPages, empty.Compactor, empty.Transactions);
         }
 
         private ChunkSource Segment() => ChunkSource.NewSegment($"{++_objects}");

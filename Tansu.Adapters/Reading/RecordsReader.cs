@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Replica;
 using Tansu.Codec;
@@ -72,7 +71,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <summary>The chunks that an index page lists, in order.</summary>
     /// <exception cref="BlobMissingException">The state that the page is from is old, and the page has been collected.</exception>
     /// <exception cref="StoreRefusedException">The page cannot be read.</exception>
-    public async ValueTask<ImmutableList<Chunk>> ListAsync(IndexPage page, CancellationToken cancellationToken)
+    public async ValueTask<ChunkList> ListAsync(IndexPage page, CancellationToken cancellationToken)
     {
         var key = new CacheKey(shard, 0, page.ObjectName, page.Position);
         using var lease = new RecordLease();
@@ -86,7 +85,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
 
         try
         {
-            return [.. CompactionCodec.DecodePage(bytes)];
+            return ChunkList.CreateRange(CompactionCodec.DecodePage(bytes));
         }
         catch (KafkaFormatException malformed)
         {
@@ -105,7 +104,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     public void Keep(Chunk chunk, byte[] bytes) => cache.Add(Key(chunk, chunk.Position), bytes);
 
     private async ValueTask<RecordBytes> ReadAsync(
-        ImmutableList<Chunk> chunks,
+        ChunkList chunks,
         long offset,
         long endOffset,
         int maxBytes,
@@ -275,7 +274,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     }
 
     /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
-    private void StartLoading(ImmutableList<Chunk> chunks, int first, int wantedBytes)
+    private void StartLoading(ChunkList chunks, int first, int wantedBytes)
     {
         using var lease = new RecordLease();
         var bytes = (long)wantedBytes + readAheadBytes;

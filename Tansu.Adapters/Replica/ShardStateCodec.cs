@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Microsoft.FSharp.Collections;
 using Microsoft.FSharp.Core;
 using Tansu.Codec;
 using Tansu.Codec.Storage;
@@ -58,8 +57,7 @@ internal static class ShardStateCodec
 
     public static ShardState FromStored(ShardSnapshot stored)
     {
-        var partitions = HashTree.Of(Array.ConvertAll(
-            stored.Partitions,
+        var partitions = PartitionTable.CreateRange(stored.Partitions.Select(
             partition => KeyValuePair.Create(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, stored.DataObjects))));
         var references = ImmutableDictionary.CreateBuilder<string, int>();
         if (stored.ObjectReferences.Length == 0)
@@ -114,7 +112,7 @@ internal static class ShardStateCodec
         }
     }
 
-    private static List<KeyValuePair<TopicPartition, Partition>> Ordered(ImmutableDictionary<TopicPartition, Partition> partitions)
+    private static List<KeyValuePair<TopicPartition, Partition>> Ordered(PartitionTable partitions)
     {
         var ordered = new List<KeyValuePair<TopicPartition, Partition>>(partitions);
         ordered.Sort(static (left, right) =>
@@ -166,41 +164,29 @@ internal static class ShardStateCodec
         };
     }
 
-    private static ShardSnapshot.Producer ToStored(long producerId, Producer producer)
+    private static ShardSnapshot.Producer ToStored(long producerId, Producer producer) => new()
     {
-        var batches = new List<ShardSnapshot.ProducerBatch>();
-        foreach (var batch in producer.Batches)
+        ProducerId = producerId,
+        ProducerEpoch = producer.Epoch,
+        LastTimeMs = producer.LastTimeMs,
+        EndedTransaction = producer.EndedTransaction,
+        Batches = Array.ConvertAll(producer.Batches, static batch => new ShardSnapshot.ProducerBatch
         {
-            batches.Add(new ShardSnapshot.ProducerBatch
-            {
-                BaseSequence = batch.BaseSequence,
-                LastSequence = batch.LastSequence,
-                BaseOffset = batch.BaseOffset,
-            });
-        }
-
-        return new ShardSnapshot.Producer
-        {
-            ProducerId = producerId,
-            ProducerEpoch = producer.Epoch,
-            LastTimeMs = producer.LastTimeMs,
-            EndedTransaction = producer.EndedTransaction,
-            Batches = [.. batches],
-        };
-    }
+            BaseSequence = batch.BaseSequence,
+            LastSequence = batch.LastSequence,
+            BaseOffset = batch.BaseOffset,
+        }),
+    };
 
     private static Partition FromStored(ShardSnapshot.Partition stored, string[] objects)
     {
-        ImmutableList<Chunk> chunks =
-        [
-            .. Array.ConvertAll(stored.Chunks, chunk => new Chunk(
-                chunk.BaseOffset,
-                chunk.LastOffset,
-                Source(chunk, objects),
-                chunk.Position,
-                chunk.Length,
-                chunk.MaxTimestampMs)),
-        ];
+        var chunks = ChunkList.CreateRange(Array.ConvertAll(stored.Chunks, chunk => new Chunk(
+            chunk.BaseOffset,
+            chunk.LastOffset,
+            Source(chunk, objects),
+            chunk.Position,
+            chunk.Length,
+            chunk.MaxTimestampMs)));
         var producers = HashTree.Of(Array.ConvertAll(
             stored.Producers,
             static producer => KeyValuePair.Create(producer.ProducerId, FromStored(producer))));
@@ -215,17 +201,11 @@ internal static class ShardStateCodec
             TransactionStateCodec.FromStored(stored.AbortedTransactions));
     }
 
-    private static Producer FromStored(ShardSnapshot.Producer stored)
-    {
-        var batches = FSharpList<ProducerBatch>.Empty;
-        for (var index = stored.Batches.Length - 1; index >= 0; index--)
-        {
-            var batch = stored.Batches[index];
-            batches = FSharpList<ProducerBatch>.Cons(new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset), batches);
-        }
-
-        return new Producer(stored.ProducerEpoch, batches, stored.LastTimeMs, stored.EndedTransaction);
-    }
+    private static Producer FromStored(ShardSnapshot.Producer stored) => new(
+        stored.ProducerEpoch,
+        Array.ConvertAll(stored.Batches, static batch => new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset)),
+        stored.LastTimeMs,
+        stored.EndedTransaction);
 
     private static ShardSnapshot.Page[] ToStored(ImmutableList<IndexPage> pages, ObjectTable objects)
     {

@@ -56,7 +56,7 @@ internal sealed class DescribeProducersHandler(Broker broker) : Handler<Describe
     {
         ProducerId = producerId,
         ProducerEpoch = producer.Epoch,
-        LastSequence = producer.Batches.Length == 0 ? -1 : producer.Batches[producer.Batches.Length - 1].LastSequence,
+        LastSequence = producer.Batches.Length == 0 ? -1 : producer.Batches[^1].LastSequence,
         LastTimestamp = producer.LastTimeMs,
         CoordinatorEpoch = producer.EndedTransaction > 0 ? 0 : -1,
         CurrentTxnStartOffset = state.OpenTransactions.TryGetValue(producerId, out var transaction) ? transaction.FirstOffset : -1,

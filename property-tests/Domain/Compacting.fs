@@ -183,7 +183,7 @@ let private aged (timestamps: int64 list) : Partition = {
     Partition.empty with
         HighWatermark = 2L * int64 timestamps.Length
         Chunks =
-            Collections.Immutable.ImmutableList.CreateRange(
+            ChunkList.CreateRange(
                 timestamps
                 |> List.mapi (fun index timestampMs ->
                     let first = 2L * int64 index
@@ -221,7 +221,7 @@ let private retention =
             let partition = {
                 aged [ 1L; 2L; 900L ] with
                     Pages = Collections.Immutable.ImmutableList.Create(page "p" (List.take 2 chunks))
-                    Chunks = Collections.Immutable.ImmutableList.Create(List.last chunks)
+                    Chunks = ChunkList.CreateRange [ List.last chunks ]
             }
 
             let at retentionMs =

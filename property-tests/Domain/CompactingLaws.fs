@@ -381,7 +381,7 @@ let private checkPartitions (history: History) (before: ShardState) =
 
                 let chunks =
                     if page < partition.Pages.Count && partition.Pages[page].BaseOffset <= offset then
-                        Collections.Immutable.ImmutableList.CreateRange(listed history partition.Pages[page])
+                        ChunkList.CreateRange(listed history partition.Pages[page])
                     else
                         partition.Chunks
 

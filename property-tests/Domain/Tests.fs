@@ -7,6 +7,8 @@ let tests =
     testList "domain" [
         Appends.tests
         Removals.tests
+        ChunkLists.tests
+        PartitionTables.tests
         Topics.tests
         Nodes.tests
         Laws.tests
