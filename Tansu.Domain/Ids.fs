@@ -31,8 +31,13 @@ type TopicPartition = {
     Partition: int
 } with
 
+    /// The same in every process, so that a simulation's seed replays the same history (`HashCode` has a seed of its own in each). Mixed, since neighbours differ in
+    /// the lowest bits alone.
     override this.GetHashCode() =
-        HashCode.Combine(this.TopicId.Value, this.Partition)
+        let mutable hash = this.TopicId.GetHashCode() + this.Partition * 0x9E3779B1
+        hash <- (hash ^^^ (hash >>> 16)) * 0x85EBCA6B
+        hash <- (hash ^^^ (hash >>> 13)) * 0xC2B2AE35
+        hash ^^^ (hash >>> 16)
 
     override this.Equals(other: obj) =
         match other with
