@@ -12,7 +12,7 @@ internal sealed class Receiver : IValueTaskSource, IDisposable
     /// <summary>
     /// So often one socket may be read without a wait: then others, which a thread may be waiting for, get their turn.
     /// </summary>
-    private const int MaxInARow = 16;
+    private const int MaxInARow = 4;
 
     private readonly Socket _socket;
     private readonly ReceiverThreads? _threads;
