@@ -180,10 +180,6 @@ module Partition =
         AbortedTransactions = ImmutableList<AbortedTransaction>.Empty
     }
 
-    /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when
-    /// all are before it.
-    let chunkIndex (offset: int64) (chunks: ChunkList) = chunks.IndexOf offset
-
     /// Nobody is forgotten in the middle of a transaction.
     let private isExpired (nowMs: int64) (expirationMs: int64) (partition: Partition) producerId (producer: Producer) =
         nowMs - producer.LastTimeMs >= expirationMs
@@ -480,7 +476,7 @@ module Partition =
         partition with
             LogStartOffset = logStartOffset
             Pages = partition.Pages.RemoveRange(0, pagesBefore logStartOffset partition)
-            Chunks = partition.Chunks.RemoveRange(0, chunkIndex logStartOffset partition.Chunks)
+            Chunks = partition.Chunks.RemoveRange(0, partition.Chunks.IndexOf logStartOffset)
             AbortedTransactions =
                 partition.AbortedTransactions.RemoveAll(fun aborted -> aborted.LastOffset < logStartOffset)
     }
@@ -500,10 +496,10 @@ module Partition =
     /// The pages and chunks that lie wholly in an offset range.
     let inRange (firstOffset: int64) (lastOffset: int64) (partition: Partition) =
         let firstPage = pagesBefore firstOffset partition
-        let first = chunkIndex firstOffset partition.Chunks
+        let first = partition.Chunks.IndexOf firstOffset
 
         struct (partition.Pages.GetRange(firstPage, pagesBefore (lastOffset + 1L) partition - firstPage),
-                partition.Chunks.GetRange(first, chunkIndex (lastOffset + 1L) partition.Chunks - first))
+                partition.Chunks.GetRange(first, partition.Chunks.IndexOf(lastOffset + 1L) - first))
 
     /// Puts other pages and chunks in the place of those that lie in an offset range.
     let replace (replaced: ChunksReplaced) (partition: Partition) =
@@ -511,7 +507,7 @@ module Partition =
             inRange replaced.FirstOffset replaced.LastOffset partition
 
         let firstPage = pagesBefore replaced.FirstOffset partition
-        let first = chunkIndex replaced.FirstOffset partition.Chunks
+        let first = partition.Chunks.IndexOf replaced.FirstOffset
 
         {
             partition with

@@ -82,7 +82,8 @@ module private PartitionTree =
 
             branch
 
-    /// With another value for the key. `copied` says whether a branch is copied, as it must be unless nobody else has seen it.
+    /// With another value for the key. `copied` says whether a branch is copied, as it must be unless nobody else has seen it; `isNew` is told whether
+    /// the key was not there.
     let rec set
         (copied: bool)
         (hash: int)
@@ -90,15 +91,20 @@ module private PartitionTree =
         (value: Partition)
         (branch: Branch)
         (shift: int)
+        (isNew: byref<bool>)
         : Branch =
         let changed: Branch = if copied then branch.AsSpan().ToArray() else branch
         let place = place hash shift
 
         changed[place] <-
             match branch[place] with
-            | null -> box (PartitionEntry(hash, key, value, null))
-            | :? PartitionEntry as there -> meet there hash key value (shift + Bits)
-            | deeper -> box (set copied hash key value (downcast deeper) (shift + Bits))
+            | null ->
+                isNew <- true
+                box (PartitionEntry(hash, key, value, null))
+            | :? PartitionEntry as there ->
+                isNew <- isNull (among key there)
+                meet there hash key value (shift + Bits)
+            | deeper -> box (set copied hash key value (downcast deeper) (shift + Bits) &isNew)
 
         changed
 
@@ -139,12 +145,13 @@ type PartitionTable private (root: PartitionTree.Branch, count: int) =
         let mutable count = 0
 
         for KeyValue(key, partition) in partitions do
-            let hash = key.GetHashCode()
+            let mutable isNew = false
 
-            if isNull (PartitionTree.find key hash root 0) then
+            PartitionTree.set false (key.GetHashCode()) key partition root 0 &isNew
+            |> ignore
+
+            if isNew then
                 count <- count + 1
-
-            PartitionTree.set false hash key partition root 0 |> ignore
 
         PartitionTable(root, count)
 
@@ -166,11 +173,10 @@ type PartitionTable private (root: PartitionTree.Branch, count: int) =
             true
 
     /// With a partition's new state, or one more partition.
-    member this.SetItem(key: TopicPartition, partition: Partition) =
-        PartitionTable(
-            PartitionTree.set true (key.GetHashCode()) key partition root 0,
-            (if this.ContainsKey key then count else count + 1)
-        )
+    member _.SetItem(key: TopicPartition, partition: Partition) =
+        let mutable isNew = false
+        let changed = PartitionTree.set true (key.GetHashCode()) key partition root 0 &isNew
+        PartitionTable(changed, (if isNew then count + 1 else count))
 
     /// Without a partition, if it is there.
     member this.Remove(key: TopicPartition) =

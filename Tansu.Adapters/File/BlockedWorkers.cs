@@ -8,12 +8,11 @@ internal static class BlockedWorkers
 {
     private static readonly Lock Gate = new();
 
-    /// <summary>From now on until what is returned is disposed of, one more worker may be blocked at any time.</summary>
-    public static IDisposable Expect()
-    {
-        Add(1);
-        return new Expected();
-    }
+    /// <summary>From now on until <see cref="ExpectNone"/> one more worker may be blocked at any time.</summary>
+    public static void ExpectOne() => Add(1);
+
+    /// <summary>Takes one <see cref="ExpectOne"/> back.</summary>
+    public static void ExpectNone() => Add(-1);
 
     private static void Add(int count)
     {
@@ -21,19 +20,6 @@ internal static class BlockedWorkers
         {
             ThreadPool.GetMinThreads(out var workers, out var completions);
             ThreadPool.SetMinThreads(workers + count, completions);
-        }
-    }
-
-    private sealed class Expected : IDisposable
-    {
-        private int _isDisposed;
-
-        public void Dispose()
-        {
-            if (Interlocked.Exchange(ref _isDisposed, 1) == 0)
-            {
-                Add(-1);
-            }
         }
     }
 }

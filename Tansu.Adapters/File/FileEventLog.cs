@@ -18,7 +18,6 @@ internal sealed class FileEventLog(
 
     private readonly IoThreads _writerThread = new($"tansu log {files.Name}", 1);
     private readonly string _appending = $"Appending to log {files.Name} in {files.Directory}";
-    private readonly IDisposable _workers = BlockedWorkers.Expect();
     private int _disposed;
 
     /// <inheritdoc/>
@@ -173,7 +172,6 @@ internal sealed class FileEventLog(
 
         await _writerThread.DisposeAsync().ConfigureAwait(false);
         writer.Close();
-        _workers.Dispose();
         IsClosed = true;
     }
 }

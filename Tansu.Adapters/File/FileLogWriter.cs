@@ -45,6 +45,7 @@ internal sealed class FileLogWriter
         _files = files;
         _active = active;
         _fileId = fileId ?? NewFileId();
+        BlockedWorkers.ExpectOne();
     }
 
     /// <summary>Whether the tail must be resolved before it is read. May be asked from any thread.</summary>
@@ -96,7 +97,7 @@ internal sealed class FileLogWriter
         }
     }
 
-    /// <summary>Closes the log's files.</summary>
+    /// <summary>Closes the log's files. To be called once.</summary>
     public void Close()
     {
         lock (_gate)
@@ -104,6 +105,8 @@ internal sealed class FileLogWriter
             _isClosed = true;
             _files.Close();
         }
+
+        BlockedWorkers.ExpectNone();
     }
 
     private bool ResolveAlone()

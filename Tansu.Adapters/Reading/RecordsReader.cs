@@ -112,7 +112,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         RecordLease lease,
         CancellationToken cancellationToken)
     {
-        var index = PartitionModule.chunkIndex(offset, chunks);
+        var index = chunks.IndexOf(offset);
         ReadOnlyMemory<byte>[] slices = [];
         var count = 0;
         var total = 0;

@@ -18,7 +18,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
     private bool _hasRung;
 
     /// <summary>Whether the loop was last woken on the thread of whoever rang, who waits for it to wait again. The loop's alone.</summary>
-    public bool IsOnRingersThread { get; private set; }
+    private bool _isOnRingersThread;
 
     /// <summary>Wakes the loop.</summary>
     public void Ring() => Ring(lendsThread: false);
@@ -41,7 +41,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
             _isAwaited = false;
         }
 
-        IsOnRingersThread = lendsThread;
+        _isOnRingersThread = lendsThread;
         _awaited.RunContinuationsAsynchronously = !lendsThread;
         _awaited.SetResult(true);
     }
@@ -66,7 +66,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
         _alarm.Change(atMost, Timeout.InfiniteTimeSpan);
         lock (_lock)
         {
-            IsOnRingersThread = false;
+            _isOnRingersThread = false;
             if (_hasRung)
             {
                 return ValueTask.CompletedTask;
@@ -78,8 +78,15 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
         }
     }
 
-    /// <summary>Called when the loop has gone from the thread it was lent.</summary>
-    public void ReturnThread() => IsOnRingersThread = false;
+    /// <summary>Lets the loop go on elsewhere, if it was lent the thread it runs on.</summary>
+    public async ValueTask ReturnThreadAsync()
+    {
+        if (_isOnRingersThread)
+        {
+            await Task.Yield();
+            _isOnRingersThread = false;
+        }
+    }
 
     void IValueTaskSource.GetResult(short token) => _awaited.GetResult(token);
 

@@ -52,9 +52,6 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// </summary>
     public bool WasBusy { get; set; }
 
-    /// <summary>Whether the loop runs on the thread of whoever submitted the last command.</summary>
-    public bool IsOnSubmittersThread => _bell.IsOnRingersThread;
-
     private bool Bundles => options.DataObjectBytes > 0;
 
     public void Enqueue(PendingCommand<TCommand, TReply> pending)
@@ -238,8 +235,8 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>Wakes the loop.</summary>
     public void Ring() => _bell.Ring();
 
-    /// <summary>Called when the loop no longer runs on a submitter's thread.</summary>
-    public void ReturnThread() => _bell.ReturnThread();
+    /// <summary>Lets the loop go on elsewhere, if it runs on a submitter's thread.</summary>
+    public ValueTask ReturnThreadAsync() => _bell.ReturnThreadAsync();
 
     /// <summary>Called before the loop looks for work: whatever comes from now on rings again.</summary>
     public void Hush() => _bell.Hush();

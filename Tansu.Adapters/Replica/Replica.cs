@@ -229,11 +229,10 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     _queue.WasBusy = commands.Count > 1;
                     await CommitAsync(round);
                     round = null;
-                    if (_queue.IsOnSubmittersThread && _queue.HasCommands)
+                    if (_queue.HasCommands)
                     {
                         // It was lent for one commit.
-                        await Task.Yield();
-                        _queue.ReturnThread();
+                        await _queue.ReturnThreadAsync();
                     }
 
                     continue;

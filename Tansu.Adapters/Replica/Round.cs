@@ -118,15 +118,12 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
                 TaskScheduler.Current);
         }
 
-        if (brief.Count < commands.Count)
+        foreach (var pending in commands)
         {
-            commands.ForEach(static pending =>
+            if (!pending.IsBrief)
             {
-                if (!pending.IsBrief)
-                {
-                    Release(pending);
-                }
-            });
+                Release(pending);
+            }
         }
     }
 

@@ -160,7 +160,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
 
         long bytes = 0;
-        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
+        for (var index = state.Chunks.IndexOf(partition.FetchOffset);
             index < state.Chunks.Count && state.Chunks[index].BaseOffset < endOffset && (bytes == 0 || bytes < partition.MaxBytes);
             index++)
         {
@@ -174,7 +174,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     {
         // A page may begin before what is decided ends, and hold much that is not decided.
         var readable = partition.FetchOffset < endOffset ? PagedBytes(state, partition, endOffset) : 0;
-        for (var index = PartitionModule.chunkIndex(partition.FetchOffset, state.Chunks);
+        for (var index = state.Chunks.IndexOf(partition.FetchOffset);
             index < state.Chunks.Count && state.Chunks[index].BaseOffset < endOffset && readable < partition.MaxBytes;
             index++)
         {

@@ -32,26 +32,10 @@ internal sealed partial class Epoll : SafeHandleMinusOneIsInvalid
     /// <param name="socket">The socket.</param>
     /// <param name="tag">What <see cref="Wait"/> then returns.</param>
     /// <param name="isFirst">Whether it was never armed before.</param>
-    public unsafe void Arm(SafeHandle socket, long tag, bool isFirst)
-    {
-        var armed = stackalloc byte[16];
-        Write(armed, In | PeerClosed | OneShot, tag);
-        if (EpollCtl(this, isFirst ? Add : Modify, socket, armed) != 0)
-        {
-            throw LastError("epoll_ctl");
-        }
-    }
+    public void Arm(SafeHandle socket, long tag, bool isFirst) => Control(isFirst ? Add : Modify, socket, In | PeerClosed | OneShot, tag);
 
     /// <summary>Reports a handle to every thread that waits, from now on for as long as it can be read.</summary>
-    public unsafe void AddForAll(SafeHandle handle, long tag)
-    {
-        var armed = stackalloc byte[16];
-        Write(armed, In, tag);
-        if (EpollCtl(this, Add, handle, armed) != 0)
-        {
-            throw LastError("epoll_ctl");
-        }
-    }
+    public void AddForAll(SafeHandle handle, long tag) => Control(Add, handle, In, tag);
 
     /// <summary>Waits until there is something to report. Any number of threads may wait; each report goes to one.</summary>
     /// <returns>The tag of what has something to read.</returns>
@@ -75,10 +59,15 @@ internal sealed partial class Epoll : SafeHandleMinusOneIsInvalid
 
     protected override bool ReleaseHandle() => Close(handle) == 0;
 
-    private static unsafe void Write(byte* bytes, uint flags, long tag)
+    private unsafe void Control(int operation, SafeHandle handle, uint flags, long tag)
     {
-        BitConverter.TryWriteBytes(new Span<byte>(bytes, sizeof(uint)), flags);
-        BitConverter.TryWriteBytes(new Span<byte>(bytes + TagPosition, sizeof(long)), tag);
+        var armed = stackalloc byte[16];
+        BitConverter.TryWriteBytes(new Span<byte>(armed, sizeof(uint)), flags);
+        BitConverter.TryWriteBytes(new Span<byte>(armed + TagPosition, sizeof(long)), tag);
+        if (EpollCtl(this, operation, handle, armed) != 0)
+        {
+            throw LastError("epoll_ctl");
+        }
     }
 
     private static Win32Exception LastError(string call)

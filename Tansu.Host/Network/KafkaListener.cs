@@ -78,6 +78,7 @@ public sealed class KafkaListener : IAsyncDisposable
     public void Start(IRequestProcessor processor)
     {
         ArgumentNullException.ThrowIfNull(processor);
+        // Where a store blocks threads it has told the pool by now (BlockedWorkers).
         ThreadPool.GetMinThreads(out var workers, out _);
         _threads = ReceiverThreads.TryStart(workers);
         _accepting = AcceptAsync(processor);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.IO.Pipes;
 using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
 
 namespace Tansu.Host.Network;
 
@@ -16,6 +17,7 @@ internal sealed class ReceiverThreads : IDisposable
 
     private readonly Epoll _epoll = new();
     private readonly AnonymousPipeServerStream _end = new(PipeDirection.Out);
+    private readonly SafePipeHandle _ended;
     private readonly ConcurrentDictionary<long, Receiver> _receivers = new();
     private readonly Thread[] _threads;
     private long _lastTag = Ending;
@@ -23,7 +25,8 @@ internal sealed class ReceiverThreads : IDisposable
 
     private ReceiverThreads(int count)
     {
-        _epoll.AddForAll(_end.ClientSafePipeHandle, Ending);
+        _ended = _end.ClientSafePipeHandle;
+        _epoll.AddForAll(_ended, Ending);
         _threads = new Thread[count];
         for (var index = 0; index < count; index++)
         {
@@ -66,6 +69,7 @@ internal sealed class ReceiverThreads : IDisposable
         }
 
         _epoll.Dispose();
+        _ended.Dispose();
     }
 
     private void Loop()

@@ -97,18 +97,9 @@ let private isRefused (act: unit -> obj) =
 let tests =
     testList "a list of chunks" [
         Check.property "is like any immutable list, and no version of it ever changes" (fun (seed: int) ->
-            let random = Random seed
-            let versions = ResizeArray [ ChunkList.Empty, ImmutableList<Chunk>.Empty ]
-
-            for _ in 1..80 do
-                // Mostly the newest, as when a log is folded; sometimes one before it, as after a conflict.
-                let from =
-                    if random.Next 4 = 0 then
-                        random.Next versions.Count
-                    else
-                        versions.Count - 1
-
-                versions.Add(change random versions[from])
+            let versions =
+                (ChunkList.Empty, ImmutableList<Chunk>.Empty)
+                |> Versions.grown (Random seed) 80 change
 
             Seq.iter agree versions
             finds versions[versions.Count - 1])

@@ -385,7 +385,7 @@ let private checkPartitions (history: History) (before: ShardState) =
                     else
                         partition.Chunks
 
-                let index = Partition.chunkIndex offset chunks
+                let index = chunks.IndexOf offset
                 Expect.isLessThan index chunks.Count $"offset {offset} is somewhere"
                 let found = chunks[index]
 

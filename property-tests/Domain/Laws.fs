@@ -60,7 +60,7 @@ let private holds (before: ShardState) (after: ShardState) =
         Expect.isTrue (isOrdered now) "chunks are contiguous up to the high watermark"
 
         for offset in now.LogStartOffset .. now.HighWatermark do
-            Expect.equal (Partition.chunkIndex offset now.Chunks) (naiveIndex offset now) "the chunk of an offset"
+            Expect.equal (now.Chunks.IndexOf offset) (naiveIndex offset now) "the chunk of an offset"
 
         for KeyValue(_, producer) in now.Producers do
             Expect.isLessThanOrEqual producer.Batches.Length Partition.RememberedBatches "at most five batches"

@@ -88,21 +88,9 @@ let private agree (table: PartitionTable, model: ImmutableDictionary<TopicPartit
 let tests =
     testList "a table of partitions" [
         Check.property "is like any immutable map, and no version of it ever changes" (fun (seed: int) ->
-            let random = Random seed
-
-            let versions =
-                ResizeArray [ PartitionTable.Empty, ImmutableDictionary<TopicPartition, Partition>.Empty ]
-
-            for _ in 1..60 do
-                let from =
-                    if random.Next 4 = 0 then
-                        random.Next versions.Count
-                    else
-                        versions.Count - 1
-
-                versions.Add(change random versions[from])
-
-            Seq.iter agree versions)
+            (PartitionTable.Empty, ImmutableDictionary<TopicPartition, Partition>.Empty)
+            |> Versions.grown (Random seed) 60 change
+            |> Seq.iter agree)
 
         testCase "is empty again when all that came have gone"
         <| fun () ->

@@ -15,46 +15,44 @@ open Tansu.PropertyTests.Replica.ScriptedLog
 let private clocked (time: TimeProvider) =
     ReplicaOptions(FirstBackoff = options.FirstBackoff, MaxBackoff = options.MaxBackoff, TimeProvider = time)
 
-/// Lets the clock run until the log has been read this often in all. Returns how much time that took.
-let private runUntilReads (time: ManualTime) (one: Member) (reads: int) =
+/// Lets the clock run until something is so. Returns how much time that took.
+let private runUntil (time: ManualTime) (isSo: unit -> bool) (complaint: unit -> string) =
     task {
         let begun = time.GetUtcNow()
         let deadline = DateTime.UtcNow + patience
 
-        while one.log.Reads < reads do
+        while not (isSo ()) do
             time.Advance(TimeSpan.FromMilliseconds 1.0)
             do! Task.Yield()
 
             if DateTime.UtcNow > deadline then
-                failtest $"{one.log.Reads} reads instead of {reads}"
+                failtest (complaint ())
 
         return time.GetUtcNow() - begun
     }
 
+/// Lets the clock run until the log has been read this often in all. Returns how much time that took.
+let private runUntilReads (time: ManualTime) (one: Member) (reads: int) =
+    runUntil time (fun () -> one.log.Reads >= reads) (fun () -> $"{one.log.Reads} reads instead of {reads}")
+
+/// So many commits one after another, each of which takes this long.
+let private commits (time: ManualTime) (one: Member) (count: int) (commitMs: float) =
+    one.log.Script(
+        List.replicate
+            count
+            (StoredThen(fun () ->
+                time.Advance(TimeSpan.FromMilliseconds commitMs)
+                Task.CompletedTask))
+    )
+
+    [| for _ in 1..count -> append one (partition 0) 1 |]
+
 /// Forty commits one after another, each of which takes this long. Returns how long the broker left the log alone after the 32nd.
 let private pauseOf (time: ManualTime) (one: Member) (commitMs: float) =
     task {
-        one.log.Script(
-            List.replicate
-                40
-                (StoredThen(fun () ->
-                    time.Advance(TimeSpan.FromMilliseconds commitMs)
-                    Task.CompletedTask))
-        )
-
-        let commits = [| for _ in 1..40 -> append one (partition 0) 1 |]
+        let commits = commits time one 40 commitMs
         let! _ = commits[31].WaitAsync patience
-        let begun = time.GetUtcNow()
-        let deadline = DateTime.UtcNow + patience
-
-        while not commits[32].IsCompleted do
-            time.Advance(TimeSpan.FromMilliseconds 1.0)
-            do! Task.Yield()
-
-            if DateTime.UtcNow > deadline then
-                failtest "the broker does not go on"
-
-        return time.GetUtcNow() - begun
+        return! runUntil time (fun () -> commits[32].IsCompleted) (fun () -> "the broker does not go on")
     }
 
 let private oneByOne time =
@@ -72,18 +70,8 @@ let tests =
                 let time = ManualTime()
                 let! one = openWith (oneByOne time) 0L (MemorySpace())
 
-                one.log.Script(
-                    List.replicate
-                        100
-                        (StoredThen(fun () ->
-                            time.Advance(TimeSpan.FromMilliseconds 10.0)
-                            Task.CompletedTask))
-                )
-
                 // Nothing else lets the clock run, so that a pause would never end.
-                let! offsets =
-                    Task.WhenAll [| for _ in 1..100 -> append one (partition 0) 1 |]
-                    |> _.WaitAsync(patience)
+                let! offsets = Task.WhenAll(commits time one 100 10.0) |> _.WaitAsync(patience)
 
                 Expect.equal offsets [| 0L .. 99L |] "all of them"
             })
