@@ -41,8 +41,8 @@ internal sealed class LargeState
             catalog = Catalog.evolve(Settings, catalog, created);
         }
 
-        _catalog = CatalogCodec.EncodeSnapshot(new Published<CatalogState>(catalog, 1, TimeMs));
-        _shard = ShardCodec.EncodeSnapshot(new Published<ShardState>(MakeShard(), 1, TimeMs));
+        _catalog = Snapshot(CatalogCodec, catalog);
+        _shard = Snapshot(ShardCodec, MakeShard());
     }
 
     public int Partitions { get; }
@@ -82,6 +82,12 @@ internal sealed class LargeState
             next += EventsInEntry;
             written += entry.Length;
         }
+    }
+
+    private static byte[] Snapshot<TState, TEvent>(EntryCodec<TState, TEvent> codec, TState state)
+    {
+        using var encoded = codec.EncodeSnapshot(new Published<TState>(state, 1, TimeMs));
+        return encoded.ToArray();
     }
 
     private static ReadOnlySequence<byte> Sequence(ReadOnlyMemory<byte> bytes) => new(bytes);

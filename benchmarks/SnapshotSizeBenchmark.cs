@@ -64,9 +64,10 @@ internal static class SnapshotSizeBenchmark
         await log.TryAppendAsync(1, new ReadOnlySequence<byte>(head), ReadOnlySequence<byte>.Empty, CancellationToken.None);
         var year = new Published<ShardState>(Year.Make(partitions, bytesPerHour), 1, 1);
         var begun = Stopwatch.GetTimestamp();
-        var snapshot = entries.EncodeSnapshot(year);
+        using var encoded = entries.EncodeSnapshot(year);
         var encode = Stopwatch.GetElapsedTime(begun);
-        await log.SaveSnapshotAsync(1, new ReadOnlySequence<byte>(snapshot), CancellationToken.None);
+        await log.SaveSnapshotAsync(1, encoded.Payload(), CancellationToken.None);
+        var snapshot = encoded.ToArray();
         begun = Stopwatch.GetTimestamp();
         GC.KeepAlive(entries.DecodeSnapshot(snapshot));
         return (snapshot.Length, encode, Stopwatch.GetElapsedTime(begun));

@@ -58,6 +58,24 @@ internal sealed class FileWindow(SafeFileHandle handle)
         return crc;
     }
 
+    /// <summary>Whether all bytes from <paramref name="position"/> to the file's end, if any, are zero.</summary>
+    public bool IsZeroFrom(long position)
+    {
+        while (position < Length)
+        {
+            var part = From(position, 1);
+            if (part.ContainsAnyExcept((byte)0))
+            {
+                return false;
+            }
+
+            // Empty when the file got shorter under our hands.
+            position += Math.Max(1, part.Length);
+        }
+
+        return true;
+    }
+
     private void Load(long position)
     {
         _start = position;

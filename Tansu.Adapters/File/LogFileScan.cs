@@ -5,11 +5,10 @@ namespace Tansu.Adapters;
 /// <summary>What a check of a log file found.</summary>
 /// <param name="Index">The whole entries from the file's start.</param>
 /// <param name="FileId">The id in their frames; null when there is none.</param>
-/// <param name="Length">The file's length: more than the index's end when something else comes after.</param>
-internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length)
+/// <param name="Length">The file's length.</param>
+/// <param name="IsWhole">Whether nothing but the zeros that an entry is yet to be written over comes after the index's end.</param>
+internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length, bool IsWhole)
 {
-    public bool IsWhole => Index.End == Length;
-
     /// <summary>Checks the entries of a file from its start to the first that is not whole.</summary>
     /// <param name="path">For error messages.</param>
     /// <param name="handle">The file.</param>
@@ -45,7 +44,7 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length)
             index.Add(location);
         }
 
-        return new LogFileScan(index, fileId, window.Length);
+        return new LogFileScan(index, fileId, window.Length, window.IsZeroFrom(index.End));
     }
 
     /// <summary>

@@ -67,13 +67,14 @@ internal sealed class EntryCodec<TState, TEvent>(ILogCodec<TState, TEvent> codec
         }
     }
 
-    public byte[] EncodeSnapshot(Published<TState> published)
+    /// <returns>The writer that holds it, for the caller to dispose of.</returns>
+    public KafkaWriter EncodeSnapshot(Published<TState> published)
     {
-        using var writer = new KafkaWriter();
+        var writer = new KafkaWriter();
         writer.WriteInt16(FormatVersion);
         new SnapshotHeader { EntryNumber = published.EntryNumber, TimeMs = published.TimeMs }.Write(writer, SnapshotHeader.HighestVersion);
         codec.WriteState(writer, published.State);
-        return writer.ToArray();
+        return writer;
     }
 
     /// <exception cref="KafkaFormatException">The snapshot cannot be used.</exception>

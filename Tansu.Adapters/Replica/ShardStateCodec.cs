@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Collections.Immutable;
 using Microsoft.FSharp.Core;
 using Tansu.Codec;
@@ -125,21 +126,13 @@ internal static class ShardStateCodec
 
     private static ShardSnapshot.Partition ToStored(TopicPartition key, Partition partition, ObjectTable objects)
     {
-        var chunks = new ShardSnapshot.Chunk[partition.Chunks.Count];
-        var index = 0;
+        // The names are written before what refers to them.
         foreach (var chunk in partition.Chunks)
         {
-            chunks[index++] = new ShardSnapshot.Chunk
+            if (chunk.Source.ObjectName is { } name)
             {
-                BaseOffset = chunk.BaseOffset,
-                LastOffset = chunk.LastOffset,
-                EntryNumber = chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0,
-                DataObjectIndex = chunk.Source.ObjectName is { } name ? objects.IndexOf(name) : -1,
-                IsSegment = chunk.Source.IsSegment,
-                Position = chunk.Position,
-                Length = chunk.Length,
-                MaxTimestampMs = chunk.MaxTimestampMs,
-            };
+                objects.IndexOf(name);
+            }
         }
 
         var producers = new List<ShardSnapshot.Producer>(partition.Producers.Count);
@@ -156,7 +149,7 @@ internal static class ShardStateCodec
             LogStartOffset = partition.LogStartOffset,
             HighWatermark = partition.HighWatermark,
             Pages = ToStored(partition.Pages, objects),
-            Chunks = chunks,
+            Chunks = new StoredChunks(partition.Chunks, objects),
             Producers = [.. producers],
             CleanedToOffset = partition.CleanedToOffset,
             OpenTransactions = TransactionStateCodec.ToStored(partition.OpenTransactions),
@@ -180,13 +173,13 @@ internal static class ShardStateCodec
 
     private static Partition FromStored(ShardSnapshot.Partition stored, string[] objects)
     {
-        var chunks = ChunkList.CreateRange(Array.ConvertAll(stored.Chunks, chunk => new Chunk(
+        var chunks = ChunkList.CreateRange(stored.Chunks.Select(chunk => new Chunk(
             chunk.BaseOffset,
             chunk.LastOffset,
             Source(chunk, objects),
             chunk.Position,
             chunk.Length,
-            chunk.MaxTimestampMs)));
+            chunk.MaxTimestampMs)).ToArray());
         var producers = HashTree.Of(Array.ConvertAll(
             stored.Producers,
             static producer => KeyValuePair.Create(producer.ProducerId, FromStored(producer))));
@@ -244,4 +237,33 @@ internal static class ShardStateCodec
     private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects) => chunk.DataObjectIndex < 0
         ? ChunkSource.NewInlineEntry(chunk.EntryNumber)
         : CompactionCodec.Source(ObjectTable.NameOf(objects, chunk.DataObjectIndex), chunk.IsSegment);
+
+    /// <summary>
+    /// Chunks as they are stored, each made when it is written. Of a busy log a snapshot has tens of thousands, several times a minute; as objects, all there
+    /// at once, they would live just long enough to end up in the oldest generation.
+    /// </summary>
+    private sealed class StoredChunks(ChunkList chunks, ObjectTable objects) : IReadOnlyCollection<ShardSnapshot.Chunk>
+    {
+        public int Count => chunks.Count;
+
+        public IEnumerator<ShardSnapshot.Chunk> GetEnumerator()
+        {
+            foreach (var chunk in chunks)
+            {
+                yield return new ShardSnapshot.Chunk
+                {
+                    BaseOffset = chunk.BaseOffset,
+                    LastOffset = chunk.LastOffset,
+                    EntryNumber = chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0,
+                    DataObjectIndex = chunk.Source.ObjectName is { } name ? objects.IndexOf(name) : -1,
+                    IsSegment = chunk.Source.IsSegment,
+                    Position = chunk.Position,
+                    Length = chunk.Length,
+                    MaxTimestampMs = chunk.MaxTimestampMs,
+                };
+            }
+        }
+
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+    }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using Tansu.Adapters.Ports;
 using Tansu.Codec;
 
@@ -111,8 +110,8 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
         await Task.Yield();
         try
         {
-            var content = codec.EncodeSnapshot(published);
-            await log.SaveSnapshotAsync(published.EntryNumber, new ReadOnlySequence<byte>(content), CancellationToken.None);
+            using var content = codec.EncodeSnapshot(published);
+            await log.SaveSnapshotAsync(published.EntryNumber, content.Payload(), CancellationToken.None);
             _savedEntryNumber = published.EntryNumber;
             _savedBytes = content.Length;
 

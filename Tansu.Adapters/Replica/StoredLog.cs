@@ -217,7 +217,7 @@ public sealed class StoredLog(IEventLog log)
     private static KeyValuePair<string, long>[] CountsOf(ShardSnapshot state) =>
     [
         new("partitions", state.Partitions.Length),
-        new("chunks", state.Partitions.Sum(partition => (long)partition.Chunks.Length)),
+        new("chunks", state.Partitions.Sum(partition => (long)partition.Chunks.Count)),
         new("pages", state.Partitions.Sum(partition => (long)partition.Pages.Length)),
         new("recordBytes", state.Partitions.Sum(partition => partition.Chunks.Sum(chunk => (long)chunk.Length) + partition.Pages.Sum(page => page.RecordBytes))),
         new("producers", state.Partitions.Sum(partition => (long)partition.Producers.Length)),

@@ -21,8 +21,8 @@ internal sealed class MessageClass(MessageSpec message, bool isEvent = false)
         {
             _text.Line();
             _text.Summary(one.About);
-            _text.Open($"public sealed class {one.Name}");
-            EmitMembers(one.Name, one.Versions, one.Fields, isMessage: false);
+            _text.Open(one.IsValue ? $"public record struct {one.Name}" : $"public sealed class {one.Name}");
+            EmitMembers(one.Name, one.Versions, one.Fields, isMessage: false, isValue: one.IsValue);
             _text.Close();
         }
 
@@ -56,7 +56,7 @@ internal sealed class MessageClass(MessageSpec message, bool isEvent = false)
         }
     }
 
-    private void EmitMembers(string name, VersionRange scope, IReadOnlyList<FieldSpec> fields, bool isMessage)
+    private void EmitMembers(string name, VersionRange scope, IReadOnlyList<FieldSpec> fields, bool isMessage, bool isValue = false)
     {
         foreach (var field in fields)
         {
@@ -68,7 +68,7 @@ internal sealed class MessageClass(MessageSpec message, bool isEvent = false)
 
         new ReadMethod(_text, message).Emit(name, scope, fields, isMessage);
         _text.Line();
-        new WriteMethod(_text, message).Emit(name, scope, fields, isMessage);
+        new WriteMethod(_text, message).Emit(name, scope, fields, isMessage, isValue);
         new CountMethod(_text, message).Emit(fields, isMessage);
         if (isEvent)
         {

@@ -34,6 +34,12 @@ internal sealed record FieldSpec(string Name, string About, FieldKind Kind, bool
     /// <summary>Whether the length stays in its old form in flexible versions too.</summary>
     public bool NeverCompact { get; init; }
 
+    /// <summary>
+    /// Whether an array of structs is a collection of values in C#, so that whoever has a great many of them can hand them over one at a time instead of
+    /// making an object of each.
+    /// </summary>
+    public bool IsStreamed { get; init; }
+
     /// <summary>The C# enum of a number, or "".</summary>
     public string Enum { get; init; } = "";
 
@@ -45,8 +51,8 @@ internal sealed record FieldSpec(string Name, string About, FieldKind Kind, bool
     public bool DefaultsToNull => HasNull && (Default == "null" || (Kind == FieldKind.Struct && !IsArray));
 }
 
-/// <summary>A struct inside a message.</summary>
-internal sealed record StructSpec(string Name, string About, VersionRange Versions, IReadOnlyList<FieldSpec> Fields);
+/// <summary>A struct inside a message; a class in C#, unless it is a value.</summary>
+internal sealed record StructSpec(string Name, string About, VersionRange Versions, bool IsValue, IReadOnlyList<FieldSpec> Fields);
 
 /// <summary>What changed with a version.</summary>
 internal sealed record VersionNote(int Version, string About);

@@ -9,7 +9,7 @@ internal sealed class SpecReader
         ["apiKey", "type", "name", "about", "versionNotes", "validVersions", "flexibleVersions", "fields", "commonStructs"];
 
     private static readonly string[] KnownFieldKeys =
-        ["name", "type", "about", "versions", "nullableVersions", "taggedVersions", "tag", "default", "flexibleVersions", "enum", "fields"];
+        ["name", "type", "about", "versions", "nullableVersions", "taggedVersions", "tag", "default", "flexibleVersions", "enum", "streamed", "fields"];
 
     private readonly string _file;
     private readonly List<StructSpec> _structs = [];
@@ -46,7 +46,7 @@ internal sealed class SpecReader
         {
             foreach (var common in commons.EnumerateArray())
             {
-                ReadStruct(Text(common, "name"), Text(common, "about"), common, VersionRange.Parse(Text(common, "versions"), versions));
+                ReadStruct(Text(common, "name"), Text(common, "about"), common, VersionRange.Parse(Text(common, "versions"), versions), isValue: false);
             }
         }
 
@@ -76,7 +76,7 @@ internal sealed class SpecReader
         return notes;
     }
 
-    private void ReadStruct(string name, string about, JsonElement json, VersionRange versions)
+    private void ReadStruct(string name, string about, JsonElement json, VersionRange versions, bool isValue)
     {
         if (_structs.Exists(one => one.Name == name))
         {
@@ -85,8 +85,8 @@ internal sealed class SpecReader
 
         // Keeps the place, so that structs stay in the order of the file, outer before inner.
         var index = _structs.Count;
-        _structs.Add(new StructSpec(name, about, versions, []));
-        _structs[index] = new StructSpec(name, about, versions, ReadFields(json, versions));
+        _structs.Add(new StructSpec(name, about, versions, isValue, []));
+        _structs[index] = new StructSpec(name, about, versions, isValue, ReadFields(json, versions));
     }
 
     private List<FieldSpec> ReadFields(JsonElement json, VersionRange owner)
@@ -110,9 +110,10 @@ internal sealed class SpecReader
         var element = isArray ? type[2..] : type;
         var kind = Kind(element);
         var versions = VersionRange.Parse(Text(json, "versions"), owner);
+        var isStreamed = json.TryGetProperty("streamed", out var streamed) && streamed.GetBoolean();
         if (json.TryGetProperty("fields", out _))
         {
-            ReadStruct(element, about, json, versions);
+            ReadStruct(element, about, json, versions, isStreamed);
         }
 
         return new FieldSpec(name, about, kind, isArray, versions)
@@ -121,6 +122,7 @@ internal sealed class SpecReader
             NullableVersions = VersionRange.Parse(Optional(json, "nullableVersions") ?? "none", versions),
             Tag = ReadTag(json, name, versions),
             Default = Optional(json, "default") ?? "",
+            IsStreamed = isStreamed,
             NeverCompact = Optional(json, "flexibleVersions") == "none",
             Enum = Optional(json, "enum") ?? "",
         };

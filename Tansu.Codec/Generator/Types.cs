@@ -22,7 +22,7 @@ internal static class Types
 
     public static string Property(FieldSpec field)
     {
-        var type = Element(field) + (field.IsArray ? "[]" : "");
+        var type = field.IsStreamed ? $"IReadOnlyCollection<{Element(field)}>" : Element(field) + (field.IsArray ? "[]" : "");
         return field.HasNull && field.Kind != FieldKind.Records ? type + "?" : type;
     }
 

@@ -3,7 +3,7 @@ namespace Tansu.Codec.Generator;
 /// <summary>Writes the Write method of a message or of a struct in it.</summary>
 internal sealed class WriteMethod(SourceText text, MessageSpec message)
 {
-    public void Emit(string name, VersionRange scope, IReadOnlyList<FieldSpec> fields, bool isMessage)
+    public void Emit(string name, VersionRange scope, IReadOnlyList<FieldSpec> fields, bool isMessage, bool isValue)
     {
         var tagged = fields.Where(field => field.Tag is not null).OrderBy(field => field.Tag).ToList();
         if (isMessage)
@@ -11,7 +11,7 @@ internal sealed class WriteMethod(SourceText text, MessageSpec message)
             text.Line("/// <inheritdoc/>");
         }
 
-        text.Open($"{(isMessage ? "public" : "internal")} void Write(KafkaWriter writer, short version)");
+        text.Open($"{(isMessage ? "public" : isValue ? "internal readonly" : "internal")} void Write(KafkaWriter writer, short version)");
         if (isMessage)
         {
             text.Line("ArgumentNullException.ThrowIfNull(writer);");
@@ -151,7 +151,7 @@ internal sealed class WriteMethod(SourceText text, MessageSpec message)
             return;
         }
 
-        text.Line($"{writer}.WriteCount({field.Name}.Length, {Flexible.Expression(message, field)});");
+        text.Line($"{writer}.WriteCount({field.Name}.{(field.IsStreamed ? "Count" : "Length")}, {Flexible.Expression(message, field)});");
         text.Open($"foreach (var element in {field.Name})");
         text.Line(field.Kind == FieldKind.Struct ? $"element.Write({writer}, version);" : Value(field, writer, "", "element"));
         text.Close();

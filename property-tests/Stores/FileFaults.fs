@@ -142,6 +142,26 @@ let private situations = [
             let! outcome = outcomeOf log 4L
             Expect.equal outcome AppendOutcome.Unknown "the append"
         })
+    withFaulty "a full file whose zeros cannot be taken away gets no further entry" (fun disk log ->
+        task {
+            disk.Decide <- failing Truncate errnoInputOutput 0
+            let mutable next = 4L
+            let mutable isFull = false
+
+            while not isFull do
+                try
+                    let! outcome = outcomeOf log next
+                    Expect.equal outcome AppendOutcome.Appended $"entry {next}"
+                    next <- next + 1L
+                with :? StoreUnavailableException ->
+                    isFull <- true
+
+            do! failsWith<StoreUnavailableException> "once more" (fun () -> outcomeOf log next :> Task)
+            disk.Decide <- fun _ -> None
+            let! outcome = outcomeOf log next
+            Expect.equal outcome AppendOutcome.Appended "when the disk is well again"
+            do! expectEntries log 1L next
+        })
     withFaulty "closed in doubt" (fun disk log ->
         task {
             disk.Decide <- failing Sync errnoInputOutput 0

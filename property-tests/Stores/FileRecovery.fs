@@ -118,13 +118,19 @@ let private tail = [
                 File.WriteAllBytes(path, flip bytes position)
                 do! expectCut root path 2L
         })
-    withDirectory "zeros or anything else after the last entry are cut off" (fun root ->
+    withDirectory "anything but zeros after the last entry is cut off" (fun root ->
         task {
             do! write root 3L
             let path = List.exactlyOne (filesOf root ".log")
             let bytes = File.ReadAllBytes path
 
-            for rest in [ Array.zeroCreate 5_000; content 3 70_000; bytes[..30]; [| 0uy |] ] do
+            for rest in
+                [
+                    Array.append (Array.zeroCreate 5_000) [| 1uy |]
+                    content 3 70_000
+                    bytes[..30]
+                    [| 1uy |]
+                ] do
                 File.WriteAllBytes(path, Array.append bytes rest)
                 do! expectCut root path 3L
         })
@@ -189,6 +195,88 @@ let private tail = [
             File.WriteAllBytes(path, bytes[.. positionOf 1L 3L - 1])
             let! refused = openFails id root
             expectText refused.Message [ logDirectory root; "entry 2"; "entry 3" ]
+        })
+]
+
+/// The log's only file as a broker with so many entries leaves it that does not come to closing it.
+let private leftByCrash root last =
+    task {
+        let left = ref ("", [||])
+
+        do!
+            withLog root (fun _ log ->
+                task {
+                    do! appendRange log 1L last
+                    let path = List.exactlyOne (filesOf root ".log")
+                    left.Value <- path, File.ReadAllBytes path
+                })
+
+        return left.Value
+    }
+
+let private ahead = [
+    withDirectory "zeros for the next entries are there after a crash, and are written over" (fun root ->
+        task {
+            let! path, bytes = leftByCrash root 3L
+            let entries = positionOf 1L 4L
+            Expect.isGreaterThan bytes.Length (entries + 50_000) "the zeros are not few"
+            Expect.equal (FileInfo(path).Length) (int64 entries) "and gone when the log has been closed"
+            File.WriteAllBytes(path, bytes)
+
+            do!
+                withLog root (fun opened log ->
+                    task {
+                        do! expectEntries log 1L 3L
+                        do! appendRange log 4L 9L
+                        do! expectEntries log 1L 9L
+                        Expect.equal (FileInfo(path).Length) (int64 bytes.Length) "no longer than before"
+                        Expect.isEmpty opened.notices "no notice"
+                    })
+
+            do!
+                withLog root (fun opened log ->
+                    task {
+                        do! expectEntries log 1L 9L
+                        Expect.isEmpty opened.notices "no notice"
+                    })
+        })
+    withDirectory "an entry of which any part has remained zeros is cut off" (fun root ->
+        task {
+            let! path, bytes = leftByCrash root 3L
+
+            for first in positionOf 1L 3L + 1 .. positionOf 1L 4L - 1 do
+                let torn = Array.copy bytes
+                Array.Clear(torn, first, positionOf 1L 4L - first)
+
+                if torn <> bytes then
+                    File.WriteAllBytes(path, torn)
+                    do! expectCut root path 2L
+        })
+    withDirectory "damage before the last entry is refused, zeros or no zeros behind it" (fun root ->
+        task {
+            let! path, bytes = leftByCrash root 3L
+            let position = positionOf 1L 2L
+
+            for damaged in [ flip bytes (position + 50); Array.copy bytes ] do
+                Array.Clear(damaged, position, 10)
+                File.WriteAllBytes(path, damaged)
+                let! refused = openFails id root
+                expectText refused.Message [ path; $"byte {position}"; "entry 2" ]
+        })
+    withDirectory "large entries have no zeros behind them" (fun root ->
+        withLog root (fun _ log ->
+            task {
+                let! outcome = tryAppend log 1L (headOf 1L) (content 1 100_000)
+                Expect.equal outcome AppendOutcome.Appended "appended"
+                let path = List.exactlyOne (filesOf root ".log")
+                Expect.equal (FileInfo(path).Length) (int64 (frameBytes + (headOf 1L).Length + 100_000)) "the length"
+            }))
+    withDirectory "a sealed file may have kept its zeros" (fun root ->
+        task {
+            do! writeTiny root 30L
+            let path = (filesOf root ".log")[1]
+            File.AppendAllText(path, String('\000', 5_000))
+            do! withLogWith tiny root (fun _ log -> expectEntries log 1L 30L)
         })
 ]
 
@@ -466,6 +554,7 @@ let private urls = [
 let tests =
     testList "recovery" [
         testList "end" tail
+        testList "zeros" ahead
         testList "files" rolling
         testList "others" others
         testList "url" urls

@@ -445,7 +445,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         public Page[] Pages { get; set; } = [];
 
         /// <summary>Ordered by offset.</summary>
-        public Chunk[] Chunks { get; set; } = [];
+        public IReadOnlyCollection<Chunk> Chunks { get; set; } = [];
 
         /// <summary>Ordered by id.</summary>
         public Producer[] Producers { get; set; } = [];
@@ -585,7 +585,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
                     element.Write(writer, version);
                 }
             }
-            writer.WriteCount(Chunks.Length, true);
+            writer.WriteCount(Chunks.Count, true);
             foreach (var element in Chunks)
             {
                 element.Write(writer, version);
@@ -620,7 +620,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     }
 
     /// <summary>Ordered by offset.</summary>
-    public sealed class Chunk
+    public record struct Chunk
     {
         /// <summary>Offset of the first record.</summary>
         public long BaseOffset { get; set; }
@@ -665,7 +665,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             return message;
         }
 
-        internal void Write(KafkaWriter writer, short version)
+        internal readonly void Write(KafkaWriter writer, short version)
         {
             writer.WriteInt64(BaseOffset);
             writer.WriteInt64(LastOffset);
