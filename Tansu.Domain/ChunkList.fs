@@ -24,13 +24,18 @@ type private ChunkBlock(chunks: Chunk[], used: int) =
             false
 
 module private ChunkBlocks =
-    /// The chunks of a full block.
+    /// The most chunks of a block.
     [<Literal>]
     let FullSize = 64
 
-    let none: Chunk[][] = [||]
+    /// The least, unless there are fewer before the block that grows.
+    [<Literal>]
+    let LeastSize = 32
 
-    /// Lists that need no block have this one; there is no room in it.
+    let none: Chunk[][] = [||]
+    let noEnds: int[] = [||]
+
+    /// Lists that need no block that grows have this one; there is no room in it.
     let noBlock = ChunkBlock([||], 0)
 
     /// Room for so many. Most partitions have few chunks: blocks grow.
@@ -39,63 +44,104 @@ module private ChunkBlocks =
         elif chunks <= 16 then 16
         else FullSize
 
-/// A partition's chunks in their order: an immutable list that is cheap to append to and to change at its end.
+    /// Blocks of about the same size that hold these chunks.
+    let split (chunks: Chunk[]) =
+        if chunks.Length = 0 then
+            none
+        else
+            Array.splitInto ((chunks.Length + FullSize - 1) / FullSize) chunks
+
+    /// How many chunks there are up to the end of each block.
+    let endsOf (blocks: Chunk[][]) =
+        let mutable total = 0
+
+        blocks
+        |> Array.map (fun block ->
+            total <- total + block.Length
+            total)
+
+/// A partition's chunks in their order: an immutable list that is cheap to append to, and to change anywhere.
 ///
-/// A list has full blocks, a block that is not full, and its last chunk by itself. To append is to put the former last chunk in the next free place
-/// of the block, without a copy of anything before it. That is safe although lists share the block: each place is taken by one list only, whose
+/// A list has blocks that never change, a block that grows, and its last chunk by itself. To append is to put the former last chunk in the next free place
+/// of the block that grows, without a copy of anything before it. That is safe although lists share the block: each place is taken by one list only, whose
 /// former last chunk it holds from then on, and a list that finds its place taken (two batches were appended to the same list, as when a
 /// decision is made again after a conflict) takes a copy. A list only ever looks at places that were written before it was made, so that
-/// whoever gets the list by a volatile read, or in any other way that orders memory, sees them.
+/// whoever gets the list by a volatile read, or in any other way that orders memory, sees them. To change a part is to write the blocks around it anew and to
+/// share all others.
 [<Sealed>]
-type ChunkList private (blocks: Chunk[][], block: ChunkBlock, count: int, last: Chunk) =
+type ChunkList private (blocks: Chunk[][], ends: int[], block: ChunkBlock, count: int, last: Chunk) =
     static let empty =
-        ChunkList(ChunkBlocks.none, ChunkBlocks.noBlock, 0, Unchecked.defaultof<Chunk>)
+        ChunkList(ChunkBlocks.none, ChunkBlocks.noEnds, ChunkBlocks.noBlock, 0, Unchecked.defaultof<Chunk>)
 
-    /// How many chunks are in the block that is not full, if there are any chunks.
-    member private _.InBlock = count - 1 - blocks.Length * ChunkBlocks.FullSize
+    /// How many chunks are in the blocks that never change.
+    let inBlocks = if ends.Length = 0 then 0 else ends[ends.Length - 1]
 
-    member private this.Check(index: int, length: int) =
+    /// How many are in the block that grows, if there are any chunks.
+    let inBlock = count - 1 - inBlocks
+
+    let startOf number =
+        if number = 0 then 0 else ends[number - 1]
+
+    /// The first block that ends behind an index; the number of blocks if none does.
+    let blockOf index =
+        let mutable low = 0
+        let mutable high = ends.Length
+
+        while low < high do
+            let middle = low + (high - low) / 2
+
+            if ends[middle] <= index then
+                low <- middle + 1
+            else
+                high <- middle
+
+        low
+
+    let check index length =
         if index < 0 || length < 0 || index > count - length then
             raise (ArgumentOutOfRangeException(nameof index))
 
-    /// Where the chunk at an index is, unless it is the last one: at the index modulo the size of a full block.
-    member private _.Around(index: int) =
-        let number = index / ChunkBlocks.FullSize
-
-        if number < blocks.Length then
-            blocks[number]
+    /// The chunks around the one at an index, which is not the last, and the index of the first of them.
+    member internal _.Around(index: int) : struct (Chunk[] * int) =
+        if index >= inBlocks then
+            struct (block.Chunks, inBlocks)
         else
-            block.Chunks
+            let number = blockOf index
+            struct (blocks[number], startOf number)
 
-    member private this.LastOffsetAt(index: int) =
-        if index = count - 1 then
-            last.LastOffset
-        else
-            let around = this.Around index
-            around[index % ChunkBlocks.FullSize].LastOffset
+    /// Copies a part of it.
+    member private this.CopyTo(target: Chunk[], at: int, index: int, length: int) =
+        let mutable copied = 0
 
-    /// A list of so many chunks, at least one, in blocks that have no free places.
-    static member private Make(count: int, chunkAt: int -> Chunk) =
-        let fill first length =
-            Array.init length (fun index -> chunkAt (first + index))
+        while copied < length do
+            if index + copied = count - 1 then
+                target[at + copied] <- last
+                copied <- copied + 1
+            else
+                let struct (around, start) = this.Around(index + copied)
+                let from = index + copied - start
+                let held = if start = inBlocks then inBlock else around.Length
+                let part = min (held - from) (length - copied)
+                Array.Copy(around, from, target, at + copied, part)
+                copied <- copied + part
 
-        let inBlock = (count - 1) % ChunkBlocks.FullSize
-        let first = count - 1 - inBlock
+    /// The first `kept` blocks of this list, and after them these chunks. There are some, in either.
+    member private _.EndedBy(kept: int, chunks: Chunk[]) =
+        // Of what comes after the blocks the last chunk stands by itself; the block that grows is what does not fill one.
+        let growing = (chunks.Length - 1) % ChunkBlocks.FullSize
+        let whole = chunks.Length - 1 - growing
 
         let blocks =
-            if first = 0 then
-                ChunkBlocks.none
-            else
-                Array.init (first / ChunkBlocks.FullSize) (fun number ->
-                    fill (number * ChunkBlocks.FullSize) ChunkBlocks.FullSize)
+            Array.append (Array.truncate kept blocks) (ChunkBlocks.split (Array.truncate whole chunks))
 
         let block =
-            if inBlock = 0 then
+            if growing = 0 then
                 ChunkBlocks.noBlock
             else
-                ChunkBlock(fill first inBlock, inBlock)
+                ChunkBlock(Array.sub chunks whole growing, growing)
 
-        ChunkList(blocks, block, count, chunkAt (count - 1))
+        let total = Array.sumBy Array.length blocks + growing + 1
+        ChunkList(blocks, ChunkBlocks.endsOf blocks, block, total, chunks[chunks.Length - 1])
 
     /// No chunks.
     static member Empty = empty
@@ -110,7 +156,7 @@ type ChunkList private (blocks: Chunk[][], block: ChunkBlock, count: int, last: 
         if chunks.Length = 0 then
             empty
         else
-            ChunkList.Make(chunks.Length, (fun index -> chunks[index]))
+            empty.EndedBy(0, chunks)
 
     /// How many there are.
     member _.Count = count
@@ -121,97 +167,135 @@ type ChunkList private (blocks: Chunk[][], block: ChunkBlock, count: int, last: 
     /// The chunk at an index from 0.
     member this.Item
         with get (index: int) =
-            this.Check(index, 1)
+            check index 1
 
             if index = count - 1 then
                 last
             else
-                let around = this.Around index
-                around[index % ChunkBlocks.FullSize]
+                let struct (around, start) = this.Around index
+                around[index - start]
 
     /// The last chunk. There is one.
     member this.Last = this[count - 1]
 
     /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when all are
     /// before it.
-    member this.IndexOf(offset: int64) =
+    member _.IndexOf(offset: int64) =
         // Most look for what is at the end.
-        let mutable low = 0
-        let mutable high = count
+        if count = 0 || last.LastOffset < offset then
+            count
+        elif
+            inBlock > 0 && block.Chunks[inBlock - 1].LastOffset < offset
+            || inBlock = 0
+               && (blocks.Length = 0 || (Array.last (Array.last blocks)).LastOffset < offset)
+        then
+            count - 1
+        else
+            // The first block whose last chunk is not before it, and there the first such chunk.
+            let mutable low = 0
+            let mutable high = blocks.Length
 
-        if count > 0 && last.LastOffset < offset then
-            low <- count
-        elif count > 1 && this.LastOffsetAt(count - 2) < offset then
-            low <- count - 1
-            high <- low
+            while low < high do
+                let middle = low + (high - low) / 2
+                let around = blocks[middle]
 
-        while low < high do
-            let middle = low + (high - low) / 2
+                if around[around.Length - 1].LastOffset < offset then
+                    low <- middle + 1
+                else
+                    high <- middle
 
-            if this.LastOffsetAt middle < offset then
-                low <- middle + 1
-            else
-                high <- middle
+            let start = startOf low
+            let around = if low < blocks.Length then blocks[low] else block.Chunks
+            low <- 0
 
-        low
+            high <- if start = inBlocks then inBlock else around.Length
+
+            while low < high do
+                let middle = low + (high - low) / 2
+
+                if around[middle].LastOffset < offset then
+                    low <- middle + 1
+                else
+                    high <- middle
+
+            start + low
 
     /// With one more at the end.
-    member this.Add(chunk: Chunk) =
-        let inBlock = this.InBlock
-
+    member _.Add(chunk: Chunk) =
         if count = 0 then
-            ChunkList(ChunkBlocks.none, ChunkBlocks.noBlock, 1, chunk)
+            ChunkList(ChunkBlocks.none, ChunkBlocks.noEnds, ChunkBlocks.noBlock, 1, chunk)
         elif inBlock = ChunkBlocks.FullSize then
             let begun = Array.zeroCreate (ChunkBlocks.sizeFor 1)
             begun[0] <- last
-            ChunkList(Array.append blocks [| block.Chunks |], ChunkBlock(begun, 1), count + 1, chunk)
+
+            ChunkList(
+                Array.append blocks [| block.Chunks |],
+                Array.append ends [| inBlocks + inBlock |],
+                ChunkBlock(begun, 1),
+                count + 1,
+                chunk
+            )
         elif block.TryPut(inBlock, last) then
-            ChunkList(blocks, block, count + 1, chunk)
+            ChunkList(blocks, ends, block, count + 1, chunk)
         else
             let copied = Array.zeroCreate (ChunkBlocks.sizeFor (inBlock + 1))
             Array.Copy(block.Chunks, copied, inBlock)
             copied[inBlock] <- last
-            ChunkList(blocks, ChunkBlock(copied, inBlock + 1), count + 1, chunk)
+            ChunkList(blocks, ends, ChunkBlock(copied, inBlock + 1), count + 1, chunk)
 
     /// With another one in the place of the last. There is one.
-    member this.SetLast(chunk: Chunk) =
-        this.Check(count - 1, 1)
-        ChunkList(blocks, block, count, chunk)
+    member _.SetLast(chunk: Chunk) =
+        check (count - 1) 1
+        ChunkList(blocks, ends, block, count, chunk)
 
     /// A part of it.
-    member this.GetRange(index: int, length: int) =
-        this.Check(index, length)
+    member this.GetRange(index: int, length: int) : ChunkList =
+        check index length
+        this.RemoveRange(index + length, count - index - length).RemoveRange(0, index)
 
-        if length = count then
-            this
-        elif length = 0 then
-            empty
-        else
-            ChunkList.Make(length, (fun position -> this[index + position]))
-
-    /// With others in the place of a part of it. Takes time by the number of all.
-    member this.ReplaceRange(index: int, length: int, chunks: Chunk[]) =
-        this.Check(index, length)
-        let change = chunks.Length - length
+    /// With others in the place of a part of it.
+    member this.ReplaceRange(index: int, length: int, chunks: Chunk[]) : ChunkList =
+        check index length
+        let behind = index + length
+        let isWithin = count > 0 && behind <= inBlocks
 
         if length = 0 && chunks.Length = 0 then
             this
-        elif count + change = 0 then
+        elif length = count && chunks.Length = 0 then
             empty
         else
-            ChunkList.Make(
-                count + change,
-                (fun position ->
-                    if position < index then
-                        this[position]
-                    elif position < index + chunks.Length then
-                        chunks[position - index]
-                    else
-                        this[position - change])
-            )
+            // What is written anew goes from the beginning of a block to the end of one, or of the list.
+            let mutable kept = blockOf index
 
-    /// Without a part of it. Takes time by the number of all.
-    member this.RemoveRange(index: int, length: int) = this.ReplaceRange(index, length, [||])
+            let next =
+                if not isWithin then blocks.Length
+                elif behind = startOf kept then kept
+                else blockOf (behind - 1) + 1
+
+            let until = if isWithin then startOf next else count
+
+            let lengthFrom start =
+                index - start + chunks.Length + until - behind
+
+            while kept > 0 && lengthFrom (startOf kept) < ChunkBlocks.LeastSize do
+                kept <- kept - 1
+
+            let start = startOf kept
+            let made = Array.zeroCreate (lengthFrom start)
+            this.CopyTo(made, 0, start, index - start)
+            Array.Copy(chunks, 0, made, index - start, chunks.Length)
+            this.CopyTo(made, index - start + chunks.Length, behind, until - behind)
+
+            if isWithin then
+                let blocks =
+                    Array.concat [ Array.truncate kept blocks; ChunkBlocks.split made; Array.skip next blocks ]
+
+                ChunkList(blocks, ChunkBlocks.endsOf blocks, block, count + chunks.Length - length, last)
+            else
+                this.EndedBy(kept, made)
+
+    /// Without a part of it.
+    member this.RemoveRange(index: int, length: int) : ChunkList = this.ReplaceRange(index, length, [||])
 
     /// Goes through them in order.
     member this.GetEnumerator() = new ChunkEnumerator(this)
@@ -229,12 +313,18 @@ type ChunkList private (blocks: Chunk[][], block: ChunkBlock, count: int, last: 
 and [<Struct; NoComparison; NoEquality>] ChunkEnumerator =
     val private chunks: ChunkList
     val mutable private next: int
+    val mutable private around: Chunk[]
+    val mutable private start: int
 
     /// Before the first.
-    new(chunks: ChunkList) = { chunks = chunks; next = 0 }
+    new(chunks: ChunkList) = { chunks = chunks; next = 0; around = Array.Empty(); start = 0 }
 
     /// The chunk that the last `MoveNext` came to.
-    member this.Current = this.chunks[this.next - 1]
+    member this.Current =
+        if this.next = this.chunks.Count then
+            this.chunks.Last
+        else
+            this.around[this.next - 1 - this.start]
 
     /// Goes on to the next one; false if there is none.
     member this.MoveNext() =
@@ -243,11 +333,21 @@ and [<Struct; NoComparison; NoEquality>] ChunkEnumerator =
         if isMore then
             this.next <- this.next + 1
 
+            if this.next < this.chunks.Count && this.next > this.start + this.around.Length then
+                let struct (around, start) = this.chunks.Around(this.next - 1)
+                this.around <- around
+                this.start <- start
+
         isMore
 
     interface IEnumerator<Chunk> with
         member this.Current: Chunk = this.Current
         member this.Current: obj | null = box this.Current
         member this.MoveNext() = this.MoveNext()
-        member this.Reset() = this.next <- 0
+
+        member this.Reset() =
+            this.next <- 0
+            this.around <- Array.Empty()
+            this.start <- 0
+
         member _.Dispose() = ()

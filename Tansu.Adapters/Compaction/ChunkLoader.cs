@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using System.Buffers;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
 using Tansu.Codec.Records;
@@ -29,55 +29,74 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
     public long ReadBytes { get; private set; }
 
     /// <summary>The chunks' bytes, in their order, with base offsets set; and whether all of them were in the cache.</summary>
+    /// <param name="chunks">The chunks.</param>
+    /// <param name="memory">Where the bytes come to lie.</param>
+    /// <param name="cancellationToken">Abandons the reads.</param>
     /// <exception cref="EntryMissingException">The state that the chunks are from is old.</exception>
     /// <exception cref="BlobMissingException">Likewise.</exception>
-    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, CancellationToken cancellationToken)
+    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, RentedMemory memory, CancellationToken cancellationToken)
     {
         var loaded = new LoadedChunk[chunks.Count];
         var missing = new List<int>();
+        memory.Expect(chunks.Sum(static chunk => (long)chunk.Length));
         for (var index = 0; index < loaded.Length; index++)
         {
-            var bytes = reader.TryCopy(chunks[index]);
-            loaded[index] = new LoadedChunk(bytes, IsCached: !bytes.IsEmpty);
-            if (bytes.IsEmpty)
+            var bytes = memory.Take(chunks[index].Length);
+            var isCached = reader.TryCopy(chunks[index], bytes.Span);
+            loaded[index] = new LoadedChunk(bytes, isCached);
+            if (!isCached)
             {
                 missing.Add(index);
             }
         }
 
         missing.Sort((left, right) => Compare(chunks[left], chunks[right]));
-        var running = new Queue<(Task<byte[]> Read, int From, int To)>();
-        var next = 0;
-        while (next < missing.Count || running.Count > 0)
-        {
-            while (next < missing.Count && running.Count < parallelReads)
-            {
-                var (afterLast, end) = EndOfRead(chunks, missing, next);
-                running.Enqueue((ReadAsync(chunks[missing[next]], end, cancellationToken), next, afterLast));
-                next = afterLast;
-            }
-
-            var (read, from, to) = running.Dequeue();
-            var bytes = await read;
-            var start = chunks[missing[from]].Position;
-            for (var index = from; index < to; index++)
-            {
-                var chunk = chunks[missing[index]];
-
-                // Copied: two partitions may have the same bytes at different offsets, and what is between them need not stay in memory.
-                var own = to - from == 1 && bytes.Length == chunk.Length
-                    ? bytes
-                    : bytes.AsSpan(chunk.Position - start, chunk.Length).ToArray();
-                loaded[missing[index]] = new LoadedChunk(own, IsCached: false);
-            }
-        }
-
+        await ReadAsync(chunks, missing, loaded, cancellationToken);
         foreach (var index in missing)
         {
-            loaded[index] = loaded[index] with { IsDamaged = !TryPlace(chunks[index], loaded[index].Bytes) };
+            loaded[index] = loaded[index] with { IsDamaged = !TryPlace(chunks[index], loaded[index].Bytes.Span) };
         }
 
         return loaded;
+    }
+
+    private async Task ReadAsync(IReadOnlyList<Chunk> chunks, List<int> missing, LoadedChunk[] loaded, CancellationToken cancellationToken)
+    {
+        var running = new Queue<(Task<IMemoryOwner<byte>?> Read, int From, int To)>();
+        try
+        {
+            var next = 0;
+            while (next < missing.Count || running.Count > 0)
+            {
+                while (next < missing.Count && running.Count < parallelReads)
+                {
+                    var (afterLast, end) = EndOfRead(chunks, missing, next);
+                    var first = missing[next];
+                    var isAlone = afterLast == next + 1;
+                    running.Enqueue((ReadAsync(chunks[first], end, isAlone ? loaded[first].Bytes : default, cancellationToken), next, afterLast));
+                    next = afterLast;
+                }
+
+                var (read, from, to) = running.Peek();
+                using var bytes = await read;
+                running.Dequeue();
+                var start = chunks[missing[from]].Position;
+                for (var index = from; bytes is not null && index < to; index++)
+                {
+                    // Copied: two partitions may have the same bytes at different offsets, and what is between them need not stay in memory.
+                    var chunk = chunks[missing[index]];
+                    bytes.Memory.Slice(chunk.Position - start, chunk.Length).CopyTo(loaded[missing[index]].Bytes);
+                }
+            }
+        }
+        finally
+        {
+            // None may still be under way when the caller gives the memory back.
+            foreach (var (read, _, _) in running)
+            {
+                await ((Task)read).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
     }
 
     /// <summary>Goes over the batches of a chunk, all of them: whatever is damaged is found before anything is replaced.</summary>
@@ -110,7 +129,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
         }
     }
 
-    private static bool TryPlace(Chunk chunk, ReadOnlyMemory<byte> bytes)
+    private static bool TryPlace(Chunk chunk, Span<byte> bytes)
     {
         if (chunk.Source.IsSegment)
         {
@@ -119,7 +138,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
 
         try
         {
-            BatchOffsets.Place(MemoryMarshal.AsMemory(bytes).Span, chunk.BaseOffset);
+            BatchOffsets.Place(bytes, chunk.BaseOffset);
             return true;
         }
         catch (StoreRefusedException)
@@ -168,9 +187,11 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
         return (index, end);
     }
 
-    private async Task<byte[]> ReadAsync(Chunk first, int end, CancellationToken cancellationToken)
+    /// <summary>Reads one chunk to where it belongs, or several that lie together into memory that the caller gives back.</summary>
+    private async Task<IMemoryOwner<byte>?> ReadAsync(Chunk first, int end, Memory<byte> alone, CancellationToken cancellationToken)
     {
-        var bytes = GC.AllocateUninitializedArray<byte>(end - first.Position);
+        var together = alone.IsEmpty ? MemoryPool<byte>.Shared.Rent(end - first.Position) : null;
+        var bytes = together is null ? alone : together.Memory[..(end - first.Position)];
         Reads++;
         ReadBytes += bytes.Length;
         if (first.Source.IsInlineEntry)
@@ -182,7 +203,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
             await blobs.ReadAsync(first.Source.ObjectName!, first.Position, bytes, cancellationToken);
         }
 
-        return bytes;
+        return together;
     }
 }
 
@@ -190,4 +211,4 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
 /// <param name="Bytes">Whole batches.</param>
 /// <param name="IsCached">Whether they were in the record cache.</param>
 /// <param name="IsDamaged">Whether they are no whole batches, so that offsets could not be set.</param>
-internal readonly record struct LoadedChunk(ReadOnlyMemory<byte> Bytes, bool IsCached, bool IsDamaged = false);
+internal readonly record struct LoadedChunk(Memory<byte> Bytes, bool IsCached, bool IsDamaged = false);

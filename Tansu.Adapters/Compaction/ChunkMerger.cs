@@ -18,9 +18,9 @@ internal sealed class ChunkMerger(CompactionScope scope)
             chunks.AddRange(range.Chunks);
         }
 
-        var loaded = await scope.Loader.LoadAsync(chunks, cancellationToken);
+        using var memory = new RentedMemory();
+        var loaded = await scope.Loader.LoadAsync(chunks, memory, cancellationToken);
         var requests = new List<ChunksToReplace>(job.Length);
-        var warm = new List<(Chunk Chunk, byte[] Bytes)>();
         var first = 0;
         var bytesOfTopics = BytesOfTopics(job);
         TopicId? lastTopic = null;
@@ -52,17 +52,12 @@ internal sealed class ChunkMerger(CompactionScope scope)
                 // Readers are near: they must find in the cache what they would have found there.
                 foreach (var chunk in made)
                 {
-                    warm.Add((chunk, scope.Writer.CopyOf(chunk)));
+                    scope.Reader.Keep(chunk, scope.Writer.BytesOf(chunk));
                 }
             }
         }
 
         await scope.PutSegmentAsync(cancellationToken);
-        foreach (var (chunk, bytes) in warm)
-        {
-            scope.Reader.Keep(chunk, bytes);
-        }
-
         if (requests.Count > 0)
         {
             await scope.ReplaceAsync(requests);

@@ -74,7 +74,8 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
                 continue;
             }
 
-            var bytes = await LoadAsync(chunk, cancellationToken);
+            using var memory = new RentedMemory();
+            var bytes = await LoadAsync(chunk, memory, cancellationToken);
             foreach (var batch in new RecordBatches(bytes))
             {
                 if (!BatchCleaner.Index(bytes.Slice(batch.Position, batch.TotalLength), _keys.Value, rule, out var indexedTo))
@@ -183,7 +184,8 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
     /// <summary>Writes what stays of a chunk. Null if all of it stays, so that it need not be written again.</summary>
     private async Task<Chunk[]?> RewriteAsync(Chunk chunk, CleaningRule rule, CancellationToken cancellationToken)
     {
-        var bytes = await LoadAsync(chunk, cancellationToken);
+        // Not given back: the writer holds what stays until it has been put into the store.
+        var bytes = await LoadAsync(chunk, new RentedMemory(), cancellationToken);
         var kept = new List<(ReadOnlyMemory<byte> Batch, RecordBatchHeader Header)>();
         var isChanged = false;
         long length = 0;
@@ -215,9 +217,9 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
         return scope.Writer.End();
     }
 
-    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, CancellationToken cancellationToken)
+    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RentedMemory memory, CancellationToken cancellationToken)
     {
-        var loaded = (await scope.Loader.LoadAsync([chunk], cancellationToken))[0];
+        var loaded = (await scope.Loader.LoadAsync([chunk], memory, cancellationToken))[0];
         ChunkLoader.Check(chunk, loaded);
         return loaded.Bytes;
     }

@@ -88,13 +88,9 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names, Compac
         return [.. _chunks];
     }
 
-    /// <summary>The bytes of a chunk that the last <see cref="End"/> gave, in one piece.</summary>
-    public byte[] CopyOf(Chunk chunk)
-    {
-        var bytes = GC.AllocateUninitializedArray<byte>(chunk.Length);
-        Sequences.Of(CollectionsMarshal.AsSpan(_slices)[_runSlice..]).Slice(chunk.Position - _runStart, chunk.Length).CopyTo(bytes);
-        return bytes;
-    }
+    /// <summary>The bytes of a chunk that the last <see cref="End"/> gave.</summary>
+    public ReadOnlySequence<byte> BytesOf(Chunk chunk) =>
+        Sequences.Of(CollectionsMarshal.AsSpan(_slices)[_runSlice..]).Slice(chunk.Position - _runStart, chunk.Length);
 
     /// <summary>Puts what was gathered, which is something, into the store and begins anew.</summary>
     public async ValueTask PutAsync(CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Replica;
 using Tansu.Codec;
@@ -93,15 +94,27 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         }
     }
 
-    /// <summary>A copy of a chunk's bytes with offsets set, if this broker has them at hand; empty if not.</summary>
-    public ReadOnlyMemory<byte> TryCopy(Chunk chunk)
+    /// <summary>Copies a chunk's bytes with offsets set, if this broker has them at hand.</summary>
+    /// <param name="chunk">The chunk.</param>
+    /// <param name="destination">As long as the chunk.</param>
+    internal bool TryCopy(Chunk chunk, Span<byte> destination)
     {
         using var lease = new RecordLease();
-        return Cached(chunk, lease).ToArray();
+        var bytes = Cached(chunk, lease);
+        bytes.Span.CopyTo(destination);
+        return !bytes.IsEmpty;
     }
 
-    /// <summary>Keeps the bytes of a chunk, with offsets set.</summary>
-    public void Keep(Chunk chunk, byte[] bytes) => cache.Add(Key(chunk, chunk.Position), bytes);
+    /// <summary>Keeps a copy of the bytes of a chunk, with offsets set, if there is memory for it.</summary>
+    internal void Keep(Chunk chunk, ReadOnlySequence<byte> bytes)
+    {
+        using var lease = new RecordLease();
+        if (cache.Reserve(chunk.Length, lease) is { } block)
+        {
+            bytes.CopyTo(block.Memory.Span);
+            cache.Publish(Key(chunk, chunk.Position), block);
+        }
+    }
 
     private async ValueTask<RecordBytes> ReadAsync(
         ChunkList chunks,
@@ -338,7 +351,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         try
         {
             // Another load may have ended between the look into the cache and this one's beginning.
-            var bytes = TryCopy(chunk);
+            ReadOnlyMemory<byte> bytes = Cached(chunk, own).ToArray();
             var block = default(RecordCache.Block?);
             if (bytes.IsEmpty)
             {

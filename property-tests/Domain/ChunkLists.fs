@@ -35,7 +35,7 @@ let private appended (random: Random) count (list: ChunkList, model: ImmutableLi
         list.Add chunk, model.Add chunk)
 
 let private change (random: Random) (list: ChunkList, model: ImmutableList<Chunk>) =
-    match random.Next 12 with
+    match random.Next 13 with
     | 0 -> appended random (random.Next 150) (list, model)
     | 1
     | 2
@@ -63,6 +63,9 @@ let private change (random: Random) (list: ChunkList, model: ImmutableList<Chunk
 
         list.ReplaceRange(index, length, others), model.RemoveRange(index, length).InsertRange(index, others)
     | 8 -> ChunkList.CreateRange model, model
+    | 9 ->
+        let chunk = next random model
+        list.ReplaceRange(list.Count, 0, [| chunk |]), model.Add chunk
     | _ -> appended random 1 (list, model)
 
 let private agree (list: ChunkList, model: ImmutableList<Chunk>) =
