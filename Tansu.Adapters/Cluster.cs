@@ -132,6 +132,7 @@ public sealed class Cluster : IAsyncDisposable
             InlinePayloadBytes = Math.Min(store.Limits.InlinePayloadBytes, options.MaxEntryBytes),
             DataObjectBytes = Math.Min(store.Limits.DataObjectBytes, options.MaxEntryBytes),
             IsShared = store.Limits.IsShared,
+            SnapshotEveryEntries = store.Limits.SnapshotEveryEntries,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,
         };

@@ -44,6 +44,18 @@ module private ChunkBlocks =
         elif chunks <= 16 then 16
         else FullSize
 
+    /// The first number from 0 on for which something no longer holds, if it does for none after that; `count` if it holds for all.
+    let inline firstNot count ([<InlineIfLambda>] holds: int -> bool) =
+        let mutable low = 0
+        let mutable high = count
+
+        while low < high do
+            let middle = low + (high - low) / 2
+
+            if holds middle then low <- middle + 1 else high <- middle
+
+        low
+
     /// Blocks of about the same size that hold these chunks.
     let split (chunks: Chunk[]) =
         if chunks.Length = 0 then
@@ -84,18 +96,7 @@ type ChunkList private (blocks: Chunk[][], ends: int[], block: ChunkBlock, count
 
     /// The first block that ends behind an index; the number of blocks if none does.
     let blockOf index =
-        let mutable low = 0
-        let mutable high = ends.Length
-
-        while low < high do
-            let middle = low + (high - low) / 2
-
-            if ends[middle] <= index then
-                low <- middle + 1
-            else
-                high <- middle
-
-        low
+        ChunkBlocks.firstNot ends.Length (fun number -> ends[number] <= index)
 
     let check index length =
         if index < 0 || length < 0 || index > count - length then
@@ -181,44 +182,23 @@ type ChunkList private (blocks: Chunk[][], ends: int[], block: ChunkBlock, count
     /// The index of the chunk that holds `offset` or, when none does, of the first chunk after it; the number of chunks when all are
     /// before it.
     member _.IndexOf(offset: int64) =
-        // Most look for what is at the end.
+        // Many look for what comes next.
         if count = 0 || last.LastOffset < offset then
             count
-        elif
-            inBlock > 0 && block.Chunks[inBlock - 1].LastOffset < offset
-            || inBlock = 0
-               && (blocks.Length = 0 || (Array.last (Array.last blocks)).LastOffset < offset)
-        then
-            count - 1
         else
-            // The first block whose last chunk is not before it, and there the first such chunk.
-            let mutable low = 0
-            let mutable high = blocks.Length
+            let number =
+                ChunkBlocks.firstNot blocks.Length (fun number ->
+                    let around = blocks[number]
+                    around[around.Length - 1].LastOffset < offset)
 
-            while low < high do
-                let middle = low + (high - low) / 2
-                let around = blocks[middle]
-
-                if around[around.Length - 1].LastOffset < offset then
-                    low <- middle + 1
+            let struct (around, held) =
+                if number < blocks.Length then
+                    struct (blocks[number], blocks[number].Length)
                 else
-                    high <- middle
+                    struct (block.Chunks, inBlock)
 
-            let start = startOf low
-            let around = if low < blocks.Length then blocks[low] else block.Chunks
-            low <- 0
-
-            high <- if start = inBlocks then inBlock else around.Length
-
-            while low < high do
-                let middle = low + (high - low) / 2
-
-                if around[middle].LastOffset < offset then
-                    low <- middle + 1
-                else
-                    high <- middle
-
-            start + low
+            startOf number
+            + ChunkBlocks.firstNot held (fun index -> around[index].LastOffset < offset)
 
     /// With one more at the end.
     member _.Add(chunk: Chunk) =

@@ -28,8 +28,8 @@ public sealed class Compactor
 
     private DateTimeOffset _listedAt = DateTimeOffset.MinValue;
 
-    /// <summary>Until when trimming may have to be done once more.</summary>
-    private DateTimeOffset _trimUntil;
+    /// <summary>When something was last to be trimmed, until a trim has succeeded that is certain to have found it; then null.</summary>
+    private DateTimeOffset? _trimsSince;
 
     /// <summary>The newest entry that may have brought records. What was there before this broker came may have been left by one that is no more.</summary>
     private long _lastPayloadEntry;
@@ -61,7 +61,7 @@ public sealed class Compactor
         options.Random.NextBytes(writer);
         _broker = BitConverter.ToInt64(writer);
         _names = new SegmentNames(log.Name, new Guid(writer), () => replica.Current, options.TimeProvider);
-        _trimUntil = options.TimeProvider.GetUtcNow() + TrimPatience;
+        _trimsSince = options.TimeProvider.GetUtcNow();
         _lastPayloadEntry = replica.Current.EntryNumber;
     }
 
@@ -298,11 +298,15 @@ public sealed class Compactor
             _claimedAt = DateTimeOffset.MinValue;
             await ClaimAsync(scope);
             await _replica.LastSave;
-            _trimUntil = now + TrimPatience;
+            _trimsSince = now;
         }
-        else if (now < _trimUntil)
+        else if (_trimsSince is { } since)
         {
             await _replica.TrimAsync(cancellationToken);
+            if (now - since >= TrimPatience)
+            {
+                _trimsSince = null;
+            }
         }
     }
 }

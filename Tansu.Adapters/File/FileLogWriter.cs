@@ -29,7 +29,7 @@ internal sealed class FileLogWriter
     private const int LargestOverZeros = 64 * 1024;
 
     /// <summary>At most this many zeros are written ahead, and no more than the file has bytes, unless that is less than the least.</summary>
-    private const int MostZerosAhead = 1024 * 1024;
+    private const int MostZerosAhead = 256 * 1024;
 
     private const int LeastZerosAhead = 64 * 1024;
     private static readonly ReadOnlyMemory<byte> Zeros = new byte[64 * 1024];

@@ -29,7 +29,13 @@ public sealed class FileStore : IStore
     public string Description => $"file {_context.Directory}";
 
     /// <inheritdoc/>
-    public StoreLimits Limits { get; } = new(8 * 1024 * 1024, TimeSpan.Zero) { IsShared = false };
+    public StoreLimits Limits { get; } = new(8 * 1024 * 1024, TimeSpan.Zero)
+    {
+        IsShared = false,
+
+        // The start has gone over the newest file anyway, and each snapshot's three syncs are felt by the commits of that moment.
+        SnapshotEveryEntries = 4096,
+    };
 
     /// <inheritdoc/>
     public IBlobStore Blobs { get; }

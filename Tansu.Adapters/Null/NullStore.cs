@@ -16,7 +16,7 @@ public sealed class NullStore : IStore
     public string Description => "null (everything is forgotten at once)";
 
     /// <inheritdoc/>
-    public StoreLimits Limits { get; } = new(8 * 1024 * 1024, TimeSpan.Zero) { IsShared = false, Forgets = true };
+    public StoreLimits Limits { get; } = new(8 * 1024 * 1024, TimeSpan.Zero) { IsShared = false, SnapshotEveryEntries = 4096, Forgets = true };
 
     /// <inheritdoc/>
     public IBlobStore Blobs { get; } = new NullBlobs();

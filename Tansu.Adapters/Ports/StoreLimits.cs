@@ -20,6 +20,12 @@ public sealed record StoreLimits(int InlinePayloadBytes, TimeSpan DefaultCommitI
     /// <summary>Where reading costs a round trip: how many bytes beyond those asked for are read in advance. 0: none.</summary>
     public int ReadAheadBytes { get; init; }
 
+    /// <summary>
+    /// After how many entries a snapshot is worth while (<see cref="Replica.ReplicaOptions.SnapshotEveryEntries"/>): a start reads up to about as many, one by one where it
+    /// comes to that. Many where reading them costs little and writing a snapshot holds up the commits beside it.
+    /// </summary>
+    public int SnapshotEveryEntries { get; init; } = 256;
+
     /// <summary>Whether records cannot be read again once they have left the cache: there is nothing to compact then, and nothing worth keeping.</summary>
     public bool Forgets { get; init; }
 

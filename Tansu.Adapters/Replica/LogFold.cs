@@ -126,7 +126,7 @@ internal sealed class LogFold<TState, TCommand, TEvent, TReply>
         var isEnd = false;
         try
         {
-            var heads = await _log.ReadHeadsAsync(before, _options.SnapshotEveryEntries, cancellationToken);
+            var heads = await _log.ReadHeadsAsync(before, _options.EntriesAtOnce, cancellationToken);
             Apply(heads);
             isEnd = heads.IsEnd;
             if (isEnd)

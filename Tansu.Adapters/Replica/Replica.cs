@@ -413,7 +413,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
 
                 // A conflict may be our own earlier try that landed late, so both outcomes ask whose the entry is.
                 isInDoubt |= outcome == AppendOutcome.Unknown;
-                var heads = await _log.ReadHeadsAsync(number - 1, _options.SnapshotEveryEntries, _stopping.Token);
+                var heads = await _log.ReadHeadsAsync(number - 1, _options.EntriesAtOnce, _stopping.Token);
                 if (heads.Count > 0)
                 {
                     if (_codec.DecodeEntry(heads[0]).CommitId == commitId)

@@ -41,6 +41,9 @@ public sealed record ReplicaOptions
     /// </summary>
     public double SnapshotLeastShareOfState { get; init; } = 0.25;
 
+    /// <summary>How many entries are read at once.</summary>
+    internal int EntriesAtOnce => Math.Min(SnapshotEveryEntries, 256);
+
     /// <summary>Whether entries below the snapshot before the last, whose payload nothing refers to, may be deleted.</summary>
     public bool Trims { get; init; } = true;
 

@@ -318,6 +318,37 @@ let private careful =
                 Expect.equal (late, good, again) (false, true, false) "only a young one, only once"
             })
 
+        testCaseTask
+            "what an earlier broker left is trimmed by the first pass that can, however late it comes"
+            (fun () ->
+                task {
+                    let! one = openMember (MemorySpace())
+                    let time = Host.ManualTime()
+
+                    let compactor =
+                        compactorWith
+                            (CompactorOptions(TimeProvider = time, TrimGrace = TimeSpan.FromHours 1.0))
+                            kept
+                            one
+
+                    time.Advance(TimeSpan.FromHours 9.0)
+                    one.log.FailTrims 1
+
+                    let! isAway =
+                        task {
+                            try
+                                let! _ = pass compactor
+                                return false
+                            with :? StoreUnavailableException ->
+                                return true
+                        }
+
+                    Expect.isTrue isAway "the store is away"
+
+                    for _ in 1..3 do
+                        let! _ = pass compactor
+                        Expect.equal one.log.Trims 2 "once more, and then no more"
+                })
         testCaseTask "a reader whose state is old gets its records after a second look" (fun () ->
             task {
                 let trimming =

@@ -34,6 +34,8 @@ type ScriptedLog(inner: IEventLog) as this =
     let mutable appends = 0
     let mutable reads = 0
     let mutable loadsToFail = 0
+    let mutable trims = 0
+    let mutable trimsToFail = 0
     let mutable saves = Task.CompletedTask
 
     /// What the next appends come to; honest when the script is over.
@@ -53,6 +55,13 @@ type ScriptedLog(inner: IEventLog) as this =
     /// Lets the next attempts to load a snapshot find the store away.
     member _.FailLoads(count: int) =
         Interlocked.Add(&loadsToFail, count) |> ignore
+
+    /// How many trims were tried.
+    member _.Trims = Volatile.Read &trims
+
+    /// Lets the next trims find the store away.
+    member _.FailTrims(count: int) =
+        Interlocked.Add(&trimsToFail, count) |> ignore
 
     /// Snapshots are saved once the task is done.
     member _.HoldSaves(gate: Task) = saves <- gate
@@ -122,6 +131,11 @@ type ScriptedLog(inner: IEventLog) as this =
             inner.LoadSnapshotAsync(belowNumber, cancellationToken)
 
         member _.TrimAsync(below, cancellationToken) =
+            Interlocked.Increment &trims |> ignore
+
+            if Interlocked.Decrement &trimsToFail >= 0 then
+                raise (StoreUnavailableException "scripted")
+
             inner.TrimAsync(below, cancellationToken)
 
         member _.DisposeAsync() = inner.DisposeAsync()
