@@ -30,18 +30,19 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
 
     /// <summary>The chunks' bytes, in their order, with base offsets set; and whether all of them were in the cache.</summary>
     /// <param name="chunks">The chunks.</param>
-    /// <param name="memory">Where the bytes come to lie.</param>
+    /// <param name="memory">Where the bytes come to lie; null for arrays of their own, where they are kept longer than the caller can say.</param>
     /// <param name="cancellationToken">Abandons the reads.</param>
     /// <exception cref="EntryMissingException">The state that the chunks are from is old.</exception>
     /// <exception cref="BlobMissingException">Likewise.</exception>
-    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, RentedMemory memory, CancellationToken cancellationToken)
+    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, RentedMemory? memory, CancellationToken cancellationToken)
     {
         var loaded = new LoadedChunk[chunks.Count];
         var missing = new List<int>();
-        memory.Expect(chunks.Sum(static chunk => (long)chunk.Length));
+        memory?.Expect(chunks.Sum(static chunk => (long)chunk.Length));
         for (var index = 0; index < loaded.Length; index++)
         {
-            var bytes = memory.Take(chunks[index].Length);
+            var length = chunks[index].Length;
+            var bytes = memory?.Take(length) ?? GC.AllocateUninitializedArray<byte>(length);
             var isCached = reader.TryCopy(chunks[index], bytes.Span);
             loaded[index] = new LoadedChunk(bytes, isCached);
             if (!isCached)

@@ -184,8 +184,8 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
     /// <summary>Writes what stays of a chunk. Null if all of it stays, so that it need not be written again.</summary>
     private async Task<Chunk[]?> RewriteAsync(Chunk chunk, CleaningRule rule, CancellationToken cancellationToken)
     {
-        // Not given back: the writer holds what stays until it has been put into the store.
-        var bytes = await LoadAsync(chunk, new RentedMemory(), cancellationToken);
+        // The writer holds what stays of it until it has been put into the store.
+        var bytes = await LoadAsync(chunk, memory: null, cancellationToken);
         var kept = new List<(ReadOnlyMemory<byte> Batch, RecordBatchHeader Header)>();
         var isChanged = false;
         long length = 0;
@@ -217,7 +217,7 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
         return scope.Writer.End();
     }
 
-    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RentedMemory memory, CancellationToken cancellationToken)
+    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RentedMemory? memory, CancellationToken cancellationToken)
     {
         var loaded = (await scope.Loader.LoadAsync([chunk], memory, cancellationToken))[0];
         ChunkLoader.Check(chunk, loaded);

@@ -3,6 +3,7 @@
 module Tansu.PropertyTests.Codec.MessagesModel
 
 open System
+open System.Collections.Generic
 open System.IO
 open System.Reflection
 open System.Text.Json
@@ -184,6 +185,10 @@ let private isNullAllowed version (field: Field) (clrType: Type) =
     contains version field.nullable
     || (field.isTagged && clrType.IsNested && not clrType.IsArray)
 
+let private isStreamed (clrType: Type) =
+    clrType.IsGenericType
+    && clrType.GetGenericTypeDefinition() = typedefof<IReadOnlyCollection<_>>
+
 /// A random instance with values in exactly the fields that the version has.
 let rec private invent (random: Random) (spec: Spec) version (clrType: Type) : obj =
     let instance = Activator.CreateInstance clrType
@@ -201,8 +206,12 @@ and private inventField random spec version field (clrType: Type) : obj =
             box RecordBytes.Null
         else
             null
-    elif clrType.IsArray then
-        let element = clrType.GetElementType()
+    elif clrType.IsArray || isStreamed clrType then
+        let element =
+            if clrType.IsArray then
+                clrType.GetElementType()
+            else
+                clrType.GenericTypeArguments[0]
 
         let count =
             if element.IsPrimitive && random.Next 10 = 0 then

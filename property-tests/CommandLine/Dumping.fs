@@ -36,8 +36,8 @@ let private succeed engine arguments =
         return ran.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries) |> List.ofArray
     }
 
-/// A topic with a record that says something secret, a group, and entries enough for snapshots.
-let private fill (broker: RealBroker) =
+/// A topic with a record that says something secret, a group, and so many entries: enough for snapshots.
+let private fill entries (broker: RealBroker) =
     task {
         let kcat arguments =
             shell "kcat" ([ "-b"; broker.Bootstrap; "-q" ] @ arguments)
@@ -45,7 +45,7 @@ let private fill (broker: RealBroker) =
         let! _ = kcat [ "-P"; "-t"; "t"; "-z"; "none" ] "secret\n"
         let! _ = kcat [ "-G"; "g"; "-X"; "auto.offset.reset=earliest"; "-e"; "t" ] ""
         // Each alone is an entry.
-        let numbers = [ for number in 1..600 -> $"{number}\n" ] |> String.concat ""
+        let numbers = [ for number in 1..entries -> $"{number}\n" ] |> String.concat ""
 
         let! _ =
             kcat [ "-P"; "-t"; "t"; "-X"; "batch.num.messages=1"; "-X"; "max.in.flight=1" ] numbers
@@ -98,7 +98,7 @@ let private ofFiles =
         task {
             use scratch = new Scratch()
             use broker = start scratch
-            do! fill broker
+            do! fill 4_300 broker
             let! ran = dump scratch.Store []
             Expect.equal ran.ExitCode 1 "a broker runs"
             Expect.stringContains ran.Error "only while no broker runs" "why"
@@ -125,7 +125,7 @@ let private ofPostgres =
             use broker =
                 RealBroker.Start(scratch.Path, [ "--listener-url"; "tcp://127.0.0.1:0"; "--storage-engine"; engine ])
 
-            do! fill broker
+            do! fill 600 broker
             do! check engine
         })
 

@@ -87,7 +87,9 @@ let tests =
 
             map.Clear()
             let taken = GC.GetAllocatedBytesForCurrentThread() - before
-            Expect.isLessThan taken 1_000L "bytes"
+
+            // Less than an object for each key. A collection in another thread counts what is left of this one's allocation context, some 8 KiB.
+            Expect.isLessThan taken 20_000L "bytes"
         }
 
         test "a negative offset is refused" {
