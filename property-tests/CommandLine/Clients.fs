@@ -413,7 +413,16 @@ let private mockCluster =
             use producer =
                 ProducerBuilder<byte array, byte array>(config).SetLogHandler(fun _ _ -> ()).Build()
 
-            let topic = "mocked"
+            use admin = DependentAdminClientBuilder(producer.Handle).Build()
+
+            /// Leaders are drawn by lot: now and then one broker leads a whole topic.
+            let leadSeveral topic =
+                let found = admin.GetMetadata(topic, TimeSpan.FromSeconds 30.0).Topics[0].Partitions
+
+                found.Count = 4
+                && found |> Seq.distinctBy _.Leader |> Seq.length |> (fun leaders -> leaders > 1)
+
+            let topic = Seq.init 20 (fun number -> $"mocked-{number}") |> Seq.find leadSeveral
 
             let produce partition =
                 producer.ProduceAsync(
@@ -426,7 +435,6 @@ let private mockCluster =
                     let! _ = produce partition
                     ()
 
-            use admin = DependentAdminClientBuilder(producer.Handle).Build()
             let brokers = admin.GetMetadata(TimeSpan.FromSeconds 30.0).Brokers
 
             let bootstrap: Endpoint = { Host = brokers[0].Host; Port = brokers[0].Port }
