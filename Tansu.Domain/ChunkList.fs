@@ -141,8 +141,7 @@ type ChunkList private (blocks: Chunk[][], ends: int[], block: ChunkBlock, count
             else
                 ChunkBlock(Array.sub chunks whole growing, growing)
 
-        let total = Array.sumBy Array.length blocks + growing + 1
-        ChunkList(blocks, ChunkBlocks.endsOf blocks, block, total, chunks[chunks.Length - 1])
+        ChunkList(blocks, ChunkBlocks.endsOf blocks, block, startOf kept + chunks.Length, chunks[chunks.Length - 1])
 
     /// No chunks.
     static member Empty = empty

@@ -493,26 +493,30 @@ module Partition =
 
         bytes
 
+    /// Which pages lie wholly in an offset range, and which chunks: the first of each, and how many.
+    let private placesIn (firstOffset: int64) (lastOffset: int64) (partition: Partition) =
+        let page = pagesBefore firstOffset partition
+        let chunk = partition.Chunks.IndexOf firstOffset
+
+        struct (page,
+                pagesBefore (lastOffset + 1L) partition - page,
+                chunk,
+                partition.Chunks.IndexOf(lastOffset + 1L) - chunk)
+
     /// The pages and chunks that lie wholly in an offset range.
     let inRange (firstOffset: int64) (lastOffset: int64) (partition: Partition) =
-        let firstPage = pagesBefore firstOffset partition
-        let first = partition.Chunks.IndexOf firstOffset
-
-        struct (partition.Pages.GetRange(firstPage, pagesBefore (lastOffset + 1L) partition - firstPage),
-                partition.Chunks.GetRange(first, partition.Chunks.IndexOf(lastOffset + 1L) - first))
+        let struct (page, pages, chunk, chunks) = placesIn firstOffset lastOffset partition
+        struct (partition.Pages.GetRange(page, pages), partition.Chunks.GetRange(chunk, chunks))
 
     /// Puts other pages and chunks in the place of those that lie in an offset range.
     let replace (replaced: ChunksReplaced) (partition: Partition) =
-        let struct (pages, chunks) =
-            inRange replaced.FirstOffset replaced.LastOffset partition
-
-        let firstPage = pagesBefore replaced.FirstOffset partition
-        let first = partition.Chunks.IndexOf replaced.FirstOffset
+        let struct (page, pages, chunk, chunks) =
+            placesIn replaced.FirstOffset replaced.LastOffset partition
 
         {
             partition with
-                Pages = partition.Pages.RemoveRange(firstPage, pages.Count).InsertRange(firstPage, replaced.Pages)
-                Chunks = partition.Chunks.ReplaceRange(first, chunks.Count, replaced.Chunks)
+                Pages = partition.Pages.RemoveRange(page, pages).InsertRange(page, replaced.Pages)
+                Chunks = partition.Chunks.ReplaceRange(chunk, chunks, replaced.Chunks)
                 CleanedToOffset = max replaced.CleanedToOffset partition.CleanedToOffset
                 AbortedTransactions =
                     // Readers take whatever follows for aborted until they come to the marker: both go at once.

@@ -91,15 +91,15 @@ internal sealed class FileLogWriter
         }
 
         var location = new EntryLocation(_active.Index.End, (int)head.Length, (int)payload.Length);
-        var writtenTo = location.End + ZerosBehind(location);
-        if (!TryWrite(number, head, payload, location.Position, writtenTo - location.End))
+        var zeros = ZerosBehind(location);
+        if (!TryWrite(number, head, payload, location.Position, zeros))
         {
             return AppendOutcome.Unknown;
         }
 
         _active.Index.Add(location);
         _active.File.Count++;
-        _fileEnd = Math.Max(_fileEnd, writtenTo);
+        _fileEnd = Math.Max(_fileEnd, location.End + zeros);
         return AppendOutcome.Appended;
     }
 

@@ -5,6 +5,9 @@ namespace Tansu.Adapters.Ports;
 /// <param name="DefaultCommitInterval">The least time between two commits of one log unless configured (<c>--commit-interval</c>).</param>
 public sealed record StoreLimits(int InlinePayloadBytes, TimeSpan DefaultCommitInterval)
 {
+    /// <summary>What <see cref="SnapshotEveryEntries"/> is unless a store says otherwise.</summary>
+    public const int DefaultSnapshotEveryEntries = 256;
+
     /// <summary>
     /// Whether other brokers may have the store open at the same time, so that one must look for their entries. Not where a lock file admits
     /// one at a time.
@@ -24,7 +27,7 @@ public sealed record StoreLimits(int InlinePayloadBytes, TimeSpan DefaultCommitI
     /// After how many entries a snapshot is worth while (<see cref="Replica.ReplicaOptions.SnapshotEveryEntries"/>): a start reads up to about as many, one by one where it
     /// comes to that. Many where reading them costs little and writing a snapshot holds up the commits beside it.
     /// </summary>
-    public int SnapshotEveryEntries { get; init; } = 256;
+    public int SnapshotEveryEntries { get; init; } = DefaultSnapshotEveryEntries;
 
     /// <summary>Whether records cannot be read again once they have left the cache: there is nothing to compact then, and nothing worth keeping.</summary>
     public bool Forgets { get; init; }

@@ -1,3 +1,5 @@
+using Tansu.Adapters.Ports;
+
 namespace Tansu.Adapters.Replica;
 
 /// <summary>What a replica may be told; the defaults are right for a broker on a local store.</summary>
@@ -30,7 +32,7 @@ public sealed record ReplicaOptions
     public int MaxCommandsPerEntry { get; init; } = 4096;
 
     /// <summary>A snapshot is due after this many entries …</summary>
-    public int SnapshotEveryEntries { get; init; } = 256;
+    public int SnapshotEveryEntries { get; init; } = StoreLimits.DefaultSnapshotEveryEntries;
 
     /// <summary>… or this many bytes of events.</summary>
     public int SnapshotEveryEventBytes { get; init; } = 4 * 1024 * 1024;
@@ -42,7 +44,7 @@ public sealed record ReplicaOptions
     public double SnapshotLeastShareOfState { get; init; } = 0.25;
 
     /// <summary>How many entries are read at once.</summary>
-    internal int EntriesAtOnce => Math.Min(SnapshotEveryEntries, 256);
+    internal int EntriesAtOnce => Math.Min(SnapshotEveryEntries, StoredLog.EntriesAtOnce);
 
     /// <summary>Whether entries below the snapshot before the last, whose payload nothing refers to, may be deleted.</summary>
     public bool Trims { get; init; } = true;

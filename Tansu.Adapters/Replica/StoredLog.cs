@@ -56,7 +56,7 @@ public sealed class StoredLog(IEventLog log)
     /// <summary>The name of the log that knows topics and nodes; the others are shards.</summary>
     public const string CatalogName = "catalog";
 
-    private const int EntriesAtOnce = 256;
+    internal const int EntriesAtOnce = 256;
     private const int MaxStoredElements = 100_000_000;
 
     private bool IsCatalog => log.Name == CatalogName;

@@ -15,16 +15,6 @@ open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Replica.Rig
 open Tansu.PropertyTests.Replica.ScriptedLog
 
-/// The task fails with this exception.
-let private failsWith<'Failure when 'Failure :> exn> (pending: Task) =
-    task {
-        try
-            do! pending.WaitAsync patience
-            failtest $"expected {typeof<'Failure>.Name}"
-        with :? 'Failure ->
-            ()
-    }
-
 let private test name (body: unit -> Task<unit>) = testCaseTask name body
 
 /// Submits a batch that is given up after a second, and keeps nothing of it.

@@ -334,16 +334,7 @@ let private careful =
                     time.Advance(TimeSpan.FromHours 9.0)
                     one.log.FailTrims 1
 
-                    let! isAway =
-                        task {
-                            try
-                                let! _ = pass compactor
-                                return false
-                            with :? StoreUnavailableException ->
-                                return true
-                        }
-
-                    Expect.isTrue isAway "the store is away"
+                    do! failsWith<StoreUnavailableException>(pass compactor)
 
                     for _ in 1..3 do
                         let! _ = pass compactor

@@ -115,6 +115,16 @@ let append (one: Member) key records =
         | _ -> return failtest "it was not accepted"
     }
 
+/// The task fails with this exception.
+let failsWith<'Failure when 'Failure :> exn> (pending: Task) =
+    task {
+        try
+            do! pending.WaitAsync patience
+            failtest $"expected {typeof<'Failure>.Name}"
+        with :? 'Failure ->
+            ()
+    }
+
 /// The state as its stored bytes: equal states give equal bytes.
 let bytesOf (state: ShardState) =
     use writer = new Tansu.Codec.KafkaWriter()
