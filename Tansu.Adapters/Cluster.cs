@@ -135,6 +135,7 @@ public sealed class Cluster : IAsyncDisposable
             SnapshotEveryEntries = store.Limits.SnapshotEveryEntries,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,
+            OnSnapshot = options.OnSnapshot,
         };
         var catalog = CatalogReplica.OpenAsync(
             await store.OpenLogAsync("catalog", cancellationToken),

@@ -6,9 +6,9 @@ type ChunkSource =
     /// In the inline payload of an entry of the partition's own log.
     | InlineEntry of entryNumber: int64
     /// In a data object that one or more entries refer to.
-    | DataObject of objectName: string
+    | DataObject of name: string
     /// In a segment, which a compactor wrote. The batches' own base offsets are set in it.
-    | Segment of segmentName: string
+    | Segment of name: string
 
     /// The data object's or segment's name; null when an entry holds the bytes.
     member this.ObjectName: string | null =

@@ -65,12 +65,15 @@ module private ChunkBlocks =
 
     /// How many chunks there are up to the end of each block.
     let endsOf (blocks: Chunk[][]) =
-        let mutable total = 0
+        if blocks.Length = 0 then
+            noEnds
+        else
+            let mutable total = 0
 
-        blocks
-        |> Array.map (fun block ->
-            total <- total + block.Length
-            total)
+            blocks
+            |> Array.map (fun block ->
+                total <- total + block.Length
+                total)
 
 /// A partition's chunks in their order: an immutable list that is cheap to append to, and to change anywhere.
 ///
@@ -133,7 +136,10 @@ type ChunkList private (blocks: Chunk[][], ends: int[], block: ChunkBlock, count
         let whole = chunks.Length - 1 - growing
 
         let blocks =
-            Array.append (Array.truncate kept blocks) (ChunkBlocks.split (Array.truncate whole chunks))
+            if kept + whole = 0 then
+                ChunkBlocks.none
+            else
+                Array.append (Array.truncate kept blocks) (ChunkBlocks.split (Array.truncate whole chunks))
 
         let block =
             if growing = 0 then

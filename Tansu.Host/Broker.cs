@@ -61,6 +61,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <param name="advertised">Where clients are told to connect.</param>
     /// <param name="log">Where notices go.</param>
     /// <param name="timeProvider">The clock.</param>
+    /// <param name="onSnapshot">Told of the length of each snapshot before it is made into a state, in bytes.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="StoreRefusedException">The store cannot be used; the message says why and what to do.</exception>
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
@@ -71,6 +72,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
         Endpoint advertised,
         ILogger log,
         TimeProvider timeProvider,
+        Action<long>? onSnapshot,
         CancellationToken cancellationToken)
     {
         void Notice(string text) => log.Warning("{Notice:l}", text);
@@ -105,6 +107,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
                 OnCompacted = text => log.Information("{Compacted:l}", text),
                 TimeProvider = timeProvider,
                 OnNotice = Notice,
+                OnSnapshot = onSnapshot,
             };
             // A store that lets two writers win must never be used; asking takes no longer than opening, so both go on at once.
             // The one that takes more round trips begins.

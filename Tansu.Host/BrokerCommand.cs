@@ -75,7 +75,7 @@ public static class BrokerCommand
         var metrics = new BrokerMetrics(version, TimeProvider.System.GetUtcNow() - Stopwatch.GetElapsedTime(startedAt), listener);
         await using var metricsListener = StartMetrics(options, metrics, log);
         var advertised = options.AdvertisedListener ?? new Endpoint("localhost", listener.Endpoint.Port);
-        var broker = await StartAsync(options, memory, listener.Endpoint, advertised, log, signalled).ConfigureAwait(false);
+        var broker = await StartAsync(options, heapBytes, memory, listener.Endpoint, advertised, log, signalled).ConfigureAwait(false);
         var apis = HandlerList.Create(broker);
         listener.Start(new RequestDispatcher(apis, log) { ReplyBudget = broker.FetchBudget });
         metrics.Open(broker, apis);
@@ -91,24 +91,29 @@ public static class BrokerCommand
         await StopAsync(listener, broker, log).ConfigureAwait(false);
     }
 
-    // Nearly all that is made while the state is read stays. To mark it over and over, on another thread and beside the reading, takes as long as the reading.
     private static async Task<Broker> StartAsync(
         BrokerOptions options,
+        long heapBytes,
         MemoryPlan memory,
         Endpoint listener,
         Endpoint advertised,
         Serilog.Core.Logger log,
         CancellationToken signalled)
     {
-        var mode = GCSettings.LatencyMode;
-        GCSettings.LatencyMode = GCLatencyMode.Batch;
+        var heap = new StartHeap(heapBytes, options.Shards);
+        heap.Begin();
         try
         {
-            return await Broker.StartAsync(options, memory, listener, advertised, log, TimeProvider.System, signalled).ConfigureAwait(false);
+            return await Broker.StartAsync(options, memory, listener, advertised, log, TimeProvider.System, heap.Expect, signalled).ConfigureAwait(false);
+        }
+        catch (OutOfMemoryException)
+        {
+            throw new StoreRefusedException(
+                $"The cluster's state does not fit into a heap of {heapBytes >> 20} MiB; start with a larger --memory-limit, or on a machine with more memory.");
         }
         finally
         {
-            GCSettings.LatencyMode = mode;
+            heap.End();
         }
     }
 

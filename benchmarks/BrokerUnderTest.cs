@@ -56,7 +56,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
             "",
             Path.GetTempPath());
         var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);
-        var broker = await Broker.StartAsync(parsed.options, MemoryPlan.For(parsed.options, long.MaxValue), listener.Endpoint, listener.Endpoint, log, TimeProvider.System, CancellationToken.None);
+        var broker = await Broker.StartAsync(parsed.options, MemoryPlan.For(parsed.options, long.MaxValue), listener.Endpoint, listener.Endpoint, log, TimeProvider.System, null, CancellationToken.None);
         listener.Start(new RequestDispatcher(HandlerList.Create(broker), log) { ReplyBudget = broker.FetchBudget });
         var created = (CatalogReply.TopicsJudged)await broker.Cluster.SubmitAsync(
             CatalogCommand.NewCreateTopics(

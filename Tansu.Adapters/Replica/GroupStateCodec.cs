@@ -21,9 +21,6 @@ internal static class GroupStateCodec
         return [.. stored];
     }
 
-    public static ImmutableDictionary<string, Group> FromStored(ShardSnapshot.Group[] stored) =>
-        HashTree.Of(Array.ConvertAll(stored, static group => KeyValuePair.Create(group.GroupId, FromStored(group))));
-
     private static ShardSnapshot.Group ToStored(string groupId, Group group) => new()
     {
         GroupId = groupId,
@@ -40,7 +37,7 @@ internal static class GroupStateCodec
         Transactions = TransactionStateCodec.ToStored(group.Transactions),
     };
 
-    private static Group FromStored(ShardSnapshot.Group stored)
+    public static Group FromStored(ShardSnapshot.Group stored)
     {
         return new Group(
             stored.ProtocolType,

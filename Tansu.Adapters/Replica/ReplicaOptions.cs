@@ -86,4 +86,7 @@ public sealed record ReplicaOptions
     /// not throw.
     /// </summary>
     public Action<string>? OnNotice { get; init; }
+
+    /// <summary>Told of the length of a snapshot, in bytes, before it is made into a state. Must not throw.</summary>
+    public Action<long>? OnSnapshot { get; init; }
 }

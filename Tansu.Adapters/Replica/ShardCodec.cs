@@ -122,7 +122,7 @@ public sealed class ShardCodec : ILogCodec<ShardState, ShardEvent>
     public void WriteState(KafkaWriter writer, ShardState state) => EventFrame.WriteVersioned(writer, ShardStateCodec.ToStored(state));
 
     /// <inheritdoc/>
-    public ShardState ReadState(ref KafkaReader reader) => ShardStateCodec.FromStored(EventFrame.Read<ShardSnapshot>(ref reader));
+    public ShardState ReadState(ref KafkaReader reader) => ShardStateCodec.Read(ref reader);
 
     internal static TopicPartition Key(Guid topicId, int partition) => new(TopicId.NewTopicId(topicId), partition);
 

@@ -56,14 +56,27 @@ internal static class ShardStateCodec
         };
     }
 
-    public static ShardState FromStored(ShardSnapshot stored)
+    /// <summary>Reads a snapshot message, of which partitions and groups, most of it, are made one at a time: what they are stored as is dropped at once.</summary>
+    /// <exception cref="KafkaFormatException">The version is unknown or the bytes are damaged.</exception>
+    public static ShardState Read(ref KafkaReader reader)
     {
-        var partitions = PartitionTable.CreateRange(stored.Partitions.Select(
-            partition => KeyValuePair.Create(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, stored.DataObjects))));
+        var partitions = new List<KeyValuePair<TopicPartition, Partition>>();
+        var groups = new List<KeyValuePair<string, Group>>();
+        var stored = ShardSnapshot.Read(
+            ref reader,
+            reader.ReadInt8(),
+            (message, partition) =>
+                partitions.Add(KeyValuePair.Create(ShardCodec.Key(partition.TopicId, partition.PartitionIndex), FromStored(partition, message.DataObjects))),
+            (_, group) => groups.Add(KeyValuePair.Create(group.GroupId, GroupStateCodec.FromStored(group))));
+        return FromStored(stored, PartitionTable.CreateRange(partitions), HashTree.Of(groups.ToArray()));
+    }
+
+    private static ShardState FromStored(ShardSnapshot stored, PartitionTable partitions, ImmutableDictionary<string, Group> groups)
+    {
         var references = ImmutableDictionary.CreateBuilder<string, int>();
         if (stored.ObjectReferences.Length == 0)
         {
-            CountReferences(stored, references);
+            CountReferences(partitions, references);
         }
 
         for (var index = 0; index < stored.ObjectReferences.Length; index++)
@@ -86,7 +99,7 @@ internal static class ShardStateCodec
         return new ShardState(
             partitions,
             removed.ToImmutable(),
-            GroupStateCodec.FromStored(stored.Groups),
+            groups,
             stored.ObjectsCollectedBeforeMs,
             references.ToImmutable(),
             garbage.ToImmutable(),
@@ -98,15 +111,14 @@ internal static class ShardStateCodec
     }
 
     /// <summary>Snapshots from before version 3 count nothing; there were no pages then.</summary>
-    private static void CountReferences(ShardSnapshot stored, ImmutableDictionary<string, int>.Builder references)
+    private static void CountReferences(PartitionTable partitions, ImmutableDictionary<string, int>.Builder references)
     {
-        foreach (var partition in stored.Partitions)
+        foreach (var (_, partition) in partitions)
         {
             foreach (var chunk in partition.Chunks)
             {
-                if (chunk.DataObjectIndex >= 0)
+                if (chunk.Source.ObjectName is { } name)
                 {
-                    var name = ObjectTable.NameOf(stored.DataObjects, chunk.DataObjectIndex);
                     references[name] = references.GetValueOrDefault(name) + 1;
                 }
             }
@@ -173,13 +185,14 @@ internal static class ShardStateCodec
 
     private static Partition FromStored(ShardSnapshot.Partition stored, string[] objects)
     {
-        var chunks = ChunkList.CreateRange(stored.Chunks.Select(chunk => new Chunk(
-            chunk.BaseOffset,
-            chunk.LastOffset,
-            Source(chunk, objects),
-            chunk.Position,
-            chunk.Length,
-            chunk.MaxTimestampMs)).ToArray());
+        var chunks = new Chunk[stored.Chunks.Count];
+        var index = 0;
+        foreach (var chunk in stored.Chunks)
+        {
+            chunks[index++] = new Chunk(
+                chunk.BaseOffset, chunk.LastOffset, Source(chunk, objects), chunk.Position, chunk.Length, chunk.MaxTimestampMs);
+        }
+
         var producers = HashTree.Of(Array.ConvertAll(
             stored.Producers,
             static producer => KeyValuePair.Create(producer.ProducerId, FromStored(producer))));
@@ -187,18 +200,24 @@ internal static class ShardStateCodec
             stored.LogStartOffset,
             stored.HighWatermark,
             FromStored(stored.Pages, objects),
-            chunks,
+            ChunkList.CreateRange(chunks),
             stored.CleanedToOffset,
             producers,
             TransactionStateCodec.FromStored(stored.OpenTransactions),
             TransactionStateCodec.FromStored(stored.AbortedTransactions));
     }
 
-    private static Producer FromStored(ShardSnapshot.Producer stored) => new(
-        stored.ProducerEpoch,
-        Array.ConvertAll(stored.Batches, static batch => new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset)),
-        stored.LastTimeMs,
-        stored.EndedTransaction);
+    private static Producer FromStored(ShardSnapshot.Producer stored)
+    {
+        var batches = new ProducerBatch[stored.Batches.Count];
+        var index = 0;
+        foreach (var batch in stored.Batches)
+        {
+            batches[index++] = new ProducerBatch(batch.BaseSequence, batch.LastSequence, batch.BaseOffset);
+        }
+
+        return new Producer(stored.ProducerEpoch, batches, stored.LastTimeMs, stored.EndedTransaction);
+    }
 
     private static ShardSnapshot.Page[] ToStored(ImmutableList<IndexPage> pages, ObjectTable objects)
     {
@@ -222,17 +241,25 @@ internal static class ShardStateCodec
         return stored;
     }
 
-    private static ImmutableList<IndexPage> FromStored(ShardSnapshot.Page[] stored, string[] objects) => [.. Array.ConvertAll(
-        stored,
-        page => new IndexPage(
-            page.BaseOffset,
-            page.LastOffset,
-            ObjectTable.NameOf(objects, page.Object),
-            page.Position,
-            page.Length,
-            page.ChunkCount,
-            page.RecordBytes,
-            page.MaxTimestampMs))];
+    private static ImmutableList<IndexPage> FromStored(ShardSnapshot.Page[] stored, string[] objects)
+    {
+        var pages = new IndexPage[stored.Length];
+        for (var index = 0; index < pages.Length; index++)
+        {
+            var page = stored[index];
+            pages[index] = new IndexPage(
+                page.BaseOffset,
+                page.LastOffset,
+                ObjectTable.NameOf(objects, page.Object),
+                page.Position,
+                page.Length,
+                page.ChunkCount,
+                page.RecordBytes,
+                page.MaxTimestampMs);
+        }
+
+        return [.. pages];
+    }
 
     private static ChunkSource Source(ShardSnapshot.Chunk chunk, string[] objects) => chunk.DataObjectIndex < 0
         ? ChunkSource.NewInlineEntry(chunk.EntryNumber)

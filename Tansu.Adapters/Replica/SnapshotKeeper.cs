@@ -76,6 +76,7 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
         var below = long.MaxValue;
         while (await log.LoadSnapshotAsync(below, cancellationToken) is { } snapshot)
         {
+            options.OnSnapshot?.Invoke(snapshot.Content.Length);
             try
             {
                 var published = codec.DecodeSnapshot(snapshot.Content);

@@ -20,16 +20,8 @@ internal static class TransactionStateCodec
         return [.. stored];
     }
 
-    public static ImmutableDictionary<string, Transaction> FromStored(ShardSnapshot.Transaction[] stored)
-    {
-        var transactions = ImmutableDictionary.CreateBuilder<string, Transaction>();
-        foreach (var transaction in stored)
-        {
-            transactions.Add(transaction.TransactionalId, FromStored(transaction));
-        }
-
-        return transactions.ToImmutable();
-    }
+    public static ImmutableDictionary<string, Transaction> FromStored(ShardSnapshot.Transaction[] stored) =>
+        HashTree.Of(Array.ConvertAll(stored, static transaction => KeyValuePair.Create(transaction.TransactionalId, FromStored(transaction))));
 
     public static ShardSnapshot.OpenTransaction[] ToStored(ImmutableDictionary<long, OpenTransaction> transactions)
     {
@@ -48,16 +40,10 @@ internal static class TransactionStateCodec
         return [.. stored];
     }
 
-    public static ImmutableDictionary<long, OpenTransaction> FromStored(ShardSnapshot.OpenTransaction[] stored)
-    {
-        var transactions = ImmutableDictionary.CreateBuilder<long, OpenTransaction>();
-        foreach (var transaction in stored)
-        {
-            transactions.Add(transaction.ProducerId, new OpenTransaction(transaction.FirstOffset, transaction.Number));
-        }
-
-        return transactions.ToImmutable();
-    }
+    public static ImmutableDictionary<long, OpenTransaction> FromStored(ShardSnapshot.OpenTransaction[] stored) =>
+        HashTree.Of(Array.ConvertAll(
+            stored,
+            static transaction => KeyValuePair.Create(transaction.ProducerId, new OpenTransaction(transaction.FirstOffset, transaction.Number))));
 
     public static ShardSnapshot.AbortedTransaction[] ToStored(ImmutableList<AbortedTransaction> transactions)
     {
@@ -101,21 +87,15 @@ internal static class TransactionStateCodec
         return [.. stored];
     }
 
-    public static ImmutableDictionary<long, GroupTransaction> FromStored(ShardSnapshot.GroupTransaction[] stored)
-    {
-        var transactions = ImmutableDictionary.CreateBuilder<long, GroupTransaction>();
-        foreach (var transaction in stored)
-        {
-            transactions.Add(transaction.ProducerId, new GroupTransaction(
+    public static ImmutableDictionary<long, GroupTransaction> FromStored(ShardSnapshot.GroupTransaction[] stored) =>
+        HashTree.Of(Array.ConvertAll(stored, static transaction => KeyValuePair.Create(
+            transaction.ProducerId,
+            new GroupTransaction(
                 transaction.ProducerEpoch,
                 transaction.Ended,
                 transaction.Number,
                 GroupStateCodec.FromStored(transaction.Offsets),
-                transaction.LastTimeMs));
-        }
-
-        return transactions.ToImmutable();
-    }
+                transaction.LastTimeMs))));
 
     private static ShardSnapshot.Transaction ToStored(string transactionalId, Transaction transaction)
     {

@@ -12,7 +12,22 @@ internal sealed class ReadMethod(SourceText text, MessageSpec message)
             text.Line("/// <inheritdoc/>");
         }
 
-        text.Open($"{(isMessage ? "public" : "internal")} static {name} Read(ref KafkaReader reader, short version)");
+        var handedOver = fields.Where(field => field.IsHandedOver).ToList();
+        if (handedOver.Count > 0)
+        {
+            text.Line($"public static {name} Read(ref KafkaReader reader, short version) => Read(ref reader, version, {string.Join(", ", handedOver.Select(static _ => "null"))});");
+            text.Line();
+            text.Summary("Reads a message of which some elements go elsewhere, one at a time, instead of into it.");
+            text.Parameter("reader", "Where it is read from.");
+            text.Parameter("version", "Its version.");
+            foreach (var field in handedOver)
+            {
+                text.Parameter(Taker(field), $"Takes the elements of {field.Name}, with the message as far as it has been read; null to have them in the message.");
+            }
+        }
+
+        var takers = string.Concat(handedOver.Select(field => $", Action<{name}, {Types.Element(field)}>? {Taker(field)}"));
+        text.Open($"{(isMessage ? "public" : "internal")} static {name} Read(ref KafkaReader reader, short version{takers})");
         if (isMessage)
         {
             text.Line($"MessageVersion.RequireReadable(\"{name}\", version, {scope.Low}, {scope.High});");
@@ -109,6 +124,14 @@ internal sealed class ReadMethod(SourceText text, MessageSpec message)
         var element = Types.Element(field);
         text.Open();
         text.Line($"var count = {count};");
+        if (field.IsHandedOver)
+        {
+            text.Open($"for (; count > 0 && {Taker(field)} is not null; count--)");
+            text.Line($"{Taker(field)}(message, {message.Name}.{element}.Read(ref reader, version));");
+            text.Close();
+            text.Line();
+        }
+
         text.Open("if (count > 0)");
         text.Line($"var elements = new {element}[count];");
         text.Open("for (var i = 0; i < elements.Length; i++)");
@@ -124,6 +147,9 @@ internal sealed class ReadMethod(SourceText text, MessageSpec message)
         text.Close();
         text.Close();
     }
+
+    /// <summary>The parameter that takes the elements of a field.</summary>
+    private static string Taker(FieldSpec field) => $"take{field.Name}";
 
     private string Value(FieldSpec field, bool nullable)
     {

@@ -51,6 +51,8 @@ internal sealed class SourceText
 
     public void Summary(string about) => Line($"/// <summary>{Escape(about)}</summary>");
 
+    public void Parameter(string name, string about) => Line($"/// <param name=\"{name}\">{Escape(about)}</param>");
+
     public void Remarks(IReadOnlyList<string> sentences)
     {
         if (sentences.Count == 1)

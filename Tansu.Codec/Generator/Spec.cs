@@ -40,6 +40,12 @@ internal sealed record FieldSpec(string Name, string About, FieldKind Kind, bool
     /// </summary>
     public bool IsStreamed { get; init; }
 
+    /// <summary>
+    /// Whether elements of an array of structs can be handed over one at a time as they are read, to someone who makes something else of them: a second
+    /// Read method takes a delegate for each such field of a message.
+    /// </summary>
+    public bool IsHandedOver { get; init; }
+
     /// <summary>The C# enum of a number, or "".</summary>
     public string Enum { get; init; } = "";
 

@@ -9,7 +9,7 @@ internal sealed class SpecReader
         ["apiKey", "type", "name", "about", "versionNotes", "validVersions", "flexibleVersions", "fields", "commonStructs"];
 
     private static readonly string[] KnownFieldKeys =
-        ["name", "type", "about", "versions", "nullableVersions", "taggedVersions", "tag", "default", "flexibleVersions", "enum", "streamed", "fields"];
+        ["name", "type", "about", "versions", "nullableVersions", "taggedVersions", "tag", "default", "flexibleVersions", "enum", "streamed", "handedOver", "fields"];
 
     private readonly string _file;
     private readonly List<StructSpec> _structs = [];
@@ -110,7 +110,7 @@ internal sealed class SpecReader
         var element = isArray ? type[2..] : type;
         var kind = Kind(element);
         var versions = VersionRange.Parse(Text(json, "versions"), owner);
-        var isStreamed = json.TryGetProperty("streamed", out var streamed) && streamed.GetBoolean();
+        var isStreamed = Flag(json, "streamed");
         if (json.TryGetProperty("fields", out _))
         {
             ReadStruct(element, about, json, versions, isStreamed);
@@ -123,10 +123,13 @@ internal sealed class SpecReader
             Tag = ReadTag(json, name, versions),
             Default = Optional(json, "default") ?? "",
             IsStreamed = isStreamed,
+            IsHandedOver = Flag(json, "handedOver"),
             NeverCompact = Optional(json, "flexibleVersions") == "none",
             Enum = Optional(json, "enum") ?? "",
         };
     }
+
+    private static bool Flag(JsonElement json, string name) => json.TryGetProperty(name, out var value) && value.GetBoolean();
 
     private static uint? ReadTag(JsonElement json, string name, VersionRange versions)
     {

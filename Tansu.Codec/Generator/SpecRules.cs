@@ -45,7 +45,9 @@ internal static class SpecRules
             Require(field.Tag is null || field.Versions.Low >= message.FirstFlexible, $"{where} is tagged before versions are flexible");
             Require(!field.IsArray || field.Kind is not (FieldKind.Records or FieldKind.Bool or FieldKind.Float64), $"{where}: no such array");
             Require(field.Kind != FieldKind.Records || (field.Tag is null && field.NullableVersions == field.Versions), $"{where}: records are nullable and not tagged");
-            Require(!field.IsStreamed || (field.IsArray && field.Kind == FieldKind.Struct && field.Tag is null && !field.IsNullable), $"{where} cannot be streamed");
+            var isPlainArrayOfStructs = field.IsArray && field.Kind == FieldKind.Struct && field.Tag is null && !field.IsNullable;
+            Require(!field.IsStreamed || isPlainArrayOfStructs, $"{where} cannot be streamed");
+            Require(!field.IsHandedOver || (isPlainArrayOfStructs && !field.IsStreamed && owner == message.Name), $"{where} cannot be handed over");
             Require(field.Enum.Length == 0 || (field.Kind is FieldKind.Int8 or FieldKind.Int16 && !field.IsArray && field.Default.Length == 0), $"{where} cannot be an enum");
             Require(field.Default != "null" || field.IsNullable, $"{where} is null by default and not nullable");
             if (field.Kind == FieldKind.Struct)

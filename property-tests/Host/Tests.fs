@@ -6,6 +6,7 @@ open Expecto
 let tests =
     testList "host" [
         OptionTests.tests
+        StartHeapTests.tests
         ReceiverTests.all
         ConnectionTests.tests
         LimitTests.tests

@@ -63,7 +63,14 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     public Transaction[] Transactions { get; set; } = [];
 
     /// <inheritdoc/>
-    public static ShardSnapshot Read(ref KafkaReader reader, short version)
+    public static ShardSnapshot Read(ref KafkaReader reader, short version) => Read(ref reader, version, null, null);
+
+    /// <summary>Reads a message of which some elements go elsewhere, one at a time, instead of into it.</summary>
+    /// <param name="reader">Where it is read from.</param>
+    /// <param name="version">Its version.</param>
+    /// <param name="takePartitions">Takes the elements of Partitions, with the message as far as it has been read; null to have them in the message.</param>
+    /// <param name="takeGroups">Takes the elements of Groups, with the message as far as it has been read; null to have them in the message.</param>
+    public static ShardSnapshot Read(ref KafkaReader reader, short version, Action<ShardSnapshot, Partition>? takePartitions, Action<ShardSnapshot, Group>? takeGroups)
     {
         MessageVersion.RequireReadable("ShardSnapshot", version, 0, 4);
         var message = new ShardSnapshot();
@@ -86,6 +93,11 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         }
         {
             var count = reader.ReadArrayCount(true, 39);
+            for (; count > 0 && takePartitions is not null; count--)
+            {
+                takePartitions(message, ShardSnapshot.Partition.Read(ref reader, version));
+            }
+
             if (count > 0)
             {
                 var elements = new Partition[count];
@@ -126,6 +138,11 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         {
             {
                 var count = reader.ReadArrayCount(true, 36);
+                for (; count > 0 && takeGroups is not null; count--)
+                {
+                    takeGroups(message, ShardSnapshot.Group.Read(ref reader, version));
+                }
+
                 if (count > 0)
                 {
                     var elements = new Group[count];
@@ -695,7 +712,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
         public long LastTimeMs { get; set; }
 
         /// <summary>The remembered batches, oldest first.</summary>
-        public ProducerBatch[] Batches { get; set; } = [];
+        public IReadOnlyCollection<ProducerBatch> Batches { get; set; } = [];
 
         /// <summary>Its last transaction that has ended here; 0 for none.</summary>
         /// <remarks>Only in version 4.</remarks>
@@ -737,7 +754,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             writer.WriteInt64(ProducerId);
             writer.WriteInt16(ProducerEpoch);
             writer.WriteInt64(LastTimeMs);
-            writer.WriteCount(Batches.Length, true);
+            writer.WriteCount(Batches.Count, true);
             foreach (var element in Batches)
             {
                 element.Write(writer, version);
@@ -751,7 +768,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
     }
 
     /// <summary>The remembered batches, oldest first.</summary>
-    public sealed class ProducerBatch
+    public record struct ProducerBatch
     {
         /// <summary>Sequence of the first record.</summary>
         public int BaseSequence { get; set; }
@@ -772,7 +789,7 @@ public sealed class ShardSnapshot : IMessage<ShardSnapshot>
             return message;
         }
 
-        internal void Write(KafkaWriter writer, short version)
+        internal readonly void Write(KafkaWriter writer, short version)
         {
             writer.WriteInt32(BaseSequence);
             writer.WriteInt32(LastSequence);

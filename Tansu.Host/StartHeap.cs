@@ -1,0 +1,77 @@
+using System.Runtime;
+
+namespace Tansu.Host;
+
+/// <summary>
+/// The collector while the broker reads its state. Nearly all that is made then stays: to mark it over and over took two thirds of a start with a
+/// large state. So it does not collect until the state is read, if that fits into three quarters of the heap, and then gives back what is left over, before the first request.
+/// </summary>
+/// <param name="heapBytes">What the heap may grow to.</param>
+/// <param name="shards">How many logs may have a snapshot as large as the first that is read.</param>
+public sealed class StartHeap(long heapBytes, int shards)
+{
+    /// <summary>A state is read without much ado if its snapshot is smaller, in bytes.</summary>
+    public const long LeastSnapshotBytes = 4 * 1024 * 1024;
+
+    /// <summary>What is made of a byte of a snapshot: of the snapshot itself 9 bytes, of as many events as may follow it 6.</summary>
+    private const int HeapBytesPerSnapshotByte = 16;
+
+    /// <summary>The share of arrays of 85 KB and more, which have a heap of their own: 1 in this many.</summary>
+    private const int LargeShare = 8;
+
+    private readonly Lock _lock = new();
+    private readonly GCLatencyMode _modeAfter = GCSettings.LatencyMode;
+    private bool _isReading;
+    private bool _hasPaused;
+
+    private static bool IsPaused => GCSettings.LatencyMode == GCLatencyMode.NoGCRegion;
+
+    /// <summary>Reading begins. A collection beside it, on another thread, would take longer than one that stops it.</summary>
+    public void Begin()
+    {
+        _isReading = true;
+        GCSettings.LatencyMode = GCLatencyMode.Batch;
+    }
+
+    /// <summary>A snapshot of so many bytes is about to be made into a state. Safe to call from any thread and at any time.</summary>
+    public void Expect(long snapshotBytes)
+    {
+        lock (_lock)
+        {
+            if (!_isReading || _hasPaused || snapshotBytes < LeastSnapshotBytes)
+            {
+                return;
+            }
+
+            _hasPaused = true;
+            var bytes = Math.Min(snapshotBytes * HeapBytesPerSnapshotByte * shards, (heapBytes / 4 * 3) - GC.GetTotalMemory(forceFullCollection: false));
+            try
+            {
+                if (bytes >= LeastSnapshotBytes * HeapBytesPerSnapshotByte)
+                {
+                    GC.TryStartNoGCRegion(bytes, bytes / LargeShare);
+                }
+            }
+            catch (ArgumentOutOfRangeException)
+            {
+                // More than the collector can promise on this machine: it collects as it always does.
+            }
+        }
+    }
+
+    /// <summary>The state is read, or will not be.</summary>
+    public void End()
+    {
+        lock (_lock)
+        {
+            _isReading = false;
+            if (IsPaused)
+            {
+                GC.EndNoGCRegion();
+                GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            }
+
+            GCSettings.LatencyMode = _modeAfter;
+        }
+    }
+}
