@@ -29,7 +29,11 @@ let tests =
         testCase "a small snapshot needs no preparation"
         <| fun () ->
             let before = GCSettings.LatencyMode
-            Expect.equal (modes (8192L * MiB) [ 0L; StartHeap.LeastSnapshotBytes - 1L ]) (GCLatencyMode.Batch, before) "modes"
+
+            Expect.equal
+                (modes (8192L * MiB) [ 0L; StartHeap.LeastSnapshotBytes - 1L ])
+                (GCLatencyMode.Batch, before)
+                "modes"
 
         testCase "a small heap is collected as ever"
         <| fun () ->
