@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Tansu.Codec;
 
 namespace Tansu.Host.Network;
@@ -56,6 +57,7 @@ internal sealed class FrameReader : IDisposable
     /// <summary>The length of the next request, checked; null if the client has closed the connection.</summary>
     /// <exception cref="KafkaFormatException">No request can have that length.</exception>
     /// <exception cref="EndOfStreamException">The client closed the connection within the length.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<int?> ReadLengthAsync()
     {
         if (!await FillAsync(LengthBytes, isWithin: false).ConfigureAwait(false))
@@ -175,6 +177,7 @@ internal sealed class FrameReader : IDisposable
     }
 
     /// <summary>Receives until that many bytes are buffered, all in one piece. False if the client has closed the connection where it may.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<bool> FillAsync(int count, bool isWithin)
     {
         while (_end - _start < count)
@@ -212,6 +215,7 @@ internal sealed class FrameReader : IDisposable
         _onProgress();
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> ReceiveAsync(Memory<byte> destination, bool isWithin)
     {
         _isStarved = isWithin;

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
 
 namespace Tansu.Host.Network;
@@ -40,6 +41,7 @@ internal sealed class Receiver : IValueTaskSource, IDisposable
     /// <summary>Waits until something has come. 0 when the client has closed the connection.</summary>
     /// <exception cref="SocketException">The connection is broken.</exception>
     /// <exception cref="ObjectDisposedException">It was closed here.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<int> ReceiveAsync(Memory<byte> destination)
     {
         if (_threads is null)
