@@ -18,7 +18,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
     private bool _hasRung;
 
     /// <summary>Whether the loop was last woken on the thread of whoever rang, who waits for it to wait again. The loop's alone.</summary>
-    private bool _isOnRingersThread;
+    public bool IsOnRingersThread { get; private set; }
 
     /// <summary>Wakes the loop.</summary>
     public void Ring() => Ring(lendsThread: false);
@@ -41,7 +41,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
             _isAwaited = false;
         }
 
-        _isOnRingersThread = lendsThread;
+        IsOnRingersThread = lendsThread;
         _awaited.RunContinuationsAsynchronously = !lendsThread;
         _awaited.SetResult(true);
     }
@@ -66,7 +66,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
         _alarm.Change(atMost, Timeout.InfiniteTimeSpan);
         lock (_lock)
         {
-            _isOnRingersThread = false;
+            IsOnRingersThread = false;
             if (_hasRung)
             {
                 return ValueTask.CompletedTask;
@@ -81,10 +81,10 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
     /// <summary>Lets the loop go on elsewhere, if it was lent the thread it runs on.</summary>
     public async ValueTask ReturnThreadAsync()
     {
-        if (_isOnRingersThread)
+        if (IsOnRingersThread)
         {
             await Task.Yield();
-            _isOnRingersThread = false;
+            IsOnRingersThread = false;
         }
     }
 

@@ -16,6 +16,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     private readonly List<DataObject> _sealed = [];
     private readonly List<Pending<bool>> _catchUps = [];
     private readonly Bell _bell = new(options.TimeProvider);
+    private Action? _lend;
 
     /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
     private int _awaited;
@@ -48,9 +49,12 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     }
 
     /// <summary>
-    /// Whether the last commit took several commands, so that the next one had better wait until some have gathered. The loop's to set.
+    /// Whether the last commit took commands of several submitters, so that the next one had better wait until some have gathered. The loop's to set.
     /// </summary>
     public bool WasBusy { get; set; }
+
+    /// <summary>Whether the loop runs on a submitter's thread. The loop's alone.</summary>
+    public bool IsOnLentThread => _bell.IsOnRingersThread;
 
     private bool Bundles => options.DataObjectBytes > 0;
 
@@ -81,7 +85,14 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             }
         }
 
-        _bell.Ring(lendsThread: pending.IsBrief && !WasBusy);
+        if (!pending.IsBrief)
+        {
+            _bell.Ring();
+        }
+        else if (pending.Chain?.WakesLater(_lend ??= LendThread) != true)
+        {
+            LendThread();
+        }
     }
 
     /// <summary>Asks the loop to see the log's end; the task completes once it has.</summary>
@@ -234,6 +245,8 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
 
     /// <summary>Wakes the loop.</summary>
     public void Ring() => _bell.Ring();
+
+    private void LendThread() => _bell.Ring(lendsThread: !WasBusy);
 
     /// <summary>Lets the loop go on elsewhere, if it runs on a submitter's thread.</summary>
     public ValueTask ReturnThreadAsync() => _bell.ReturnThreadAsync();

@@ -8,6 +8,9 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
 
     public TCommand Command => command;
 
+    /// <summary>The commands that it must not overtake; null if there are none.</summary>
+    public CommandChain? Chain => chain;
+
     /// <summary>When it came, as a timestamp.</summary>
     public long SubmittedAt => submittedAt;
 

@@ -226,7 +226,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                 {
                     lastCommit = clock.GetTimestamp();
                     round = new Round<TState, TCommand, TEvent, TReply>(_decider, commands);
-                    _queue.WasBusy = commands.Count > 1;
+                    _queue.WasBusy = round.HasSeveralSubmitters;
                     await CommitAsync(round);
                     round = null;
                     if (_queue.HasCommands)
@@ -318,7 +318,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     }
                 }
 
-                round.Release();
+                round.Release(isHere: _queue.IsOnLentThread);
                 return;
             }
 
@@ -332,7 +332,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                     var published = new Published<TState>(round.State, known.EntryNumber + 1, nowMs);
                     _fold.Publish(published, round.Events, head.Length, isOwn: true);
                     _followers.Polled(foundSomething: true);
-                    round.Release();
+                    round.Release(isHere: _queue.IsOnLentThread);
                     _commitsInARow++;
                     _lastCommitTook = _options.TimeProvider.GetElapsedTime(begun);
                     Measure(round, head.Length + written.Sum(static payload => (long)payload.Length));

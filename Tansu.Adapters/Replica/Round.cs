@@ -14,6 +14,10 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
 
     public List<PendingCommand<TCommand, TReply>> Commands => commands;
 
+    /// <summary>Whether the commands come from several connections.</summary>
+    public bool HasSeveralSubmitters =>
+        commands.Count > 1 && !commands.TrueForAll(pending => pending.Chain is { } chain && chain == commands[0].Chain);
+
     /// <summary>The events of the last decision, in order.</summary>
     public List<TEvent> Events => _events;
 
@@ -89,14 +93,16 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
 
     /// <summary>What the parked replies say is in the store: let them go.</summary>
     /// <remarks>
-    /// What follows a single command runs here, and the next commit waits for it. What follows several, as far as they are brief, runs in one task beside
-    /// the loop. The last of them comes first: replies leave in the order of the requests, so that all of them are there when the first one is.
+    /// What follows a single command runs here, and the next commit waits for it; so does what follows several on a thread that one of their submitters has
+    /// lent. Otherwise what follows several, as far as they are brief, runs in one task beside the loop. The last of them comes first: replies leave in the order of
+    /// the requests, so that all of them are there when the first one is.
     /// </remarks>
-    public void Release()
+    /// <param name="isHere">Whether the loop runs on a thread that was lent.</param>
+    public void Release(bool isHere)
     {
-        if (commands.Count == 1)
+        if (isHere || commands.Count == 1)
         {
-            Release(commands[0]);
+            Release(commands);
             return;
         }
 
@@ -104,30 +110,23 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
         if (brief.Count > 0)
         {
             Task.Factory.StartNew(
-                static released =>
-                {
-                    var commands = (List<PendingCommand<TCommand, TReply>>)released!;
-                    for (var index = commands.Count - 1; index >= 0; index--)
-                    {
-                        Release(commands[index]);
-                    }
-                },
+                static released => Release((List<PendingCommand<TCommand, TReply>>)released!),
                 brief,
                 CancellationToken.None,
                 TaskCreationOptions.None,
                 TaskScheduler.Current);
         }
 
-        foreach (var pending in commands)
-        {
-            if (!pending.IsBrief)
-            {
-                Release(pending);
-            }
-        }
+        Release(commands.FindAll(static pending => !pending.IsBrief));
     }
 
-    private static void Release(PendingCommand<TCommand, TReply> pending) => pending.Succeed(pending.ParkedReply!);
+    private static void Release(List<PendingCommand<TCommand, TReply>> commands)
+    {
+        for (var index = commands.Count - 1; index >= 0; index--)
+        {
+            commands[index].Succeed(commands[index].ParkedReply!);
+        }
+    }
 
     public void Fail(Exception reason)
     {

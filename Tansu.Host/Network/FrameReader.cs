@@ -54,6 +54,10 @@ internal sealed class FrameReader : IDisposable
     /// <summary>Whether a request has begun to arrive and the client owes the rest of it.</summary>
     public bool IsStarved => _isStarved;
 
+    /// <summary>Whether all of the next request is buffered.</summary>
+    public bool HasRequest =>
+        _end - _start >= LengthBytes && (uint)BinaryPrimitives.ReadInt32BigEndian(_buffer.AsSpan(_start)) <= _end - _start - LengthBytes;
+
     /// <summary>The length of the next request, checked; null if the client has closed the connection.</summary>
     /// <exception cref="KafkaFormatException">No request can have that length.</exception>
     /// <exception cref="EndOfStreamException">The client closed the connection within the length.</exception>
