@@ -14,7 +14,7 @@ open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Replica.Rig
 open Tansu.PropertyTests.Replica.ScriptedLog
 
-/// Three of these batches fit inline, ten into an object.
+/// Three of these batches fit inline, ten into an object, of which five are worth one while an entry is appended.
 let private batchBytes = (recordBatch 1 10).Length
 
 let private bundling =
@@ -62,7 +62,7 @@ let private flushOf count =
 
 let private flushes =
     testList "a flush" [
-        for batches, objects in [ 1, 0; 3, 0; 4, 1; 10, 1; 25, 3 ] do
+        for batches, objects in [ 1, 0; 3, 0; 4, 1; 5, 1; 8, 1; 10, 2; 25, 5 ] do
             testCaseTask
                 $"of {batches} batches for as many partitions is {objects} data object(s) and one entry"
                 (fun () ->
