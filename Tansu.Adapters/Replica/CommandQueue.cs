@@ -21,6 +21,9 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
     private int _awaited;
     private long _looseBytes;
+
+    /// <summary>Whether the loop is busy with what it took last.</summary>
+    private bool _isCommitting;
     private bool _isClosed;
     private Exception? _failure;
 
@@ -58,6 +61,14 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
 
     private bool Bundles => options.DataObjectBytes > 0;
 
+    /// <summary>
+    /// Whether the loose payloads are worth a data object before the loop asks for them. While it appends an entry, half of one is: its upload
+    /// runs beside the append, instead of after it.
+    /// </summary>
+    private bool IsWorthAnObject =>
+        _looseBytes >= options.DataObjectBytes
+        || (_isCommitting && _looseBytes >= options.DataObjectBytes / 2 && _looseBytes > options.InlinePayloadBytes);
+
     public void Enqueue(PendingCommand<TCommand, TReply> pending)
     {
         lock (_lock)
@@ -78,7 +89,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             {
                 _loose.Add(pending);
                 _looseBytes += pending.Payload.Length;
-                if (Bundles && _looseBytes >= options.DataObjectBytes)
+                if (Bundles && IsWorthAnObject)
                 {
                     SealLoose();
                 }
@@ -133,7 +144,8 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
 
     /// <summary>
     /// The commands at the head of the queue that can be committed now, as many as one entry may answer. None as long as a data object
-    /// is under way that was there when the loop first asked: all of them go into one entry. The bell rings when they are there.
+    /// is under way that was begun before the loop first asked: all of them go into one entry. If none was, it waits for what is begun
+    /// now. The bell rings when they are there.
     /// </summary>
     public List<PendingCommand<TCommand, TReply>> Take()
     {
@@ -150,13 +162,20 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
         DataObject? whole = null;
         lock (_lock)
         {
+            var begun = _sealed.Count;
+
             // A flush that does not fit inline goes into data objects as a whole: one request for each, and one for the entry.
             if (Bundles && _looseBytes > options.InlinePayloadBytes)
             {
                 SealLoose();
             }
 
-            _awaited = _awaited == 0 ? _sealed.Count : _awaited;
+            if (_awaited == 0)
+            {
+                _awaited = begun > 0 ? begun : _sealed.Count;
+            }
+
+            _isCommitting = false;
             for (var index = 0; index < _awaited; index++)
             {
                 if (!_sealed[index].Upload.IsCompleted)
@@ -214,6 +233,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
 
             _loose.RemoveRange(0, loose);
             _looseBytes -= looseBytes;
+            _isCommitting = taken.Count > 0;
         }
     }
 

@@ -15,7 +15,7 @@ internal sealed class S3Blobs(S3Client client) : IBlobStore
     {
         StoreNames.CheckBlob(name);
         cancellationToken.ThrowIfCancellationRequested();
-        await client.PutAsync(Prefix + name, new SequenceStream(content), cancellationToken).ConfigureAwait(false);
+        await client.PutAsync(Prefix + name, content, cancellationToken).ConfigureAwait(false);
     }
 
     public async ValueTask ReadAsync(string name, long position, Memory<byte> destination, CancellationToken cancellationToken)

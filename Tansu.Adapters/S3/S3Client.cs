@@ -1,9 +1,12 @@
+using System.Buffers;
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Net;
 using System.Runtime.CompilerServices;
 using Amazon.S3;
 using Amazon.S3.Model;
 using Tansu.Adapters.Ports;
+using Tansu.Codec.Records;
 
 namespace Tansu.Adapters;
 
@@ -33,7 +36,7 @@ internal sealed class S3Client : IAsyncDisposable
 
     private const int KeysPerDeletion = 1000;
 
-    private readonly AmazonS3Client _driver;
+    private readonly S3Driver _driver;
     private readonly S3Http _http;
     private readonly StoreOptions _options;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -145,21 +148,19 @@ internal sealed class S3Client : IAsyncDisposable
 
     /// <summary>Writes an object if no object has its name.</summary>
     public Task<S3PutResult> CreateAsync(string key, byte[] content, CancellationToken cancellationToken) =>
-        PutAsync(new PutObjectRequest { Key = key, IfNoneMatch = "*", InputStream = new MemoryStream(content, writable: false) }, cancellationToken);
+        PutAsync(new PutObjectRequest { Key = key, IfNoneMatch = "*" }, new ReadOnlySequence<byte>(content), cancellationToken);
 
     /// <summary>Writes an object in place of the version that was read; null: if there is none.</summary>
     public Task<S3PutResult> ReplaceAsync(string key, string? eTag, byte[] content, CancellationToken cancellationToken) =>
         eTag is null
             ? CreateAsync(key, content, cancellationToken)
-            : PutAsync(
-                new PutObjectRequest { Key = key, IfMatch = eTag, InputStream = new MemoryStream(content, writable: false) },
-                cancellationToken);
+            : PutAsync(new PutObjectRequest { Key = key, IfMatch = eTag }, new ReadOnlySequence<byte>(content), cancellationToken);
 
     /// <summary>Writes an object, whether it exists or not.</summary>
     /// <exception cref="StoreUnavailableException">It may be written or not.</exception>
-    public async Task<string> PutAsync(string key, Stream content, CancellationToken cancellationToken)
+    public async Task<string> PutAsync(string key, ReadOnlySequence<byte> content, CancellationToken cancellationToken)
     {
-        var put = await PutAsync(new PutObjectRequest { Key = key, InputStream = content }, cancellationToken).ConfigureAwait(false);
+        var put = await PutAsync(new PutObjectRequest { Key = key }, content, cancellationToken).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
         return put.IsDone ? put.ETag : throw S3Errors.Unavailable($"Writing {key}", Settings, put.Error!);
     }
@@ -236,15 +237,30 @@ internal sealed class S3Client : IAsyncDisposable
         cancellationToken.IsCancellationRequested
         || error is ObjectDisposedException or StoreUnavailableException or StoreRefusedException;
 
-    private async Task<S3PutResult> PutAsync(PutObjectRequest request, CancellationToken cancellationToken)
+    private static string ChecksumOf(in ReadOnlySequence<byte> content)
     {
+        Span<byte> bigEndian = stackalloc byte[sizeof(uint)];
+        BinaryPrimitives.WriteUInt32BigEndian(bigEndian, Crc32C.Compute(content));
+        return Convert.ToBase64String(bigEndian);
+    }
+
+    private async Task<S3PutResult> PutAsync(PutObjectRequest request, ReadOnlySequence<byte> content, CancellationToken cancellationToken)
+    {
+        await using var stream = new SequenceStream(content);
+        request.InputStream = stream;
         request.BucketName = Settings.Bucket;
         request.UseChunkEncoding = false;
         request.AutoCloseStream = false;
         request.ContentType = "application/octet-stream";
+        if (Settings.SendsChecksums)
+        {
+            // Some servers (Ceph 19) look for the algorithm's name before they look for its value.
+            request.ChecksumAlgorithm = ChecksumAlgorithm.CRC32C;
+            request.ChecksumCRC32C = ChecksumOf(content);
+        }
+
         try
         {
-            await using var content = request.InputStream;
             var response = await RunAsync(content.Length, token => _driver.PutObjectAsync(request, token), cancellationToken).ConfigureAwait(false);
             return new S3PutResult(null, default, Unquoted(response.ETag));
         }

@@ -23,6 +23,12 @@ internal sealed record S3Settings(string Bucket, string Prefix, Uri? Endpoint, s
     /// <summary>Bucket and prefix, for people.</summary>
     public string Place => (Bucket + "/" + Prefix).TrimEnd('/');
 
+    /// <summary>
+    /// Whether a PUT carries a checksum of its content: over http, where the connection has none of its own. Not over https, as some servers
+    /// that are reached only so refuse it.
+    /// </summary>
+    public bool SendsChecksums => Endpoint?.Scheme == "http";
+
     /// <summary>The endpoint, for people.</summary>
     public string Where => Endpoint is null ? $"AWS {Region}" : Endpoint.GetLeftPart(UriPartial.Authority);
 
@@ -59,7 +65,7 @@ internal sealed record S3Settings(string Bucket, string Prefix, Uri? Endpoint, s
 
     /// <summary>Makes the driver's client.</summary>
     /// <exception cref="StoreRefusedException">No credentials or no region can be found.</exception>
-    public (AmazonS3Client Client, S3Settings Settings) Connect(HttpClientFactory http)
+    public (S3Driver Driver, S3Settings Settings) Connect(HttpClientFactory http)
     {
         var config = new AmazonS3Config
         {
@@ -70,7 +76,7 @@ internal sealed record S3Settings(string Bucket, string Prefix, Uri? Endpoint, s
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
             IgnoreConfiguredEndpointUrls = true,
 
-            // What is sent at once, and hashed at once.
+            // What is sent at once.
             BufferSize = 128 * 1024,
         };
         var region = Region;
@@ -90,7 +96,7 @@ internal sealed record S3Settings(string Bucket, string Prefix, Uri? Endpoint, s
             }
 
             var credentials = Credentials ?? DefaultAWSCredentialsIdentityResolver.GetCredentials(config);
-            return (new AmazonS3Client(credentials, config), this with { Region = region });
+            return (new S3Driver(credentials, config), this with { Region = region });
         }
         catch (AmazonClientException missing)
         {

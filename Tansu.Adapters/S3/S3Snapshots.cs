@@ -9,7 +9,7 @@ internal sealed class S3Snapshots(S3Client client, S3Keys keys, S3Hints hints, s
     public async Task SaveAsync(long number, ReadOnlySequence<byte> content, CancellationToken cancellationToken)
     {
         var bytes = S3Frame.Make(S3Kind.Snapshot, number, content, ReadOnlySequence<byte>.Empty);
-        await client.PutAsync(keys.Snapshot(number), new MemoryStream(bytes, writable: false), cancellationToken).ConfigureAwait(false);
+        await client.PutAsync(keys.Snapshot(number), new ReadOnlySequence<byte>(bytes), cancellationToken).ConfigureAwait(false);
         HashSet<long> dropped = [];
         var version = await hints.ChangeAsync(
             found =>

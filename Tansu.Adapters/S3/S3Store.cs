@@ -161,7 +161,7 @@ public sealed class S3Store : IStore, IScratchLogs
     async Task<bool> IScratchLogs.ReplacesOnlyWhatWasReadAsync(string name, CancellationToken cancellationToken)
     {
         var key = new S3Keys(_client.Settings.Prefix, name).Scratch;
-        var eTag = await _client.PutAsync(key, new MemoryStream("first"u8.ToArray()), cancellationToken).ConfigureAwait(false);
+        var eTag = await _client.PutAsync(key, new ReadOnlySequence<byte>("first"u8.ToArray()), cancellationToken).ConfigureAwait(false);
         var second = await _client.ReplaceAsync(key, eTag, "second"u8.ToArray(), cancellationToken).ConfigureAwait(false);
         var stale = await _client.ReplaceAsync(key, eTag, "stale"u8.ToArray(), cancellationToken).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();

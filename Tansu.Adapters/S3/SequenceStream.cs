@@ -3,7 +3,7 @@ using System.Buffers;
 namespace Tansu.Adapters;
 
 /// <summary>
-/// Reads a sequence without copying it. Seekable, as signing reads it before sending does. After disposal nothing touches the sequence's
+/// Reads a sequence without copying it. Seekable, as the driver sends others in signed chunks. After disposal nothing touches the sequence's
 /// memory any more, not even a request that was abandoned half way.
 /// </summary>
 internal sealed class SequenceStream(ReadOnlySequence<byte> content) : Stream

@@ -14,7 +14,7 @@ open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Replica.Rig
 open Tansu.PropertyTests.Replica.ScriptedLog
 
-/// Three of these batches fit inline, ten into an object.
+/// Three of these batches fit inline, ten into an object, of which five are worth one while an entry is appended.
 let private batchBytes = (recordBatch 1 10).Length
 
 let private bundling =
@@ -44,6 +44,31 @@ let private sources (one: Member) key = [
         chunk.Source
 ]
 
+/// Each upload waits for the next of these.
+let private waitingFor (gates: Task list) (inner: IBlobStore) =
+    let mutable left = gates
+
+    {
+        new IBlobStore with
+            member _.PutAsync(name, content, token) =
+                task {
+                    match left with
+                    | gate :: others ->
+                        left <- others
+                        do! gate
+                    | [] -> ()
+
+                    do! inner.PutAsync(name, content, token)
+                }
+                |> ValueTask
+
+            member _.ReadAsync(name, position, destination, token) =
+                inner.ReadAsync(name, position, destination, token)
+
+            member _.DeleteAsync(names, token) = inner.DeleteAsync(names, token)
+            member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
+    }
+
 /// Submits while the log's first append waits, so that all the rest is one flush.
 let private flushOf count =
     task {
@@ -62,7 +87,7 @@ let private flushOf count =
 
 let private flushes =
     testList "a flush" [
-        for batches, objects in [ 1, 0; 3, 0; 4, 1; 10, 1; 25, 3 ] do
+        for batches, objects in [ 1, 0; 3, 0; 4, 1; 5, 1; 8, 1; 10, 2; 25, 5 ] do
             testCaseTask
                 $"of {batches} batches for as many partitions is {objects} data object(s) and one entry"
                 (fun () ->
@@ -76,6 +101,27 @@ let private flushes =
                             let! records = one.reader.ReadAsync(state, 0L, 10_000, true, CancellationToken.None)
                             Expect.equal records.Length batchBytes "it reads back"
                     })
+
+        testCaseTask "waits for the objects that were begun during the append before it, not for the next" (fun () ->
+            task {
+                let uploads = [ for _ in 1..2 -> TaskCompletionSource() ]
+                let gates = [ for upload in uploads -> upload.Task ]
+                let! one = openThrough (waitingFor gates) bundling 1_000_000L (MemorySpace())
+                let appending = TaskCompletionSource()
+                one.log.Script [ After appending.Task ]
+                let first = append one (partition 0) 1
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                let begun = [ for index in 1..5 -> append one (partition index) 1 ]
+                let next = [ for index in 6..9 -> append one (partition index) 1 ]
+                appending.SetResult()
+                let! _ = first.WaitAsync patience
+                uploads[0].SetResult()
+                let! _ = (Task.WhenAll begun).WaitAsync patience
+                Expect.isFalse (next |> List.exists _.IsCompleted) "their object is still on its way"
+                uploads[1].SetResult()
+                let! _ = (Task.WhenAll next).WaitAsync patience
+                Expect.equal one.replica.Current.EntryNumber 3L "entries"
+            })
 
         testCaseTask "reads back the same on a broker that did not write it" (fun () ->
             task {

@@ -41,19 +41,21 @@ type Member = {
     blobs: IBlobStore
 }
 
-let openWith (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) =
+/// Opens a member whose objects go through `wrap`.
+let openThrough (wrap: IBlobStore -> IBlobStore) (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) =
     task {
         let store = new MemoryStore(space, StoreOptions.Default) :> IStore
+        let blobs = wrap store.Blobs
         let! inner = store.OpenLogAsync("shard-0", CancellationToken.None)
         let log = ScriptedLog inner
         let cache = RecordCache cacheBytes
-        let reader = RecordsReader(0, log, store.Blobs, cache, 0)
+        let reader = RecordsReader(0, log, blobs, cache, 0)
         let waiters = PartitionWaiters()
 
         let! replica =
             ShardReplica.OpenAsync(
                 log,
-                store.Blobs,
+                blobs,
                 ShardDecider settings,
                 ShardCodec(),
                 ShardObserver(reader, waiters),
@@ -61,15 +63,10 @@ let openWith (options: ReplicaOptions) (cacheBytes: int64) (space: MemorySpace) 
                 CancellationToken.None
             )
 
-        return {
-            log = log
-            replica = replica
-            reader = reader
-            cache = cache
-            waiters = waiters
-            blobs = store.Blobs
-        }
+        return { log = log; replica = replica; reader = reader; cache = cache; waiters = waiters; blobs = blobs }
     }
+
+let openWith options cacheBytes space = openThrough id options cacheBytes space
 
 let openMember space = openWith options 1_000_000L space
 

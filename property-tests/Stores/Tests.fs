@@ -29,5 +29,11 @@ let tests =
         severalBrokers
         testList "file" [ FileRecovery.tests; FileFaults.tests; FileModel.tests ]
         Postgres.tests
-        testList "s3" [ S3Opening.tests; S3Logs.tests; S3Faults.tests; S3Trims.tests ]
+        testList "s3" [
+            S3Opening.tests
+            S3Signing.tests
+            S3Logs.tests
+            S3Faults.tests
+            S3Trims.tests
+        ]
     ]
