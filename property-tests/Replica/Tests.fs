@@ -6,6 +6,7 @@ open Expecto
 let tests =
     testList "replica" [
         Commits.tests
+        Gathering.tests
         Starting.tests
         Objects.tests
         Following.tests
