@@ -135,7 +135,8 @@ public sealed class Cluster : IAsyncDisposable
             SnapshotEveryEntries = store.Limits.SnapshotEveryEntries,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,
-            OnSnapshot = options.OnSnapshot,
+            // The others' may be as large.
+            OnSnapshot = bytes => options.OnSnapshot?.Invoke(bytes * identity.ShardCount),
         };
         var catalog = CatalogReplica.OpenAsync(
             await store.OpenLogAsync("catalog", cancellationToken),

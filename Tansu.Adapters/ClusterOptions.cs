@@ -77,6 +77,9 @@ public sealed record ClusterOptions
     /// <summary>Told, in one line, what an operator may want to know. Must not throw.</summary>
     public Action<string>? OnNotice { get; init; }
 
-    /// <summary>Told of the length of a snapshot, in bytes, before it is made into a state, so that memory can be found for it. Must not throw.</summary>
+    /// <summary>
+    /// Told before a snapshot is made into a state, so that memory can be found for it: its length in bytes, times the number of shards, whose snapshots may all be
+    /// read at once. Must not throw.
+    /// </summary>
     public Action<long>? OnSnapshot { get; init; }
 }

@@ -61,7 +61,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     /// <param name="advertised">Where clients are told to connect.</param>
     /// <param name="log">Where notices go.</param>
     /// <param name="timeProvider">The clock.</param>
-    /// <param name="onSnapshot">Told of the length of each snapshot before it is made into a state, in bytes.</param>
+    /// <param name="onSnapshot">Told of how many bytes of snapshots are about to be made into states (<see cref="ClusterOptions.OnSnapshot"/>).</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="StoreRefusedException">The store cannot be used; the message says why and what to do.</exception>
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>

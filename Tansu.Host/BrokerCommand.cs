@@ -100,7 +100,7 @@ public static class BrokerCommand
         Serilog.Core.Logger log,
         CancellationToken signalled)
     {
-        var heap = new StartHeap(heapBytes, options.Shards);
+        var heap = new StartHeap(heapBytes);
         heap.Begin();
         try
         {

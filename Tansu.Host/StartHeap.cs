@@ -7,17 +7,16 @@ namespace Tansu.Host;
 /// large state. So it does not collect until the state is read, if that fits into three quarters of the heap, and then gives back what is left over, before the first request.
 /// </summary>
 /// <param name="heapBytes">What the heap may grow to.</param>
-/// <param name="shards">How many logs may have a snapshot as large as the first that is read.</param>
-public sealed class StartHeap(long heapBytes, int shards)
+public sealed class StartHeap(long heapBytes)
 {
     /// <summary>A state is read without much ado if its snapshot is smaller, in bytes.</summary>
     public const long LeastSnapshotBytes = 4 * 1024 * 1024;
 
-    /// <summary>What is made of a byte of a snapshot: of the snapshot itself 9 bytes, of as many events as may follow it 6.</summary>
-    private const int HeapBytesPerSnapshotByte = 16;
+    /// <summary>What is made of a byte of a snapshot: of the snapshot itself 8 bytes, of as many events as may follow it 6, and some to spare.</summary>
+    private const int HeapBytesPerSnapshotByte = 18;
 
-    /// <summary>The share of arrays of 85 KB and more, which have a heap of their own: 1 in this many.</summary>
-    private const int LargeShare = 8;
+    /// <summary>The share of arrays of 85 KB and more, such as the snapshots that are read meanwhile, which have a heap of their own: 1 in this many.</summary>
+    private const int LargeShare = 6;
 
     private readonly Lock _lock = new();
     private readonly GCLatencyMode _modeAfter = GCSettings.LatencyMode;
@@ -33,7 +32,7 @@ public sealed class StartHeap(long heapBytes, int shards)
         GCSettings.LatencyMode = GCLatencyMode.Batch;
     }
 
-    /// <summary>A snapshot of so many bytes is about to be made into a state. Safe to call from any thread and at any time.</summary>
+    /// <summary>Snapshots of so many bytes are about to be made into states. Only the first that are large count. Safe to call from any thread and at any time.</summary>
     public void Expect(long snapshotBytes)
     {
         lock (_lock)
@@ -44,7 +43,7 @@ public sealed class StartHeap(long heapBytes, int shards)
             }
 
             _hasPaused = true;
-            var bytes = Math.Min(snapshotBytes * HeapBytesPerSnapshotByte * shards, (heapBytes / 4 * 3) - GC.GetTotalMemory(forceFullCollection: false));
+            var bytes = Math.Min(snapshotBytes * HeapBytesPerSnapshotByte, (heapBytes / 4 * 3) - GC.GetTotalMemory(forceFullCollection: false));
             try
             {
                 if (bytes >= LeastSnapshotBytes * HeapBytesPerSnapshotByte)
@@ -67,7 +66,15 @@ public sealed class StartHeap(long heapBytes, int shards)
             _isReading = false;
             if (IsPaused)
             {
-                GC.EndNoGCRegion();
+                try
+                {
+                    GC.EndNoGCRegion();
+                }
+                catch (InvalidOperationException)
+                {
+                    // It has just ended: what was promised is used up.
+                }
+
                 GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             }
 

@@ -17,8 +17,11 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
     private ITimer? _alarm;
     private bool _hasRung;
 
-    /// <summary>Whether the loop was last woken on the thread of whoever rang, who waits for it to wait again. The loop's alone.</summary>
-    public bool IsOnRingersThread { get; private set; }
+    /// <summary>The thread of whoever rang last and lent it; 0 for none. The loop's alone.</summary>
+    private int _lender;
+
+    /// <summary>Whether the loop runs on the thread of whoever woke it, who waits for it to wait for something. The loop's alone.</summary>
+    public bool IsOnRingersThread => _lender == Environment.CurrentManagedThreadId;
 
     /// <summary>Wakes the loop.</summary>
     public void Ring() => Ring(lendsThread: false);
@@ -41,7 +44,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
             _isAwaited = false;
         }
 
-        IsOnRingersThread = lendsThread;
+        _lender = lendsThread ? Environment.CurrentManagedThreadId : 0;
         _awaited.RunContinuationsAsynchronously = !lendsThread;
         _awaited.SetResult(true);
     }
@@ -66,7 +69,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
         _alarm.Change(atMost, Timeout.InfiniteTimeSpan);
         lock (_lock)
         {
-            IsOnRingersThread = false;
+            _lender = 0;
             if (_hasRung)
             {
                 return ValueTask.CompletedTask;
@@ -84,7 +87,7 @@ internal sealed class Bell(TimeProvider timeProvider) : IValueTaskSource
         if (IsOnRingersThread)
         {
             await Task.Yield();
-            IsOnRingersThread = false;
+            _lender = 0;
         }
     }
 

@@ -9,7 +9,7 @@ namespace Tansu.Adapters.Replica;
 public sealed class CommandChain
 {
     private readonly Lock _lock = new();
-    private readonly List<Action> _toWake = [];
+    private readonly List<Action<bool>> _toWake = [];
     private volatile bool _isBroken;
     private volatile bool _isGathering;
 
@@ -22,7 +22,10 @@ public sealed class CommandChain
     /// </summary>
     public void Gather() => _isGathering = true;
 
-    /// <summary>Wakes the loops that commands were submitted to since <see cref="Gather"/>; they run inside of this call, as far as their first wait.</summary>
+    /// <summary>
+    /// Wakes the loops that commands were submitted to since <see cref="Gather"/>, side by side: the last of them runs inside of this call, as far as its first
+    /// wait.
+    /// </summary>
     public void Go()
     {
         if (!_isGathering)
@@ -30,7 +33,7 @@ public sealed class CommandChain
             return;
         }
 
-        Action[] toWake;
+        Action<bool>[] toWake;
         lock (_lock)
         {
             _isGathering = false;
@@ -38,17 +41,17 @@ public sealed class CommandChain
             _toWake.Clear();
         }
 
-        foreach (var wake in toWake)
+        for (var index = 0; index < toWake.Length; index++)
         {
-            wake();
+            toWake[index](index == toWake.Length - 1);
         }
     }
 
     internal void Break() => _isBroken = true;
 
     /// <summary>Whether <see cref="Go"/> will wake a loop to which a command of the chain was submitted.</summary>
-    /// <param name="wake">Wakes it.</param>
-    internal bool WakesLater(Action wake)
+    /// <param name="wake">Wakes it, on the calling thread or another.</param>
+    internal bool WakesLater(Action<bool> wake)
     {
         if (!_isGathering)
         {

@@ -16,7 +16,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     private readonly List<DataObject> _sealed = [];
     private readonly List<Pending<bool>> _catchUps = [];
     private readonly Bell _bell = new(options.TimeProvider);
-    private Action? _lend;
+    private Action<bool>? _wake;
 
     /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
     private int _awaited;
@@ -100,9 +100,9 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
         {
             _bell.Ring();
         }
-        else if (pending.Chain?.WakesLater(_lend ??= LendThread) != true)
+        else if (pending.Chain?.WakesLater(_wake ??= Wake) != true)
         {
-            LendThread();
+            Wake(lendsThread: true);
         }
     }
 
@@ -266,7 +266,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>Wakes the loop.</summary>
     public void Ring() => _bell.Ring();
 
-    private void LendThread() => _bell.Ring(lendsThread: !WasBusy);
+    private void Wake(bool lendsThread) => _bell.Ring(lendsThread && !WasBusy);
 
     /// <summary>Lets the loop go on elsewhere, if it runs on a submitter's thread.</summary>
     public ValueTask ReturnThreadAsync() => _bell.ReturnThreadAsync();

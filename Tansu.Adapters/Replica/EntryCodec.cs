@@ -83,9 +83,17 @@ internal sealed class EntryCodec<TState, TEvent>(ILogCodec<TState, TEvent> codec
         var reader = new KafkaReader(content, MaxStoredElements);
         RequireFormat(reader.ReadInt16());
         var header = SnapshotHeader.Read(ref reader, SnapshotHeader.HighestVersion);
-        var state = codec.ReadState(ref reader);
-        reader.RequireEnd();
-        return new Published<TState>(state, header.EntryNumber, header.TimeMs);
+        try
+        {
+            var state = codec.ReadState(ref reader);
+            reader.RequireEnd();
+            return new Published<TState>(state, header.EntryNumber, header.TimeMs);
+        }
+        catch (ArgumentException damage)
+        {
+            // Something is in it twice that can be there once.
+            throw new KafkaFormatException(damage.Message, damage);
+        }
     }
 
     private static void RequireFormat(short version)

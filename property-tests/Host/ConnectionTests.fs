@@ -48,7 +48,7 @@ let private order =
                 let toy =
                     Toy(fun request ->
                         let waits =
-                            request.Connection.Commands.WakesLater(fun () ->
+                            request.Connection.Commands.WakesLater(fun (_: bool) ->
                                 lock woken (fun () -> woken.Add request.Id))
 
                         lock waited (fun () -> waited.Add(request.Id, waits))

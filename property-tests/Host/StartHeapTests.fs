@@ -10,7 +10,7 @@ let private MiB = 1048576L
 
 /// What the collector does in the middle of a start, and after it.
 let private modes heapBytes (snapshots: int64 list) =
-    let heap = StartHeap(heapBytes, 1)
+    let heap = StartHeap(heapBytes)
     heap.Begin()
     List.iter heap.Expect snapshots
     let during = GCSettings.LatencyMode
@@ -48,7 +48,7 @@ let tests =
         testCase "a snapshot that is read later changes nothing"
         <| fun () ->
             let before = GCSettings.LatencyMode
-            let heap = StartHeap(8192L * MiB, 1)
+            let heap = StartHeap(8192L * MiB)
             heap.Begin()
             heap.End()
             heap.Expect(5L * MiB)

@@ -369,6 +369,27 @@ let private codecs =
             let entry = codec.DecodeEntry(EntryHead(1L, head, 0))
             Expect.equal entry.Events.Count 1 "the event"
 
+        testCase "a snapshot in which something is twice that can be there once is refused as damaged"
+        <| fun () ->
+            use writer = new KafkaWriter()
+            writer.WriteInt16 EntryCodec<ShardState, ShardEvent>.FormatVersion
+            Storage.SnapshotHeader(EntryNumber = 1L, TimeMs = 1L).Write(writer, Storage.SnapshotHeader.HighestVersion)
+            writer.WriteInt8(sbyte Storage.ShardSnapshot.HighestVersion)
+
+            Storage
+                .ShardSnapshot(
+                    Partitions = [|
+                        Storage.ShardSnapshot.Partition(
+                            Producers = [| for _ in 1..2 -> Storage.ShardSnapshot.Producer(ProducerId = 7L) |]
+                        )
+                    |]
+                )
+                .Write(writer, Storage.ShardSnapshot.HighestVersion)
+
+            let codec = EntryCodec<ShardState, ShardEvent>(ShardCodec(), "shard-0")
+            let content = writer.ToArray()
+            Expect.throwsT<KafkaFormatException> (fun () -> codec.DecodeSnapshot content |> ignore) "refused"
+
         Check.property "noise in place of an event is refused cleanly" (fun (noise: byte array) ->
             try
                 let mutable reader =
