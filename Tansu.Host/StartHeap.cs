@@ -20,15 +20,14 @@ public sealed class StartHeap(long heapBytes)
 
     private readonly Lock _lock = new();
     private readonly GCLatencyMode _modeAfter = GCSettings.LatencyMode;
-    private bool _isReading;
-    private bool _hasPaused;
+    private bool _mayPause;
 
     private static bool IsPaused => GCSettings.LatencyMode == GCLatencyMode.NoGCRegion;
 
     /// <summary>Reading begins. A collection beside it, on another thread, would take longer than one that stops it.</summary>
     public void Begin()
     {
-        _isReading = true;
+        _mayPause = true;
         GCSettings.LatencyMode = GCLatencyMode.Batch;
     }
 
@@ -37,12 +36,12 @@ public sealed class StartHeap(long heapBytes)
     {
         lock (_lock)
         {
-            if (!_isReading || _hasPaused || snapshotBytes < LeastSnapshotBytes)
+            if (!_mayPause || snapshotBytes < LeastSnapshotBytes)
             {
                 return;
             }
 
-            _hasPaused = true;
+            _mayPause = false;
             var bytes = Math.Min(snapshotBytes * HeapBytesPerSnapshotByte, (heapBytes / 4 * 3) - GC.GetTotalMemory(forceFullCollection: false));
             try
             {
@@ -63,7 +62,7 @@ public sealed class StartHeap(long heapBytes)
     {
         lock (_lock)
         {
-            _isReading = false;
+            _mayPause = false;
             if (IsPaused)
             {
                 try

@@ -16,6 +16,8 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     private readonly List<DataObject> _sealed = [];
     private readonly List<Pending<bool>> _catchUps = [];
     private readonly Bell _bell = new(options.TimeProvider);
+
+    /// <summary><see cref="Wake"/>, made once: a chain knows by it whether it has the queue already.</summary>
     private Action<bool>? _wake;
 
     /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
@@ -96,13 +98,10 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             }
         }
 
-        if (!pending.IsBrief)
+        var isWokenLater = pending.IsBrief && pending.Chain?.WakesLater(_wake ??= Wake) == true;
+        if (!isWokenLater)
         {
-            _bell.Ring();
-        }
-        else if (pending.Chain?.WakesLater(_wake ??= Wake) != true)
-        {
-            Wake(lendsThread: true);
+            Wake(lendsThread: pending.IsBrief);
         }
     }
 
@@ -266,8 +265,6 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>Wakes the loop.</summary>
     public void Ring() => _bell.Ring();
 
-    private void Wake(bool lendsThread) => _bell.Ring(lendsThread && !WasBusy);
-
     /// <summary>Lets the loop go on elsewhere, if it runs on a submitter's thread.</summary>
     public ValueTask ReturnThreadAsync() => _bell.ReturnThreadAsync();
 
@@ -301,6 +298,8 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
         TakeCatchUps()?.ForEach(caughtUp => caughtUp.Fail(reason));
         Array.ForEach(waiting, pending => pending.Fail(reason));
     }
+
+    private void Wake(bool lendsThread) => _bell.Ring(lendsThread && !WasBusy);
 
     private Exception? Refusal() => _failure ?? (_isClosed ? new TimeoutException("The broker is stopping.") : null);
 

@@ -8,7 +8,7 @@ namespace Tansu.Adapters;
 
 /// <summary>
 /// The vendor's client, but a PUT is signed without what it carries, over http too: SHA-256 was a quarter of the processor time of a busy
-/// broker. What is written says by itself whether it is damaged, see <see cref="S3Client"/>.
+/// broker. What protects the content instead: docs/storage-s3.md.
 /// </summary>
 internal sealed class S3Driver(AWSCredentials credentials, AmazonS3Config config) : AmazonS3Client(credentials, config)
 {

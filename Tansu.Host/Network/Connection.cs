@@ -204,7 +204,7 @@ internal sealed partial class Connection
         }
         finally
         {
-            GoUnless(false);
+            _info.Commands.Go();
         }
     }
 

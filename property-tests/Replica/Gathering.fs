@@ -8,6 +8,7 @@ open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Ports
 open Tansu.Adapters.Replica
+open Tansu.PropertyTests.Replica.Rig
 
 let private options = ReplicaOptions(IsShared = false)
 
@@ -31,9 +32,6 @@ let private command chain isBrief =
 let private wait (queue: CommandQueue<int, int>) =
     queue.Hush()
     queue.WaitForBell(Timeout.InfiniteTimeSpan).AsTask()
-
-let private eventually (woken: Task) =
-    SpinWait.SpinUntil((fun () -> woken.IsCompleted), TimeSpan.FromSeconds 30.0)
 
 let tests =
     testList "gathering" [
@@ -70,7 +68,7 @@ let tests =
             queues[2].Enqueue(command chain true)
             chain.Go()
             Expect.isTrue (woken[2].IsCompleted && queues[2].IsOnLentThread) "the last, here"
-            Expect.isTrue (eventually woken[0]) "the first, beside it"
+            Expect.isTrue (woken[0].Wait patience) "the first, beside it"
             Expect.isFalse (woken[1].IsCompleted || queues[0].IsOnLentThread) "the others"
 
         testCase "afterwards a command wakes it at once again"
@@ -92,7 +90,7 @@ let tests =
                 let queue = newQueue ()
                 let woken = wait queue
                 queue.Enqueue other
-                Expect.isTrue (eventually woken) "woken"
+                Expect.isTrue (woken.Wait patience) "woken"
 
         testCase "whoever submits while it goes on is not forgotten"
         <| fun () ->
@@ -104,5 +102,5 @@ let tests =
                 let submitting = Task.Run(fun () -> queue.Enqueue(command chain true))
                 chain.Go()
                 submitting.Wait()
-                Expect.isTrue (eventually woken) "woken"
+                Expect.isTrue (woken.Wait patience) "woken"
     ]
