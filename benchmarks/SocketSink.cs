@@ -13,10 +13,15 @@ internal static class SocketSink
         var prefix = new byte[4];
         var reply = new byte[64];
         BinaryPrimitives.WriteInt32BigEndian(reply, reply.Length - 4);
-        var frame = new byte[1 << 20];
+        var frame = Array.Empty<byte>();
         while (await FillAsync(client, prefix))
         {
             var length = BinaryPrimitives.ReadInt32BigEndian(prefix);
+            if (frame.Length < length)
+            {
+                frame = new byte[length];
+            }
+
             await FillAsync(client, frame.AsMemory(0, length));
             await client.SendAsync(reply);
         }

@@ -17,9 +17,6 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     private readonly List<Pending<bool>> _catchUps = [];
     private readonly Bell _bell = new(options.TimeProvider);
 
-    /// <summary><see cref="Wake"/>, made once: a chain knows by it whether it has the queue already.</summary>
-    private Action<bool>? _wake;
-
     /// <summary>How many of those the flush under way waits for; 0 if none is under way.</summary>
     private int _awaited;
     private long _looseBytes;
@@ -52,11 +49,6 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             }
         }
     }
-
-    /// <summary>
-    /// Whether the last commit took commands of several submitters, so that the next one had better wait until some have gathered. The loop's to set.
-    /// </summary>
-    public bool WasBusy { get; set; }
 
     /// <summary>Whether the loop runs on a submitter's thread. The loop's alone.</summary>
     public bool IsOnLentThread => _bell.IsOnRingersThread;
@@ -98,10 +90,13 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             }
         }
 
-        var isWokenLater = pending.IsBrief && pending.Chain?.WakesLater(_wake ??= Wake) == true;
-        if (!isWokenLater)
+        if (!pending.IsBrief)
         {
-            Wake(lendsThread: pending.IsBrief);
+            _bell.Ring();
+        }
+        else if (!Gathering.RingsLater(_bell))
+        {
+            _bell.Ring(lendsThread: true);
         }
     }
 
@@ -298,8 +293,6 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
         TakeCatchUps()?.ForEach(caughtUp => caughtUp.Fail(reason));
         Array.ForEach(waiting, pending => pending.Fail(reason));
     }
-
-    private void Wake(bool lendsThread) => _bell.Ring(lendsThread && !WasBusy);
 
     private Exception? Refusal() => _failure ?? (_isClosed ? new TimeoutException("The broker is stopping.") : null);
 

@@ -226,7 +226,6 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
                 {
                     lastCommit = clock.GetTimestamp();
                     round = new Round<TState, TCommand, TEvent, TReply>(_decider, commands);
-                    _queue.WasBusy = round.HasSeveralSubmitters;
                     await CommitAsync(round);
                     round = null;
                     if (_queue.HasCommands)

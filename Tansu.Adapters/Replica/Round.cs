@@ -14,10 +14,6 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
 
     public List<PendingCommand<TCommand, TReply>> Commands => commands;
 
-    /// <summary>Whether the commands come from several connections.</summary>
-    public bool HasSeveralSubmitters =>
-        commands.Count > 1 && !commands.TrueForAll(pending => pending.Chain is { } chain && chain == commands[0].Chain);
-
     /// <summary>The events of the last decision, in order.</summary>
     public List<TEvent> Events => _events;
 

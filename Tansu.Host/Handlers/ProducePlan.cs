@@ -85,19 +85,12 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
 
         // All are submitted before the first is awaited, so that shards commit side by side and order is kept.
         var pending = new Task<ShardReply>[_parts.Count];
-        if (pending.Length > 1)
+        using (Gathering.Begin())
         {
-            chain.Gather();
-        }
-
-        for (var index = 0; index < pending.Length; index++)
-        {
-            pending[index] = _parts[index].Submit(_transaction, timeout, chain);
-        }
-
-        if (pending.Length > 1)
-        {
-            chain.Go();
+            for (var index = 0; index < pending.Length; index++)
+            {
+                pending[index] = _parts[index].Submit(_transaction, timeout, chain);
+            }
         }
 
         var known = true;

@@ -153,24 +153,12 @@ internal sealed partial class Connection
                     _isRecognized = true;
                 }
 
-                var entering = _inFlight.EnterAsync(length, _closed.Token);
-                GoUnless(entering.IsCompleted);
-                await entering.ConfigureAwait(false);
-                var reading = _reader.ReadFrameAsync(length, _closed.Token);
-                GoUnless(reading.IsCompleted);
-                var frame = await reading.ConfigureAwait(false);
-                var hasMore = _reader.HasRequest;
-                if (hasMore)
-                {
-                    // What has come together is committed together, and answered together.
-                    _info.Commands.Gather();
-                }
-
+                await _inFlight.EnterAsync(length, _closed.Token).ConfigureAwait(false);
+                var frame = await _reader.ReadFrameAsync(length, _closed.Token).ConfigureAwait(false);
                 var reply = Start(frame);
                 var isRefused = reply.IsFaulted;
                 _pending.Writer.TryWrite(new PendingRequest(frame, reply));
                 var hold = _info.TakeHold();
-                GoUnless(hasMore && hold is null);
                 if (isRefused)
                 {
                     return Ending.Drain;
@@ -201,19 +189,6 @@ internal sealed partial class Connection
             IsEndedByRequest = true;
             _complaints.WriteError(error, "Closing the connection from {RemoteAddress}: reading failed", _info.RemoteAddress);
             return Ending.Gone;
-        }
-        finally
-        {
-            _info.Commands.Go();
-        }
-    }
-
-    // Before a wait of any kind: what waits for more commands would wait for that, too.
-    private void GoUnless(bool goesOn)
-    {
-        if (!goesOn)
-        {
-            _info.Commands.Go();
         }
     }
 

@@ -38,19 +38,20 @@ internal sealed partial class Epoll : SafeHandleMinusOneIsInvalid
     public void AddForAll(SafeHandle handle, long tag) => Control(Add, handle, In, tag);
 
     /// <summary>Waits until there is something to report. Any number of threads may wait; each report goes to one.</summary>
-    /// <returns>The tag of what has something to read.</returns>
-    public unsafe long Wait()
+    /// <param name="timeoutMs">How long at most, in milliseconds; <see cref="Timeout.Infinite"/> for as long as it takes.</param>
+    /// <returns>The tag of what has something to read; null if there was nothing in time.</returns>
+    public unsafe long? Wait(int timeoutMs)
     {
         var reported = stackalloc byte[16];
         while (true)
         {
-            var count = EpollWait(this, reported, 1, -1);
-            if (count == 1)
+            var count = EpollWait(this, reported, 1, timeoutMs);
+            if (count >= 0)
             {
-                return BitConverter.ToInt64(new ReadOnlySpan<byte>(reported + TagPosition, sizeof(long)));
+                return count == 0 ? null : BitConverter.ToInt64(new ReadOnlySpan<byte>(reported + TagPosition, sizeof(long)));
             }
 
-            if (count < 0 && Marshal.GetLastPInvokeError() != Interrupted)
+            if (Marshal.GetLastPInvokeError() != Interrupted)
             {
                 throw LastError("epoll_wait");
             }

@@ -7,7 +7,7 @@ namespace Tansu.Host.Network;
 
 /// <summary>
 /// Cuts the bytes of one socket into requests. Small ones are copied out of a buffer, many of them for one system call; the rest of a large one is
-/// received straight into its own memory. The buffer is a small one, except while much comes. Used by one loop at a time.
+/// received straight into its own memory. It has the buffer only while there is something in it: who waits for the client holds none. Used by one loop at a time.
 /// </summary>
 internal sealed class FrameReader : IDisposable
 {
@@ -17,19 +17,22 @@ internal sealed class FrameReader : IDisposable
     private const int LargeBufferBytes = 64 * 1024;
 
     /// <summary>
-    /// How many connections may have a large buffer at once: nobody counts their memory, and a client can keep one by stopping within a request. The others
-    /// get by with the small one, for a system call more.
+    /// How many connections may have a large buffer at once: nobody counts their memory, and a client can keep one by sending more requests than are served at
+    /// once. The others get by with a small one, for a system call more.
     /// </summary>
     private const int MaxLargeBuffers = 64;
 
-    private static int largeBuffers;
+    private static int buffers;
 
     private readonly Receiver _receiver;
     private readonly int _maxRequestBytes;
     private readonly RequestBudget _budget;
     private readonly Action _onActivity;
     private readonly Action _onProgress;
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+
+    /// <summary>What is left of the buffer during a wait: less than a length and what tells the API.</summary>
+    private readonly byte[] _rest = new byte[LengthBytes + ApiBytes];
+    private byte[] _buffer;
     private int _start;
     private int _end;
     private int _sinceProgress;
@@ -49,14 +52,11 @@ internal sealed class FrameReader : IDisposable
         _budget = budget;
         _onActivity = onActivity;
         _onProgress = onProgress;
+        _buffer = _rest;
     }
 
     /// <summary>Whether a request has begun to arrive and the client owes the rest of it.</summary>
     public bool IsStarved => _isStarved;
-
-    /// <summary>Whether all of the next request is buffered.</summary>
-    public bool HasRequest =>
-        _end - _start >= LengthBytes && (uint)BinaryPrimitives.ReadInt32BigEndian(_buffer.AsSpan(_start)) <= _end - _start - LengthBytes;
 
     /// <summary>The length of the next request, checked; null if the client has closed the connection.</summary>
     /// <exception cref="KafkaFormatException">No request can have that length.</exception>
@@ -93,43 +93,30 @@ internal sealed class FrameReader : IDisposable
     /// <exception cref="EndOfStreamException">The client closed the connection before the request was complete.</exception>
     public async ValueTask<FrameBuffer> ReadFrameAsync(int length, CancellationToken cancellationToken)
     {
+        _isLarge = length > LargeBufferBytes / 2;
         var frame = await FrameBuffer.RentAsync(_budget, length, cancellationToken).ConfigureAwait(false);
         try
         {
-            var buffered = Math.Min(_end - _start, length);
-            _buffer.AsSpan(_start, buffered).CopyTo(frame.Free.Span);
-            _start += buffered;
-            frame.Advance(buffered);
             // Waiting for memory is not the client's fault: its time to send begins now.
             Progress();
-            while (!frame.IsComplete)
+            while (true)
             {
+                CopyTo(frame);
+                if (frame.IsComplete)
+                {
+                    return frame;
+                }
+
                 if (frame.NeedsGrowth)
                 {
                     await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
                     Progress();
                 }
-
-                // The buffer is empty here.
-                var free = frame.Free;
-                var usesBuffer = length <= LargeBufferBytes / 2 && TryEnlarge();
-                var received = await ReceiveAsync(usesBuffer ? _buffer : free, isWithin: true).ConfigureAwait(false);
-                if (received == 0)
+                else
                 {
-                    throw new EndOfStreamException();
+                    await ReceiveAsync(frame, isWithin: true).ConfigureAwait(false);
                 }
-
-                if (usesBuffer)
-                {
-                    _end = received;
-                    _start = received = Math.Min(received, free.Length);
-                    _buffer.AsSpan(0, received).CopyTo(free.Span);
-                }
-
-                frame.Advance(received);
             }
-
-            return frame;
         }
         catch
         {
@@ -138,93 +125,73 @@ internal sealed class FrameReader : IDisposable
         }
     }
 
+    /// <inheritdoc/>
     public void Dispose()
     {
-        if (_buffer.Length != 0)
-        {
-            Shrink();
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = [];
-        }
+        _start = _end;
+        LetGoOfBuffer();
     }
 
-    /// <summary>Takes a large buffer for the empty small one, if there is one to be had. Whether there is one.</summary>
-    private bool TryEnlarge()
+    private void CopyTo(FrameBuffer frame)
     {
-        if (_isLarge)
-        {
-            return true;
-        }
-
-        if (Interlocked.Increment(ref largeBuffers) > MaxLargeBuffers)
-        {
-            Interlocked.Decrement(ref largeBuffers);
-            return false;
-        }
-
-        _isLarge = true;
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = ArrayPool<byte>.Shared.Rent(LargeBufferBytes);
-        return true;
+        var buffered = Math.Min(_end - _start, frame.Free.Length);
+        _buffer.AsSpan(_start, buffered).CopyTo(frame.Free.Span);
+        _start += buffered;
+        frame.Advance(buffered);
     }
 
-    /// <summary>Goes back to a small buffer from an empty large one.</summary>
-    private void Shrink()
-    {
-        if (_isLarge)
-        {
-            _isLarge = false;
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
-            Interlocked.Decrement(ref largeBuffers);
-        }
-    }
-
-    /// <summary>Receives until that many bytes are buffered, all in one piece. False if the client has closed the connection where it may.</summary>
+    /// <summary>Receives until that many bytes are buffered. False if the client has closed the connection where it may.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<bool> FillAsync(int count, bool isWithin)
     {
         while (_end - _start < count)
         {
-            if (_start == _end)
+            if (!await ReceiveAsync(null, isWithin || _end > _start).ConfigureAwait(false))
             {
-                // Whoever has sent all of it may send nothing for long.
-                _start = _end = 0;
-                Shrink();
+                return false;
             }
-            else if (_buffer.Length - _start < count)
-            {
-                _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
-                _end -= _start;
-                _start = 0;
-            }
-
-            isWithin |= _end > _start;
-            var received = await ReceiveAsync(_buffer.AsMemory(_end), isWithin).ConfigureAwait(false);
-            if (received == 0)
-            {
-                return isWithin ? throw new EndOfStreamException() : false;
-            }
-
-            _end += received;
         }
 
         return true;
     }
 
-    private void Progress()
-    {
-        _sinceProgress = 0;
-        _onActivity();
-        _onProgress();
-    }
-
+    /// <summary>Waits for the client, holding no buffer meanwhile, and receives some bytes.</summary>
+    /// <param name="frame">What they belong to, if that is known; then nothing is left in the buffer.</param>
+    /// <param name="isWithin">Whether a request has begun.</param>
+    /// <returns>False if the client has closed the connection where it may.</returns>
+    /// <exception cref="EndOfStreamException">The client closed it within a request.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<int> ReceiveAsync(Memory<byte> destination, bool isWithin)
+    private async ValueTask<bool> ReceiveAsync(FrameBuffer? frame, bool isWithin)
     {
         _isStarved = isWithin;
-        var received = await _receiver.ReceiveAsync(destination).ConfigureAwait(false);
+        int received;
+        bool isStraight;
+        do
+        {
+            var waiting = _receiver.WaitAsync();
+            if (!waiting.IsCompleted)
+            {
+                LetGoOfBuffer();
+            }
+
+            await waiting.ConfigureAwait(false);
+        }
+        while (!_receiver.TryReceive(Room(frame, out isStraight), out received));
         _isStarved = false;
+        if (received == 0)
+        {
+            return isWithin ? throw new EndOfStreamException() : false;
+        }
+
+        if (isStraight)
+        {
+            frame!.Advance(received);
+        }
+        else
+        {
+            _end += received;
+        }
+
         _sinceProgress += received;
         if (!isWithin || _sinceProgress >= FrameBuffer.FirstBytes)
         {
@@ -235,7 +202,46 @@ internal sealed class FrameReader : IDisposable
             _onActivity();
         }
 
-        return received;
+        return true;
+    }
+
+    /// <summary>Where to receive: into a large request itself, or into the buffer, where what follows a small one comes with the same system call.</summary>
+    private Span<byte> Room(FrameBuffer? frame, out bool isStraight)
+    {
+        var left = _buffer.AsSpan(_start, _end - _start);
+        if (_buffer == _rest)
+        {
+            _buffer = ArrayPool<byte>.Shared.Rent(Interlocked.Increment(ref buffers) <= MaxLargeBuffers ? LargeBufferBytes : BufferBytes);
+        }
+
+        left.CopyTo(_buffer);
+        _start = 0;
+        _end = left.Length;
+        isStraight = frame is not null && (_isLarge || _buffer.Length < LargeBufferBytes);
+
+        // Behind a large request comes another, probably, which had better not come into the buffer and be copied.
+        return isStraight ? frame!.Free.Span : _buffer.AsSpan(_end, (_isLarge ? BufferBytes : _buffer.Length) - _end);
+    }
+
+    /// <summary>Keeps only what is left in it, which is little.</summary>
+    private void LetGoOfBuffer()
+    {
+        if (_buffer != _rest)
+        {
+            _buffer.AsSpan(_start, _end - _start).CopyTo(_rest);
+            ArrayPool<byte>.Shared.Return(_buffer);
+            Interlocked.Decrement(ref buffers);
+            _buffer = _rest;
+            _end -= _start;
+            _start = 0;
+        }
+    }
+
+    private void Progress()
+    {
+        _sinceProgress = 0;
+        _onActivity();
+        _onProgress();
     }
 
     // The first four bytes of what is often sent to a wrong port.

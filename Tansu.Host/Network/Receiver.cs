@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
 
 namespace Tansu.Host.Network;
@@ -31,49 +30,42 @@ internal sealed class Receiver : IValueTaskSource, IDisposable
     {
         _socket = socket;
         _threads = threads;
+        socket.Blocking = false;
         if (threads is not null)
         {
-            socket.Blocking = false;
             _tag = threads.Add(this);
         }
     }
 
-    /// <summary>Waits until something has come. 0 when the client has closed the connection.</summary>
+    /// <summary>Completes when something may have come, at once if more is known to be there.</summary>
     /// <exception cref="SocketException">The connection is broken.</exception>
     /// <exception cref="ObjectDisposedException">It was closed here.</exception>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<int> ReceiveAsync(Memory<byte> destination)
+    public ValueTask WaitAsync()
     {
-        if (_threads is null)
+        if (!_isEmpty && _inARow < MaxInARow)
         {
-            // No token: a token costs a registration for each call, and disposing the socket ends the call as well.
-            return await _socket.ReceiveAsync(destination, SocketFlags.None).ConfigureAwait(false);
+            return ValueTask.CompletedTask;
         }
 
-        while (true)
+        _inARow = 0;
+        return _threads is null ? WaitAsDotNetDoesAsync() : WaitAsync(_threads);
+    }
+
+    /// <summary>Receives what has come. False if there is nothing after all; 0 bytes when the client has closed the connection.</summary>
+    /// <exception cref="SocketException">The connection is broken.</exception>
+    /// <exception cref="ObjectDisposedException">It was closed here.</exception>
+    public bool TryReceive(Span<byte> destination, out int received)
+    {
+        _inARow++;
+        received = _socket.Receive(destination, SocketFlags.None, out var error);
+        if (error is not SocketError.Success and not SocketError.WouldBlock)
         {
-            if (_isEmpty || _inARow >= MaxInARow)
-            {
-                _inARow = 0;
-                await WaitAsync(_threads).ConfigureAwait(false);
-            }
-
-            _inARow++;
-            var received = _socket.Receive(destination.Span, SocketFlags.None, out var error);
-            if (error == SocketError.Success)
-            {
-                // What did not fill the memory was all there was, so that asking again would be in vain.
-                _isEmpty = received < destination.Length;
-                return received;
-            }
-
-            if (error != SocketError.WouldBlock)
-            {
-                throw new SocketException((int)error);
-            }
-
-            _isEmpty = true;
+            throw new SocketException((int)error);
         }
+
+        // What did not fill the memory was all there was, so that asking again would be in vain.
+        _isEmpty = error == SocketError.WouldBlock || received < destination.Length;
+        return error == SocketError.Success;
     }
 
     /// <summary>Called by one of the threads when there is something to read.</summary>
@@ -87,10 +79,15 @@ internal sealed class Receiver : IValueTaskSource, IDisposable
         Continue(isHere: false);
     }
 
+    // No token: a token costs a registration for each call, and disposing the socket ends the call as well.
+    private async ValueTask WaitAsDotNetDoesAsync() => await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+
     private ValueTask WaitAsync(ReceiverThreads threads)
     {
         _readable.Reset();
-        Volatile.Write(ref _isWaiting, 1);
+
+        // The exchange is a fence: either this sees that it is disposed, or whoever disposes it sees that somebody waits.
+        Interlocked.Exchange(ref _isWaiting, 1);
         if (_isDisposed)
         {
             Continue(isHere: false);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Pipes;
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
+using Tansu.Adapters.Replica;
 
 namespace Tansu.Host.Network;
 
@@ -14,6 +15,9 @@ namespace Tansu.Host.Network;
 internal sealed class ReceiverThreads : IDisposable
 {
     private const long Ending = 0;
+
+    /// <summary>How many clients' requests are committed together at most: the first waits until the last has been read.</summary>
+    private const int MaxGathered = 16;
 
     private readonly Epoll _epoll = new();
     private readonly AnonymousPipeServerStream _end = new(PipeDirection.Out);
@@ -74,13 +78,28 @@ internal sealed class ReceiverThreads : IDisposable
 
     private void Loop()
     {
-        while (!_isEnding && _epoll.Wait() is var tag and not Ending)
+        while (!_isEnding)
+        {
+            Serve();
+        }
+    }
+
+    /// <summary>
+    /// Waits for a client and does what it asks for; and, before what that one wants to have stored is stored, what others ask for whom no other thread has taken meanwhile.
+    /// </summary>
+    private void Serve()
+    {
+        var tag = _epoll.Wait(Timeout.Infinite);
+        using var gathering = Gathering.Begin();
+        for (var served = 1; tag is not null and not Ending; served++)
         {
             // It may have gone meanwhile.
-            if (_receivers.TryGetValue(tag, out var receiver))
+            if (_receivers.TryGetValue(tag.Value, out var receiver))
             {
                 receiver.OnReadable();
             }
+
+            tag = served < MaxGathered && Gathering.HasAny ? _epoll.Wait(0) : null;
         }
     }
 }

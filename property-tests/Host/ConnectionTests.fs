@@ -37,60 +37,6 @@ let private order =
                 Expect.equal [ one; two; three ] [ 1; 2; 3 ] "order"
             }
 
-        testCaseTask
-            "commands of requests that come together wait for the last of them, or for a request that has to be waited for"
-        <| fun () ->
-            task {
-                let woken = ResizeArray<int>()
-                let waited = ResizeArray<int * bool>()
-                let hold = TaskCompletionSource()
-
-                let toy =
-                    Toy(fun request ->
-                        let waits =
-                            request.Connection.Commands.WakesLater(fun (_: bool) ->
-                                lock woken (fun () -> woken.Add request.Id))
-
-                        lock waited (fun () -> waited.Add(request.Id, waits))
-
-                        if request.Id = 4 then
-                            request.Connection.HoldFollowing hold.Task
-
-                        request.Echo())
-
-                use server = new Server(toy, options)
-                use client = new Client(server)
-
-                let ids count =
-                    task {
-                        for _ in 1..count do
-                            let! _ = client.ReceiveId() in ()
-                    }
-
-                do! client.Send(frame 1 10)
-                do! ids 1
-                do! client.Send(Array.concat [ frame 2 10; frame 3 10; frame 4 10; frame 5 10; frame 6 10 ])
-                do! ids 3
-
-                Expect.equal
-                    (lock waited (fun () -> List.ofSeq waited))
-                    [ 1, false; 2, true; 3, true; 4, true ]
-                    "waited for more"
-
-                do! eventually "woken" (fun () -> lock woken (fun () -> List.ofSeq woken = [ 2; 3; 4 ]))
-                hold.SetResult()
-                do! ids 2
-                do! client.Send(frame 7 10)
-                do! ids 1
-
-                Expect.equal
-                    (lock waited (fun () -> List.skip 4 (List.ofSeq waited)))
-                    [ 5, true; 6, true; 7, false ]
-                    "waited for more, later"
-
-                do! eventually "woken, later" (fun () -> lock woken (fun () -> List.ofSeq woken = [ 2..6 ]))
-            }
-
         testCaseTask "a request without a reply (acks=0) sends nothing and holds nothing up"
         <| fun () ->
             task {

@@ -1,4 +1,4 @@
-/// Commands of one connection that have come together: whom they wake, and when.
+/// Commands that a thread submits together: whom they wake, and when.
 module Tansu.PropertyTests.Replica.Gathering
 
 open System
@@ -25,8 +25,8 @@ let private newQueue () =
 
     CommandQueue<int, int>(options, uploader)
 
-let private command chain isBrief =
-    PendingCommand<int, int>(1, Payload.None, chain, isBrief, 0L)
+let private command isBrief =
+    PendingCommand<int, int>(1, Payload.None, CommandChain(), isBrief, 0L)
 
 /// The loop has nothing to do; the task completes when it is woken.
 let private wait (queue: CommandQueue<int, int>) =
@@ -39,7 +39,7 @@ let tests =
         <| fun () ->
             let queue = newQueue ()
             let woken = wait queue
-            queue.Enqueue(command (CommandChain()) true)
+            queue.Enqueue(command true)
             Expect.isTrue woken.IsCompletedSuccessfully "woken"
             Expect.isTrue queue.IsOnLentThread "thread"
 
@@ -47,26 +47,28 @@ let tests =
         <| fun () ->
             let queue = newQueue ()
             let woken = wait queue
-            let chain = CommandChain()
-            chain.Gather()
+            let gathering = Gathering.Begin()
+            Expect.isFalse Gathering.HasAny "nothing yet"
 
             for _ in 1..3 do
-                queue.Enqueue(command chain true)
+                queue.Enqueue(command true)
 
+            Expect.isTrue Gathering.HasAny "something"
             Expect.isFalse woken.IsCompleted "woken before the end"
-            chain.Go()
+            gathering.Dispose()
             Expect.isTrue woken.IsCompletedSuccessfully "woken"
+            Expect.isTrue queue.IsOnLentThread "thread"
             Expect.hasLength (queue.Take()) 3 "commands"
+            Expect.isFalse Gathering.HasAny "nothing left"
 
         testCase "all loops that got some are woken, and only they"
         <| fun () ->
             let queues = [ newQueue (); newQueue (); newQueue () ]
             let woken = List.map wait queues
-            let chain = CommandChain()
-            chain.Gather()
-            queues[0].Enqueue(command chain true)
-            queues[2].Enqueue(command chain true)
-            chain.Go()
+            let gathering = Gathering.Begin()
+            queues[0].Enqueue(command true)
+            queues[2].Enqueue(command true)
+            gathering.Dispose()
             Expect.isTrue (woken[2].IsCompleted && queues[2].IsOnLentThread) "the last, here"
             Expect.isTrue (woken[0].Wait patience) "the first, beside it"
             Expect.isFalse (woken[1].IsCompleted || queues[0].IsOnLentThread) "the others"
@@ -74,33 +76,60 @@ let tests =
         testCase "afterwards a command wakes it at once again"
         <| fun () ->
             let queue = newQueue ()
-            let chain = CommandChain()
-            chain.Gather()
-            chain.Go()
+            Gathering.Begin().Dispose()
             let woken = wait queue
-            queue.Enqueue(command chain true)
+            queue.Enqueue(command true)
             Expect.isTrue woken.IsCompleted "woken"
 
-        testCase "another connection's command, or one that is not brief, waits for nothing"
+        testCase "within another one the outer one decides"
         <| fun () ->
-            let chain = CommandChain()
-            chain.Gather()
+            let queue = newQueue ()
+            let woken = wait queue
+            let outer = Gathering.Begin()
+            let inner = Gathering.Begin()
+            queue.Enqueue(command true)
+            inner.Dispose()
+            Expect.isFalse woken.IsCompleted "woken by the inner one"
+            outer.Dispose()
+            Expect.isTrue woken.IsCompleted "woken"
 
-            for other in [ command (CommandChain()) true; command null true; command chain false ] do
-                let queue = newQueue ()
-                let woken = wait queue
-                queue.Enqueue other
-                Expect.isTrue (woken.Wait patience) "woken"
-
-        testCase "whoever submits while it goes on is not forgotten"
+        testCase "a loop that is woken gathers in its turn"
         <| fun () ->
-            for _ in 1..2_000 do
-                let queue = newQueue ()
-                let woken = wait queue
-                let chain = CommandChain()
-                chain.Gather()
-                let submitting = Task.Run(fun () -> queue.Enqueue(command chain true))
-                chain.Go()
-                submitting.Wait()
-                Expect.isTrue (woken.Wait patience) "woken"
+            let queue = newQueue ()
+            let other = newQueue ()
+            let wokenOther = wait other
+
+            let woken =
+                task {
+                    do! wait queue
+                    let gathering = Gathering.Begin()
+                    other.Enqueue(command true)
+                    let isEarly = wokenOther.IsCompleted
+                    gathering.Dispose()
+                    return isEarly
+                }
+
+            let gathering = Gathering.Begin()
+            queue.Enqueue(command true)
+            gathering.Dispose()
+            Expect.isTrue (woken.IsCompletedSuccessfully && not woken.Result) "not before its end"
+            Expect.isTrue wokenOther.IsCompletedSuccessfully "the other"
+            Expect.isFalse Gathering.HasAny "nothing left"
+
+        testCase "another thread's command, or one that is not brief, waits for nothing"
+        <| fun () ->
+            let gathering = Gathering.Begin()
+            let queue = newQueue ()
+            let woken = wait queue
+            queue.Enqueue(command false)
+            let isWoken = woken.Wait patience
+            let other = newQueue ()
+            let wokenOther = wait other
+            let thread = Thread(fun () -> other.Enqueue(command true))
+            thread.Start()
+            let isOtherWoken = wokenOther.Wait patience
+            gathering.Dispose()
+            thread.Join()
+            Expect.isTrue isWoken "one that is not brief"
+            Expect.isTrue isOtherWoken "another thread's"
     ]
