@@ -15,9 +15,10 @@ public class ChangeWaiters<TKey>
     /// Starts listening. The caller registers first and looks at the state afterwards, so that nothing falls between the two.
     /// </summary>
     /// <param name="keys">What to listen to; kept until the waiter is disposed.</param>
-    public Waiter Register(IReadOnlyList<TKey> keys)
+    /// <param name="isBrief">Whether what follows is brief, so that it may run on the thread of whoever made the change, afterwards.</param>
+    public Waiter Register(IReadOnlyList<TKey> keys, bool isBrief = false)
     {
-        var waiter = new Waiter(this, keys);
+        var waiter = new Waiter(this, keys, isBrief);
         lock (_lock)
         {
             for (var index = 0; index < keys.Count; index++)
@@ -92,12 +93,15 @@ public class ChangeWaiters<TKey>
     {
         private readonly ChangeWaiters<TKey> _owner;
         private readonly IReadOnlyList<TKey> _keys;
-        private volatile TaskCompletionSource _signal = NewSignal();
+        private readonly bool _isBrief;
+        private volatile TaskCompletionSource _signal;
 
-        internal Waiter(ChangeWaiters<TKey> owner, IReadOnlyList<TKey> keys)
+        internal Waiter(ChangeWaiters<TKey> owner, IReadOnlyList<TKey> keys, bool isBrief)
         {
             _owner = owner;
             _keys = keys;
+            _isBrief = isBrief;
+            _signal = NewSignal();
         }
 
         /// <summary>Completes when one of the keys has changed since <see cref="Rearm"/>.</summary>
@@ -113,11 +117,30 @@ public class ChangeWaiters<TKey>
         }
 
         /// <summary>Wakes this one alone.</summary>
-        public void Signal() => _signal.TrySetResult();
+        public void Signal()
+        {
+            var signal = _signal;
+            if (!_isBrief)
+            {
+                signal.TrySetResult();
+            }
+            else if (!signal.Task.IsCompleted && !Afterwards.TryAdd(signal))
+            {
+                // The caller holds a lock and has others to wake.
+                Task.Factory.StartNew(
+                    static signal => ((TaskCompletionSource)signal!).TrySetResult(),
+                    signal,
+                    CancellationToken.None,
+                    TaskCreationOptions.None,
+                    TaskScheduler.Default);
+            }
+        }
 
         /// <summary>Stops listening.</summary>
         public void Dispose() => _owner.Unregister(this, _keys);
 
-        private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+        // What follows a brief one runs where the signal is given.
+        private TaskCompletionSource NewSignal() =>
+            new(_isBrief ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -78,7 +78,7 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
 
     private async ValueTask WaitAsync(RequestContext context, FetchReader reader, TimeSpan maxWait, CancellationToken cancellationToken)
     {
-        using var waiter = broker.Cluster.Waiters.Register(reader.Listened());
+        using var waiter = broker.Cluster.Waiters.Register(reader.Listened(), isBrief: true);
         using var following = Following.Of(reader.Shards());
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.Stopping, cancellationToken);
         var begun = broker.TimeProvider.GetTimestamp();

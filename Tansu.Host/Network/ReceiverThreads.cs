@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Pipes;
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
+using Tansu.Adapters.Reading;
 using Tansu.Adapters.Replica;
 
 namespace Tansu.Host.Network;
@@ -80,7 +81,9 @@ internal sealed class ReceiverThreads : IDisposable
     {
         while (!_isEnding)
         {
+            Afterwards.Begin();
             Serve();
+            Afterwards.Run();
         }
     }
 

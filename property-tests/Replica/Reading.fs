@@ -236,6 +236,50 @@ let private waiting =
 
                 do! hears.Changed.WaitAsync patience
             })
+
+        testCase
+            "a thread that serves clients goes on with a few of them afterwards, and others do with the rest"
+            (fun () ->
+                let waiters = PartitionWaiters()
+                let here = Environment.CurrentManagedThreadId
+
+                let waiting =
+                    List.init 6 (fun _ ->
+                        let waiter = waiters.Register([ partition 0 ], isBrief = true)
+
+                        task {
+                            do! waiter.Changed
+                            waiter.Dispose()
+                            return Environment.CurrentManagedThreadId
+                        })
+
+                Afterwards.Begin()
+                // Events of one commit: the second finds the same ones waiting.
+                waiters.Wake(partition 0)
+                waiters.Wake(partition 0)
+
+                let woken = waiting |> List.filter _.IsCompleted
+                Expect.isLessThanOrEqual woken.Length 2 "not before it runs"
+                Afterwards.Run()
+                Expect.isTrue (Task.WhenAll(waiting).Wait patience) "all are woken"
+
+                let onThis = waiting |> List.filter (fun one -> one.Result = here) |> List.length
+
+                Expect.equal onThis 4 "on this thread")
+
+        testCase "signals of other threads, and of waiters that are not brief, do not wait for it" (fun () ->
+            let waiters = PartitionWaiters()
+            use brief = waiters.Register([ partition 0 ], isBrief = true)
+            use other = waiters.Register [ partition 1 ]
+            Afterwards.Begin()
+            let thread = Thread(fun () -> waiters.Wake(partition 0))
+            thread.Start()
+            thread.Join()
+            waiters.Wake(partition 1)
+            let isOtherWoken = other.Changed.IsCompleted
+            let isBriefWoken = brief.Changed.Wait patience
+            Afterwards.Run()
+            Expect.isTrue (isOtherWoken && isBriefWoken) "both at once")
     ]
 
 let tests = testList "reading" [ reading; waiting ]
