@@ -25,31 +25,20 @@ public static class Afterwards
         if (waiting is { Count: > 0 } signals)
         {
             // Nothing is added meanwhile: it is closed.
-            signals.ForEach(static signal => signal.TrySetResult());
+            signals.ForEach(static signal => signal.SetResult());
             signals.Clear();
         }
     }
 
-    /// <summary>Takes a signal that this thread is to give when it runs. False if somebody else has to give it.</summary>
+    /// <summary>Takes a signal that this thread is to give when it runs, once. False if somebody else has to give it.</summary>
     internal static bool TryAdd(TaskCompletionSource signal)
     {
-        if (!isOpen)
+        if (!isOpen || waiting is { Count: Most })
         {
             return false;
         }
 
-        waiting ??= [];
-        if (waiting.Contains(signal))
-        {
-            return true;
-        }
-
-        if (waiting.Count == Most)
-        {
-            return false;
-        }
-
-        waiting.Add(signal);
+        (waiting ??= []).Add(signal);
         return true;
     }
 }

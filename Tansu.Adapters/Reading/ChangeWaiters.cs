@@ -94,7 +94,7 @@ public class ChangeWaiters<TKey>
         private readonly ChangeWaiters<TKey> _owner;
         private readonly IReadOnlyList<TKey> _keys;
         private readonly bool _isBrief;
-        private volatile TaskCompletionSource _signal;
+        private OnceSignal _signal;
 
         internal Waiter(ChangeWaiters<TKey> owner, IReadOnlyList<TKey> keys, bool isBrief)
         {
@@ -105,30 +105,36 @@ public class ChangeWaiters<TKey>
         }
 
         /// <summary>Completes when one of the keys has changed since <see cref="Rearm"/>.</summary>
-        public Task Changed => _signal.Task;
+        public Task Changed => Volatile.Read(ref _signal).Task;
 
         /// <summary>Listens for the next change. Call it before looking at the state.</summary>
         public void Rearm()
         {
-            if (_signal.Task.IsCompleted)
+            if (Changed.IsCompleted)
             {
-                _signal = NewSignal();
+                // A fence: whoever changes the state after it was looked at sees the new signal.
+                Interlocked.Exchange(ref _signal, NewSignal());
             }
         }
 
         /// <summary>Wakes this one alone.</summary>
         public void Signal()
         {
-            var signal = _signal;
+            var signal = Volatile.Read(ref _signal);
+            if (!signal.TryGive())
+            {
+                return;
+            }
+
             if (!_isBrief)
             {
-                signal.TrySetResult();
+                signal.SetResult();
             }
-            else if (!signal.Task.IsCompleted && !Afterwards.TryAdd(signal))
+            else if (!Afterwards.TryAdd(signal))
             {
                 // The caller holds a lock and has others to wake.
                 Task.Factory.StartNew(
-                    static signal => ((TaskCompletionSource)signal!).TrySetResult(),
+                    static signal => ((TaskCompletionSource)signal!).SetResult(),
                     signal,
                     CancellationToken.None,
                     TaskCreationOptions.None,
@@ -140,7 +146,14 @@ public class ChangeWaiters<TKey>
         public void Dispose() => _owner.Unregister(this, _keys);
 
         // What follows a brief one runs where the signal is given.
-        private TaskCompletionSource NewSignal() =>
-            new(_isBrief ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
+        private OnceSignal NewSignal() => new(_isBrief ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>A signal that is given once, possibly some time after that was decided.</summary>
+        private sealed class OnceSignal(TaskCreationOptions options) : TaskCompletionSource(options)
+        {
+            private int _isGiven;
+
+            public bool TryGive() => Interlocked.Exchange(ref _isGiven, 1) == 0;
+        }
     }
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Tansu.Adapters.Replica;
 
 /// <summary>
@@ -7,8 +9,15 @@ namespace Tansu.Adapters.Replica;
 /// <remarks>It belongs to the thread: what goes on elsewhere after a wait does not gather.</remarks>
 public readonly ref struct Gathering
 {
+    /// <summary>What has been gathered for so long waits no longer: what a client asks for may take long.</summary>
+    private static readonly TimeSpan Late = TimeSpan.FromMilliseconds(0.5);
+
     [ThreadStatic]
     private static List<Bell>? toRing;
+
+    /// <summary>When the first of them came, a timestamp.</summary>
+    [ThreadStatic]
+    private static long since;
 
     [ThreadStatic]
     private static bool isUnderWay;
@@ -29,29 +38,23 @@ public readonly ref struct Gathering
         return new Gathering(isOutermost);
     }
 
+    /// <summary>To be called between two things that take some time: wakes the loops, on other threads, that have waited for too long.</summary>
+    public static void RingIfLate()
+    {
+        if (HasAny && Stopwatch.GetElapsedTime(since) > Late)
+        {
+            RingAll(lendsThread: false);
+        }
+    }
+
     /// <summary>Wakes the loops: the last of them goes on inside of this call, as far as its first wait.</summary>
     public void Dispose()
     {
-        if (!_isOutermost)
+        if (_isOutermost)
         {
-            return;
+            isUnderWay = false;
+            RingAll(lendsThread: true);
         }
-
-        isUnderWay = false;
-        if (toRing is not { Count: > 0 } gathered)
-        {
-            return;
-        }
-
-        // What a loop does in here may gather in its turn.
-        toRing = null;
-        for (var index = 0; index < gathered.Count; index++)
-        {
-            gathered[index].Ring(lendsThread: index == gathered.Count - 1);
-        }
-
-        gathered.Clear();
-        toRing ??= gathered;
     }
 
     /// <summary>Whether the bell will be rung when this thread has gathered.</summary>
@@ -63,11 +66,34 @@ public readonly ref struct Gathering
         }
 
         toRing ??= [];
+        if (toRing.Count == 0)
+        {
+            since = Stopwatch.GetTimestamp();
+        }
+
         if (!toRing.Contains(bell))
         {
             toRing.Add(bell);
         }
 
         return true;
+    }
+
+    private static void RingAll(bool lendsThread)
+    {
+        if (toRing is not { Count: > 0 } gathered)
+        {
+            return;
+        }
+
+        // What a loop does in here may gather in its turn.
+        toRing = null;
+        for (var index = 0; index < gathered.Count; index++)
+        {
+            gathered[index].Ring(lendsThread && index == gathered.Count - 1);
+        }
+
+        gathered.Clear();
+        toRing ??= gathered;
     }
 }

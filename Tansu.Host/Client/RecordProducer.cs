@@ -85,39 +85,15 @@ internal sealed partial class RecordProducer : IAsyncDisposable
     public async ValueTask SendAsync(ProducerBatch batch, CancellationToken cancellationToken)
     {
         await _window.WaitAsync(cancellationToken);
-        var lane = LaneOf(batch.Partition);
-        await lane.Gate.WaitAsync(cancellationToken);
         try
         {
-            if (_options.TransactionalId is not null && !lane.IsInTransaction && _failure is null)
-            {
-                await AddToTransactionAsync(batch.Partition, cancellationToken);
-                lane.IsInTransaction = true;
-            }
-
-            if (_failure is not null)
-            {
-                throw _failure;
-            }
-
-            batch.IsLost = false;
-            batch.SentAt = Stopwatch.GetTimestamp();
-            batch.Sealed = batch.Writer.Seal(
-                _producerId,
-                _producerEpoch,
-                _options.IsIdempotent ? lane.TakeSequence(batch.Writer.RecordCount) : RecordBatchHeader.NoSequence,
-                _options.TransactionalId is not null);
-            batch.Answer = await StartAsync(batch);
-            lane.Sent.Writer.TryWrite(batch);
+            await SendInTurnAsync(batch, LaneOf(batch.Partition), cancellationToken);
         }
         catch
         {
+            // Also when it is cancelled before its turn: who flushes waits for all of the window.
             _window.Release();
             throw;
-        }
-        finally
-        {
-            lane.Gate.Release();
         }
     }
 
@@ -145,6 +121,38 @@ internal sealed partial class RecordProducer : IAsyncDisposable
 
         _stop.Dispose();
         _window.Dispose();
+    }
+
+    private async ValueTask SendInTurnAsync(ProducerBatch batch, ProducerLane lane, CancellationToken cancellationToken)
+    {
+        await lane.Gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (_options.TransactionalId is not null && !lane.IsInTransaction && _failure is null)
+            {
+                await AddToTransactionAsync(batch.Partition, cancellationToken);
+                lane.IsInTransaction = true;
+            }
+
+            if (_failure is not null)
+            {
+                throw _failure;
+            }
+
+            batch.IsLost = false;
+            batch.SentAt = Stopwatch.GetTimestamp();
+            batch.Sealed = batch.Writer.Seal(
+                _producerId,
+                _producerEpoch,
+                _options.IsIdempotent ? lane.TakeSequence(batch.Writer.RecordCount) : RecordBatchHeader.NoSequence,
+                _options.TransactionalId is not null);
+            batch.Answer = await StartAsync(batch);
+            lane.Sent.Writer.TryWrite(batch);
+        }
+        finally
+        {
+            lane.Gate.Release();
+        }
     }
 
     private ProducerLane LaneOf(int partition)

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Threading.Channels;
 using Serilog;
 using Serilog.Events;
+using Tansu.Adapters.Replica;
 using Tansu.Codec;
 
 namespace Tansu.Host.Network;
@@ -158,6 +159,7 @@ internal sealed partial class Connection
                 var reply = Start(frame);
                 var isRefused = reply.IsFaulted;
                 _pending.Writer.TryWrite(new PendingRequest(frame, reply));
+                Gathering.RingIfLate();
                 var hold = _info.TakeHold();
                 if (isRefused)
                 {

@@ -17,8 +17,8 @@ internal sealed class FrameReader : IDisposable
     private const int LargeBufferBytes = 64 * 1024;
 
     /// <summary>
-    /// How many connections may have a large buffer at once: nobody counts their memory, and a client can keep one by sending more requests than are served at
-    /// once. The others get by with a small one, for a system call more.
+    /// Beyond so many connections that have a buffer at once the others get by with a small one, for a system call more: nobody counts their memory, and a client can
+    /// keep one by sending more requests than are served at once.
     /// </summary>
     private const int MaxLargeBuffers = 64;
 
@@ -54,6 +54,9 @@ internal sealed class FrameReader : IDisposable
         _onProgress = onProgress;
         _buffer = _rest;
     }
+
+    /// <summary>How many readers have a buffer now, of whatever size.</summary>
+    public static int Buffers => Volatile.Read(ref buffers);
 
     /// <summary>Whether a request has begun to arrive and the client owes the rest of it.</summary>
     public bool IsStarved => _isStarved;
@@ -208,6 +211,12 @@ internal sealed class FrameReader : IDisposable
     /// <summary>Where to receive: into a large request itself, or into the buffer, where what follows a small one comes with the same system call.</summary>
     private Span<byte> Room(FrameBuffer? frame, out bool isStraight)
     {
+        if (frame is not null && _isLarge)
+        {
+            isStraight = true;
+            return frame.Free.Span;
+        }
+
         var left = _buffer.AsSpan(_start, _end - _start);
         if (_buffer == _rest)
         {
@@ -217,7 +226,7 @@ internal sealed class FrameReader : IDisposable
         left.CopyTo(_buffer);
         _start = 0;
         _end = left.Length;
-        isStraight = frame is not null && (_isLarge || _buffer.Length < LargeBufferBytes);
+        isStraight = frame is not null && _buffer.Length < LargeBufferBytes;
 
         // Behind a large request comes another, probably, which had better not come into the buffer and be copied.
         return isStraight ? frame!.Free.Span : _buffer.AsSpan(_end, (_isLarge ? BufferBytes : _buffer.Length) - _end);

@@ -17,7 +17,7 @@ internal sealed class ReceiverThreads : IDisposable
 {
     private const long Ending = 0;
 
-    /// <summary>How many clients' requests are committed together at most: the first waits until the last has been read.</summary>
+    /// <summary>So often a thread looks for more before what it has gathered is committed.</summary>
     private const int MaxGathered = 16;
 
     private readonly Epoll _epoll = new();
@@ -102,7 +102,7 @@ internal sealed class ReceiverThreads : IDisposable
                 receiver.OnReadable();
             }
 
-            tag = served < MaxGathered && Gathering.HasAny ? _epoll.Wait(0) : null;
+            tag = served < MaxGathered && Gathering.HasAny && !_isEnding ? _epoll.Wait(0) : null;
         }
     }
 }

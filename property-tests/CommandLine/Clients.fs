@@ -466,9 +466,74 @@ let private mockCluster =
             do! client.DisposeAsync()
         })
 
+let private patience = TimeSpan.FromSeconds 20.0
+
+let private cancelledSend =
+    testCaseTask "a batch that is given up before its turn does not keep others from being waited for" (fun () ->
+        task {
+            let isAsked = TaskCompletionSource()
+            let mayAnswer = TaskCompletionSource()
+            let mutable produced = 0
+            let mutable port = 0
+
+            let produce request code =
+                let partition =
+                    ProduceResponse.PartitionProduceResponse(Index = 0, ErrorCode = code)
+
+                let answered =
+                    ProduceResponse.TopicProduceResponse(Name = "a", PartitionResponses = [| partition |])
+
+                ProduceResponse(Responses = [| answered |]) |> answer request
+
+            use broker =
+                new FakeBroker(fun request ->
+                    task {
+                        match request.ApiKey with
+                        | ApiKeys.ApiVersions -> return allVersions () |> answer request
+                        | ApiKeys.Metadata -> return metadata [ port ] 1 [| topic "a" [| 1 |] |] |> answer request
+                        | ApiKeys.Produce when produced = 0 ->
+                            produced <- 1
+                            return produce request ErrorCode.NotLeaderOrFollower
+                        | ApiKeys.Produce ->
+                            // While it is sent again its partition takes nothing new.
+                            isAsked.TrySetResult() |> ignore
+                            do! mayAnswer.Task
+                            return produce request ErrorCode.None
+                        | _ -> return unexpected request
+                    })
+
+            port <- broker.Port
+            let address: Endpoint = { Host = "127.0.0.1"; Port = port }
+            let client = new KafkaClient(ClientOptions(BootstrapServers = [| address |]))
+            let options = ProducerOptions(Topic = "a", Acks = 1s, InFlight = 2)
+
+            let! producer =
+                RecordProducer.OpenAsync(client, options, ignore, CancellationToken.None)
+
+            let batch () =
+                let batch = new ProducerBatch(options.Codec)
+                batch.Writer.Append(0L, Nullable(), Nullable(ReadOnlyMemory [| 1uy |]), ReadOnlySpan())
+                batch
+
+            do! producer.SendAsync(batch (), CancellationToken.None)
+            do! isAsked.Task.WaitAsync patience
+            use stop = new CancellationTokenSource()
+            let sending = producer.SendAsync(batch (), stop.Token).AsTask()
+            Expect.isFalse sending.IsCompleted "it has to wait"
+            stop.Cancel()
+            let! _ = Task.WhenAny(sending, Task.Delay patience)
+            Expect.isTrue sending.IsCanceled "given up"
+            mayAnswer.SetResult()
+            do! producer.FlushAsync(CancellationToken.None).WaitAsync patience
+            Expect.equal producer.Written 1L "the other one"
+            do! producer.DisposeAsync()
+            do! client.DisposeAsync()
+        })
+
 let tests =
     testList "client" [
         mockCluster
+        cancelledSend
         oldBroker
         controller
         leaders

@@ -2,12 +2,15 @@
 module Tansu.PropertyTests.Host.ConnectionTests
 
 open System
+open System.Collections.Concurrent
+open System.Diagnostics
 open System.Threading
 open System.Threading.Tasks
 open Expecto
 open FsCheck
 open FsCheck.FSharp
 open Serilog.Events
+open Tansu.Adapters.Replica
 open Tansu.Codec
 open Tansu.Host.Network
 open Tansu.PropertyTests
@@ -35,6 +38,52 @@ let private order =
                 let! two = client.ReceiveId()
                 let! three = client.ReceiveId()
                 Expect.equal [ one; two; three ] [ 1; 2; 3 ] "order"
+            }
+
+        testCaseTask "requests that have come together are started before what they wake"
+        <| fun () ->
+            task {
+                let bells = ConcurrentDictionary<int, Bell * Task>()
+                let seen = ConcurrentDictionary<int, bool>()
+
+                // Three ids, one bell.
+                let bellOf id =
+                    bells.GetOrAdd(
+                        id / 3,
+                        fun _ ->
+                            let bell = Bell TimeProvider.System
+                            bell, bell.WaitAsync(Timeout.InfiniteTimeSpan).AsTask()
+                    )
+
+                let toy =
+                    Toy(fun request ->
+                        let bell, woken = bellOf request.Id
+                        seen[request.Id] <- Gathering.RingsLater bell && not woken.IsCompleted
+                        request.Echo())
+
+                use server = new Server(toy, options)
+                use client = new Client(server)
+                let mutable round = 0
+                let mutable isTogether = false
+                let watch = Stopwatch.StartNew()
+
+                // A connection is served elsewhere at first, and when something comes just as it begins to wait.
+                while not isTogether && watch.Elapsed < patience do
+                    let ids = [ round * 3 .. round * 3 + 2 ]
+                    do! client.Send(Array.concat [ for id in ids -> frame id 10 ])
+
+                    for _ in ids do
+                        let! _ = client.ReceiveId()
+                        ()
+
+                    isTogether <- ids |> List.forall (fun id -> seen[id])
+
+                    if isTogether then
+                        do! (snd bells[round]).WaitAsync patience
+
+                    round <- round + 1
+
+                Expect.isTrue isTogether "all three before it rings"
             }
 
         testCaseTask "a request without a reply (acks=0) sends nothing and holds nothing up"
@@ -170,6 +219,38 @@ let private frames =
                 })
                     .GetAwaiter()
                     .GetResult()))
+
+        testCaseTask "when many connections have requests that wait, others get by with a small buffer"
+        <| fun () ->
+            task {
+                let toy = manualToy ()
+                use server = new Server(toy, NetworkOptions(MaxInFlightRequests = 1))
+                let clients = List.init 80 (fun _ -> new Client(server))
+                let requests = [ for id in 1..3 -> frame id 6000 ]
+
+                for client in clients do
+                    do! client.Send(Array.concat requests)
+
+                let! first = Task.WhenAll [| for _ in clients -> toy.Next() |]
+                do! eventually "many have a buffer" (fun () -> FrameReader.Buffers > 64)
+
+                for request in first do
+                    request.Echo()
+
+                for _ in 1 .. 2 * clients.Length do
+                    let! (request: ToyRequest) = toy.Next()
+                    request.Echo()
+
+                for client in clients do
+                    for request in requests do
+                        let! echo = client.ReceiveEcho()
+                        Expect.isTrue (echo.AsSpan().SequenceEqual(request.AsSpan 4)) "the request comes back"
+
+                for client in clients do
+                    (client :> IDisposable).Dispose()
+
+                do! eventually "all memory is given back" (fun () -> server.HeldBytes = 0L)
+            }
 
         for length in
             [

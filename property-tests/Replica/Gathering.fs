@@ -116,6 +116,27 @@ let tests =
             Expect.isTrue wokenOther.IsCompletedSuccessfully "the other"
             Expect.isFalse Gathering.HasAny "nothing left"
 
+        testCase "what has waited for long is woken elsewhere, although it goes on gathering"
+        <| fun () ->
+            let queue = newQueue ()
+            let woken = wait queue
+            let gathering = Gathering.Begin()
+            queue.Enqueue(command true)
+            // Not late yet, or late already: both end with its being woken elsewhere.
+            let isWoken =
+                SpinWait.SpinUntil(
+                    (fun () ->
+                        Gathering.RingIfLate()
+                        woken.IsCompleted),
+                    patience
+                )
+
+            let hasAny = Gathering.HasAny
+            let isHere = queue.IsOnLentThread
+            gathering.Dispose()
+            Expect.isTrue isWoken "woken"
+            Expect.isFalse (hasAny || isHere) "elsewhere"
+
         testCase "another thread's command, or one that is not brief, waits for nothing"
         <| fun () ->
             let gathering = Gathering.Begin()

@@ -245,22 +245,27 @@ let private waiting =
 
                 let waiting =
                     List.init 6 (fun _ ->
-                        let waiter = waiters.Register([ partition 0 ], isBrief = true)
+                        let waiter = waiters.Register([ partition 0; partition 1 ], isBrief = true)
 
                         task {
-                            do! waiter.Changed
+                            // As a fetch waits.
+                            do! waiter.Changed.WaitAsync(patience, TimeProvider.System, CancellationToken.None)
                             waiter.Dispose()
                             return Environment.CurrentManagedThreadId
                         })
 
                 Afterwards.Begin()
-                // Events of one commit: the second finds the same ones waiting.
-                waiters.Wake(partition 0)
-                waiters.Wake(partition 0)
 
-                let woken = waiting |> List.filter _.IsCompleted
+                let woken =
+                    try
+                        // One commit for both: the second signal is none.
+                        waiters.Wake(partition 0)
+                        waiters.Wake(partition 1)
+                        waiting |> List.filter _.IsCompleted
+                    finally
+                        Afterwards.Run()
+
                 Expect.isLessThanOrEqual woken.Length 2 "not before it runs"
-                Afterwards.Run()
                 Expect.isTrue (Task.WhenAll(waiting).Wait patience) "all are woken"
 
                 let onThis = waiting |> List.filter (fun one -> one.Result = here) |> List.length
@@ -272,14 +277,31 @@ let private waiting =
             use brief = waiters.Register([ partition 0 ], isBrief = true)
             use other = waiters.Register [ partition 1 ]
             Afterwards.Begin()
-            let thread = Thread(fun () -> waiters.Wake(partition 0))
-            thread.Start()
-            thread.Join()
-            waiters.Wake(partition 1)
-            let isOtherWoken = other.Changed.IsCompleted
-            let isBriefWoken = brief.Changed.Wait patience
+
+            try
+                let thread = Thread(fun () -> waiters.Wake(partition 0))
+                thread.Start()
+                thread.Join()
+                waiters.Wake(partition 1)
+                Expect.isTrue other.Changed.IsCompleted "not brief"
+                Expect.isTrue (brief.Changed.Wait patience) "another thread's"
+            finally
+                Afterwards.Run())
+
+        testCase "a signal on its way is not given twice, and the next one is after rearming" (fun () ->
+            let waiters = PartitionWaiters()
+            use waiter = waiters.Register([ partition 0 ], isBrief = true)
+            Afterwards.Begin()
+            waiters.Wake(partition 0)
+            let first = waiter.Changed
+            waiter.Rearm()
+            let isSame = obj.ReferenceEquals(waiter.Changed, first)
             Afterwards.Run()
-            Expect.isTrue (isOtherWoken && isBriefWoken) "both at once")
+            Expect.isTrue (isSame && first.IsCompleted) "one that is on its way is still the one to wait for"
+            waiter.Rearm()
+            Expect.isFalse waiter.Changed.IsCompleted "armed again"
+            waiters.Wake(partition 0)
+            Expect.isTrue (waiter.Changed.Wait patience) "signalled again")
     ]
 
 let tests = testList "reading" [ reading; waiting ]
