@@ -1,15 +1,17 @@
 namespace Tansu.Adapters.Replica;
 
 /// <summary>A command from its submission until its reply is released.</summary>
+/// <param name="command">What is to be decided.</param>
+/// <param name="payload">The record batches.</param>
+/// <param name="chain">The commands that it must not overtake; null if there are none.</param>
+/// <param name="isBrief">Whether what follows the reply is brief.</param>
+/// <param name="submittedAt">When it came, as a timestamp.</param>
 internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload payload, CommandChain? chain, bool isBrief, long submittedAt)
     : Pending<TReply>(isBrief)
 {
     private volatile bool _isAbandoned;
 
     public TCommand Command => command;
-
-    /// <summary>The commands that it must not overtake; null if there are none.</summary>
-    public CommandChain? Chain => chain;
 
     /// <summary>When it came, as a timestamp.</summary>
     public long SubmittedAt => submittedAt;

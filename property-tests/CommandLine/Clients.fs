@@ -15,6 +15,7 @@ open Tansu.Codec.Messages
 open Tansu.Host.CommandLine
 open Tansu.Host.Client
 open Tansu.PropertyTests
+open Tansu.PropertyTests.Replica.Rig
 open Tansu.PropertyTests.CommandLine.FakeBrokers
 open Tansu.PropertyTests.CommandLine.Running
 
@@ -465,8 +466,6 @@ let private mockCluster =
 
             do! client.DisposeAsync()
         })
-
-let private patience = TimeSpan.FromSeconds 20.0
 
 let private cancelledSend =
     testCaseTask "a batch that is given up before its turn does not keep others from being waited for" (fun () ->

@@ -9,8 +9,7 @@ open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters.Replica
 open Tansu.Host.Network
-
-let private patience = TimeSpan.FromSeconds 20.0
+open Tansu.PropertyTests.Host.Fixture
 
 /// Two ends of one connection.
 let private connect () =
