@@ -6,6 +6,9 @@ namespace Tansu.Adapters;
 /// <summary>Files that are there whole or not at all, also after the power went.</summary>
 internal static class DurableFile
 {
+    /// <summary>What the disk gets at once: an append to a log waits behind it.</summary>
+    private const int MostBytesAtOnce = 1024 * 1024;
+
     /// <summary>
     /// Writes a file under a temporary name, makes it durable, gives it its name and makes that durable. Whoever finds the
     /// name finds all of the content.
@@ -25,14 +28,7 @@ internal static class DurableFile
         {
             using (var handle = File.OpenHandle(temporary, FileMode.CreateNew, FileAccess.Write))
             {
-                var buffers = new List<ReadOnlyMemory<byte>> { header };
-                foreach (var part in content)
-                {
-                    buffers.Add(part);
-                }
-
-                RandomAccess.Write(handle, buffers, 0);
-                Libc.SyncData(handle);
+                WriteDurably(handle, header, content);
             }
 
             File.Move(temporary, path, overwrite: true);
@@ -44,6 +40,34 @@ internal static class DurableFile
         }
 
         Libc.SyncDirectory(Path.GetDirectoryName(path)!);
+    }
+
+    private static void WriteDurably(SafeFileHandle handle, ReadOnlyMemory<byte> header, ReadOnlySequence<byte> content)
+    {
+        var buffers = new List<ReadOnlyMemory<byte>> { header };
+        long position = 0;
+        long length = header.Length;
+        foreach (var part in content)
+        {
+            if (length > 0 && length + part.Length > MostBytesAtOnce)
+            {
+                WriteAndSync();
+            }
+
+            buffers.Add(part);
+            length += part.Length;
+        }
+
+        WriteAndSync();
+
+        void WriteAndSync()
+        {
+            RandomAccess.Write(handle, buffers, position);
+            Libc.SyncData(handle);
+            position += length;
+            length = 0;
+            buffers.Clear();
+        }
     }
 
     /// <summary>Creates a directory and those above it, durably.</summary>

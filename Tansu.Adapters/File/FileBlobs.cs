@@ -96,14 +96,8 @@ internal sealed class FileBlobs(FileStoreContext context) : IBlobStore
         foreach (var path in paths)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            try
-            {
-                File.Delete(path);
-            }
-            catch (DirectoryNotFoundException)
-            {
-                // Then the object does not exist either.
-            }
+            using var deleted = UnlinkedFile.Delete(path);
+            deleted.GiveBack(cancellationToken);
         }
 
         return true;

@@ -87,6 +87,11 @@ internal sealed class FileEventLog(
             var heads = await HeadReader.ReadAsync(context.Readers, open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
             return new EntryHeads(heads, isEnd: heads[^1].Number + 1 >= files.NextNumber);
         }
+        catch (StoreRefusedException) when (after + 1 < files.FirstNumber)
+        {
+            // Its file has been trimmed since it was rented, and is getting shorter.
+            throw new EntryMissingException(Name, after + 1);
+        }
         catch (IOException error)
         {
             throw FileErrors.Translate($"Reading {open.File.Path}", error);
@@ -118,6 +123,11 @@ internal sealed class FileEventLog(
             {
                 throw FileErrors.Damaged(open.File.Path, start, $"the file ends within entry {number}");
             }
+        }
+        catch (StoreRefusedException) when (number < files.FirstNumber)
+        {
+            // As above.
+            throw new EntryMissingException(Name, number);
         }
         catch (IOException error)
         {

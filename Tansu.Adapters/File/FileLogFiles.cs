@@ -51,10 +51,9 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
                 .RunAsync($"Opening {file.Path}", () => context.OpenFiles.AddAndRent(OpenSealed(file)), cancellationToken)
                 .ConfigureAwait(false);
         }
-        catch (StoreRefusedException error)
-            when (error.InnerException is FileNotFoundException && number < FirstNumber)
+        catch (StoreRefusedException) when (number < FirstNumber)
         {
-            // Trimmed between the look at the files and the opening.
+            // Trimmed since the look at the files: it is gone, or getting shorter.
             return null;
         }
     }
@@ -67,11 +66,12 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
             while (TakeFirst(below) is { } file)
             {
                 context.OpenFiles.Drop(file);
-                File.Delete(file.Path);
+                using var deleted = UnlinkedFile.Delete(file.Path);
                 File.Delete(file.IndexPath);
 
                 // One by one, so that a crash cannot leave an older file without a younger one: a gap.
                 Libc.SyncDirectory(directory);
+                deleted.GiveBack(cancellationToken);
                 cancellationToken.ThrowIfCancellationRequested();
             }
         }

@@ -21,7 +21,8 @@ internal sealed class FileSnapshots(FileStoreContext context, string logName, st
             var numbers = Numbers();
             for (var i = Kept; i < numbers.Count; i++)
             {
-                File.Delete(PathOf(numbers[i]));
+                using var deleted = UnlinkedFile.Delete(PathOf(numbers[i]));
+                deleted.GiveBack(CancellationToken.None);
             }
 
             return true;

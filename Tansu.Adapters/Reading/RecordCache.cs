@@ -22,7 +22,10 @@ public sealed class RecordCache(long capacityBytes)
 
     private readonly int _regionBytes = (int)Math.Clamp(capacityBytes / Regions, 0, MaxRegionBytes);
 
-    /// <summary>What evicted regions take that somebody still reads, at most half of the bound.</summary>
+    /// <summary>The memory of evicted regions that nobody reads any more, for the next ones.</summary>
+    private readonly Stack<byte[]> _spares = new();
+
+    /// <summary>What evicted regions take that somebody still reads; with the spares, at most half of the bound.</summary>
     private long _leasedBytes;
     private Region? _newest;
     private long _bytes;
@@ -84,7 +87,7 @@ public sealed class RecordCache(long capacityBytes)
 
         lock (_lock)
         {
-            if (!_blocks.ContainsKey(key) && TryMakeRoom(bytes.Length, out _))
+            if (!_blocks.ContainsKey(key) && TryMakeRoom(bytes.Length))
             {
                 var region = new Region(bytes, isRing: false) { Used = bytes.Length };
                 Include(region);
@@ -109,7 +112,7 @@ public sealed class RecordCache(long capacityBytes)
             if (_newest is null || _newest.Bytes.Length - _newest.Used < length)
             {
                 var size = Math.Max(_regionBytes, length);
-                if (!TryMakeRoom(size, out var spare) || (spare ?? TryAllocate(size)) is not { } bytes)
+                if (!TryMakeRoom(size) || TryTakeMemory(size) is not { } bytes)
                 {
                     return null;
                 }
@@ -161,14 +164,20 @@ public sealed class RecordCache(long capacityBytes)
                 if (region.Leases == 0 && region.IsEvicted)
                 {
                     _leasedBytes -= region.Bytes.Length;
+                    Spare(region);
                 }
             }
         }
     }
 
     /// <summary>Memory for what is only good to have; null if there is none. The commit it belongs to has been made and must be told.</summary>
-    private static byte[]? TryAllocate(int length)
+    private byte[]? TryTakeMemory(int length)
     {
+        if (length == _regionBytes && _spares.TryPop(out var spare))
+        {
+            return spare;
+        }
+
         try
         {
             return GC.AllocateUninitializedArray<byte>(length);
@@ -186,11 +195,8 @@ public sealed class RecordCache(long capacityBytes)
     }
 
     /// <summary>Evicts the oldest regions until so many bytes fit. False if too much of what was evicted is still being read.</summary>
-    /// <param name="length">The bytes that are to fit.</param>
-    /// <param name="spare">The memory of an evicted region that has that length and that nobody reads.</param>
-    private bool TryMakeRoom(int length, out byte[]? spare)
+    private bool TryMakeRoom(int length)
     {
-        spare = null;
         while (_bytes + length > capacityBytes)
         {
             var oldest = _regions.Peek();
@@ -205,13 +211,23 @@ public sealed class RecordCache(long capacityBytes)
             {
                 _leasedBytes += oldest.Bytes.Length;
             }
-            else if (oldest.IsRing && oldest.Bytes.Length == length)
+            else
             {
-                spare = oldest.Bytes;
+                Spare(oldest);
             }
         }
 
         return true;
+    }
+
+    /// <summary>Keeps the memory of an evicted region that nobody reads, unless there is enough of it.</summary>
+    private void Spare(Region region)
+    {
+        var evictedBytes = _leasedBytes + (_spares.Count * (long)_regionBytes);
+        if (region.IsRing && region.Bytes.Length == _regionBytes && (_spares.Count == 0 || evictedBytes + _regionBytes <= capacityBytes / 2))
+        {
+            _spares.Push(region.Bytes);
+        }
     }
 
     private void Evict(Region region)

@@ -208,6 +208,24 @@ let private reading =
                 cache.Publish(CacheKey(0, number, null, CacheKey.Whole), block)
 
             Expect.equal seen.Count 8 "regions")
+
+        testCase "so do records that somebody still read when their time had come" (fun () ->
+            let cache = RecordCache 80_000L
+            let seen = HashSet<obj>(HashIdentity.Reference)
+            let held = Queue<RecordLease>()
+
+            for number in 1L .. 1000L do
+                let lease = new RecordLease()
+                let block = (cache.Reserve(1000, lease)).Value
+                seen.Add block.Region.Bytes |> ignore
+                cache.Publish(CacheKey(0, number, null, CacheKey.Whole), block)
+                held.Enqueue lease
+
+                // Longer than the eight regions take to come round.
+                if held.Count > 100 then
+                    held.Dequeue().Dispose()
+
+            Expect.isLessThanOrEqual seen.Count 12 "regions, and half as many that are read")
     ]
 
 let private waiting =

@@ -3,10 +3,12 @@ module Tansu.PropertyTests.Stores.FileRecovery
 
 open System
 open System.IO
+open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
 open Tansu.Adapters.Ports
+open Tansu.PropertyTests
 open Tansu.PropertyTests.Stores.Helpers
 
 let private frameBytes = 40
@@ -415,6 +417,52 @@ let private rolling = [
                 (File.Exists(Path.Combine(logDirectory root, "00000000000000000001.index")))
                 "the index left over"
         })
+    withDirectory "who reads while the log is trimmed finds what was written, or that it is gone" (fun root ->
+        let last = 24L
+        let large number = content (int number) 1_500_000
+
+        let rolls (options: StoreOptions) =
+            StoreOptions(OnNotice = options.OnNotice, FileRollBytes = 6_500_000L)
+
+        withLogWith rolls root (fun _ log ->
+            task {
+                for number in 1L .. last do
+                    let! outcome = tryAppend log number (headOf number) (large number)
+                    Expect.equal outcome AppendOutcome.Appended "appended"
+
+                let mutable isTrimmed = false
+
+                let read (random: Random) =
+                    task {
+                        while not (Volatile.Read &isTrimmed) do
+                            let number = random.NextInt64(1L, last + 1L)
+
+                            try
+                                if random.Next 4 = 0 then
+                                    let! heads = readHeads log (number - 1L) 3
+                                    let _, head, length = List.head heads
+                                    Expect.equal (head, length) (headOf number, 1_500_000) "a head"
+                                else
+                                    let position = random.Next 1_400_000
+                                    let! bytes = readPayload log number position 100_000
+                                    let expected = Array.sub (large number) position 100_000
+                                    Expect.isTrue (bytes.AsSpan().SequenceEqual expected) "a payload"
+                            with :? EntryMissingException ->
+                                ()
+                    }
+
+                let readers = [
+                    for reader in 1..3 -> Task.Run<unit>(fun () -> read (Random(int Check.seed + reader)))
+                ]
+
+                for below in 2L .. last do
+                    do! log.TrimAsync(below, none)
+
+                Volatile.Write(&isTrimmed, true)
+
+                for reader in readers do
+                    do! reader
+            }))
 ]
 
 let private others = [
@@ -499,6 +547,31 @@ let private others = [
             let bytes = Array.zeroCreate<byte> 10
             do! opened.store.Blobs.ReadAsync("a/b", 0L, bytes.AsMemory(), none)
             Expect.equal bytes (content 1 10) "the object"
+        })
+    withDirectory "a file that is deleted is gone at once, and its space little by little" (fun root ->
+        task {
+            Directory.CreateDirectory root |> ignore
+            let path = Path.Combine(root, "large")
+            let bytes = content 1 5_000_000
+            let wholePages = 2 * 1024 * 1024
+
+            for isCancelled, left in [ false, wholePages; true, bytes.Length ] do
+                File.WriteAllBytes(path, bytes)
+
+                use reader =
+                    new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
+
+                use deleted = UnlinkedFile.Delete path
+                Expect.isFalse (File.Exists path) "the name"
+                deleted.GiveBack(CancellationToken isCancelled)
+                let found = Array.zeroCreate<byte> bytes.Length
+                Expect.equal (reader.ReadAtLeast(found, found.Length, false)) left "what a reader finds"
+                Expect.isTrue (found.AsSpan(0, left).SequenceEqual(bytes.AsSpan(0, left))) "is what was written"
+
+            use missing = UnlinkedFile.Delete path
+            missing.GiveBack none
+            use nowhere = UnlinkedFile.Delete(Path.Combine(root, "no", "where"))
+            nowhere.GiveBack none
         })
     withDirectory "a path that is a file is refused" (fun root ->
         task {
