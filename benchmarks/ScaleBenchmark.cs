@@ -16,6 +16,7 @@ internal static class ScaleBenchmark
         ["connections"] = static seconds => ScaleConnections.RunAsync(seconds ?? 4),
         ["state"] = static _ => ScaleState.RunAsync(),
         ["latency"] = static seconds => ScaleLatency.RunAsync(seconds ?? 5),
+        ["compacting"] = static seconds => ScaleCompaction.RunAsync(seconds ?? 2),
         ["steady"] = static seconds => ScaleSteady.RunAsync(seconds ?? 60),
     };
 

@@ -16,6 +16,9 @@ using ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>;
 /// </summary>
 public sealed class Compactor
 {
+    /// <summary>So many times as long as a job took, it rests after it.</summary>
+    private const int RestsPerJob = 3;
+
     private readonly ShardReplica _replica;
     private readonly RecordsReader _reader;
     private readonly IEventLog _log;
@@ -259,10 +262,26 @@ public sealed class Compactor
                 return false;
             }
 
+            var begun = _options.TimeProvider.GetTimestamp();
             await merger.MergeAsync(job, cancellationToken);
+            await RestAsync(_options.TimeProvider.GetElapsedTime(begun), jobs.Length, cancellationToken);
         }
 
         return true;
+    }
+
+    /// <summary>
+    /// Leaves processors and disk to others for a while after a job: three quarters of the time, unless there is much to do. Not for so long that another broker could
+    /// think that this one is gone.
+    /// </summary>
+    private async Task RestAsync(TimeSpan took, int jobs, CancellationToken cancellationToken)
+    {
+        var most = Math.Min(_options.MostRest.Ticks / jobs, _options.ClaimLease.Ticks / 4);
+        var rest = Math.Min(took.Ticks * RestsPerJob, most);
+        if (rest > 0)
+        {
+            await Task.Delay(TimeSpan.FromTicks(rest), _options.TimeProvider, cancellationToken);
+        }
     }
 
     /// <summary>Says that this broker compacts the shard, if it has not done so lately. False if another one does.</summary>

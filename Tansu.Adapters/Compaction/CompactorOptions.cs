@@ -29,6 +29,12 @@ public sealed record CompactorOptions
     /// <summary>… nor after so many entries.</summary>
     public long BacklogEntries { get; init; } = 4096;
 
+    /// <summary>
+    /// How long a pass rests at most, between its jobs: as long as another pass would not begin anyway. Producers notice one that takes all that processors and
+    /// disk can do.
+    /// </summary>
+    public TimeSpan MostRest { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>How many reads go on side by side.</summary>
     public int ParallelReads { get; init; } = 8;
 

@@ -46,16 +46,21 @@ internal static class DurableFile
     {
         var buffers = new List<ReadOnlyMemory<byte>> { header };
         long position = 0;
-        long length = header.Length;
+        var length = header.Length;
         foreach (var part in content)
         {
-            if (length > 0 && length + part.Length > MostBytesAtOnce)
+            for (var rest = part; !rest.IsEmpty;)
             {
-                WriteAndSync();
-            }
+                if (length >= MostBytesAtOnce)
+                {
+                    WriteAndSync();
+                }
 
-            buffers.Add(part);
-            length += part.Length;
+                var fits = Math.Min(rest.Length, MostBytesAtOnce - length);
+                buffers.Add(rest[..fits]);
+                length += fits;
+                rest = rest[fits..];
+            }
         }
 
         WriteAndSync();

@@ -91,13 +91,12 @@ internal sealed class FileBlobs(FileStoreContext context) : IBlobStore
     }
 
     // Not made durable: an object that comes back after a crash is found again by whoever sweeps.
-    private static bool Delete(string[] paths, CancellationToken cancellationToken)
+    private bool Delete(string[] paths, CancellationToken cancellationToken)
     {
         foreach (var path in paths)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            using var deleted = UnlinkedFile.Delete(path);
-            deleted.GiveBack(cancellationToken);
+            context.FreedSpace.Take(UnlinkedFile.Delete(path));
         }
 
         return true;

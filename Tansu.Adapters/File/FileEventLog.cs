@@ -123,6 +123,12 @@ internal sealed class FileEventLog(
             {
                 throw FileErrors.Damaged(open.File.Path, start, $"the file ends within entry {number}");
             }
+
+            // Where pages are large, the end of a file that gets shorter may be read as zeros.
+            if (number < files.FirstNumber)
+            {
+                throw new EntryMissingException(Name, number);
+            }
         }
         catch (StoreRefusedException) when (number < files.FirstNumber)
         {

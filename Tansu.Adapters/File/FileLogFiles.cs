@@ -66,12 +66,12 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
             while (TakeFirst(below) is { } file)
             {
                 context.OpenFiles.Drop(file);
-                using var deleted = UnlinkedFile.Delete(file.Path);
+                var deleted = UnlinkedFile.Delete(file.Path);
                 File.Delete(file.IndexPath);
 
                 // One by one, so that a crash cannot leave an older file without a younger one: a gap.
                 Libc.SyncDirectory(directory);
-                deleted.GiveBack(cancellationToken);
+                context.FreedSpace.Take(deleted);
                 cancellationToken.ThrowIfCancellationRequested();
             }
         }
@@ -108,7 +108,10 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
         var handle = File.OpenHandle(file.Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         try
         {
-            return new OpenLogFile(file, handle, SealedIndex.Load(context, name, file, handle));
+            var index = SealedIndex.Load(context, name, file, handle);
+            return index.Count == file.Count
+                ? new OpenLogFile(file, handle, index)
+                : throw FileErrors.Damaged(file.Path, index.End, $"it ends after entry {file.FirstNumber + index.Count - 1}");
         }
         catch
         {

@@ -21,8 +21,7 @@ internal sealed class FileSnapshots(FileStoreContext context, string logName, st
             var numbers = Numbers();
             for (var i = Kept; i < numbers.Count; i++)
             {
-                using var deleted = UnlinkedFile.Delete(PathOf(numbers[i]));
-                deleted.GiveBack(CancellationToken.None);
+                context.FreedSpace.Take(UnlinkedFile.Delete(PathOf(numbers[i])));
             }
 
             return true;

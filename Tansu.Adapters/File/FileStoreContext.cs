@@ -19,6 +19,9 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
     /// <summary>Where readers of records wait for the disk: so many reads at a time keep it busy.</summary>
     public IoThreads Readers { get; } = new("tansu file reader", ReaderThreads);
 
+    /// <summary>Takes over the files that have been deleted.</summary>
+    public FreedSpace FreedSpace { get; } = new();
+
     /// <summary>Where files are made before they get their name.</summary>
     public string TemporaryDirectory { get; } = Path.Combine(Directory, "tmp");
 
@@ -26,6 +29,7 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
     {
         await Readers.DisposeAsync().ConfigureAwait(false);
         await SharedIo.DisposeAsync().ConfigureAwait(false);
+        await FreedSpace.DisposeAsync().ConfigureAwait(false);
     }
 
     public void Notice(string message) => Options.OnNotice?.Invoke(message);

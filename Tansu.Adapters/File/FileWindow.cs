@@ -64,13 +64,14 @@ internal sealed class FileWindow(SafeFileHandle handle)
         while (position < Length)
         {
             var part = From(position, 1);
-            if (part.ContainsAnyExcept((byte)0))
+
+            // Empty when the file got shorter under our hands: a log that is being trimmed.
+            if (part.IsEmpty || part.ContainsAnyExcept((byte)0))
             {
                 return false;
             }
 
-            // Empty when the file got shorter under our hands.
-            position += Math.Max(1, part.Length);
+            position += part.Length;
         }
 
         return true;

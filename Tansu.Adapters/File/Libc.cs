@@ -9,6 +9,8 @@ internal static partial class Libc
     private const int ReadOnlyCloseOnExec = 0x80000;
     private const int AdviceDontNeed = 4;
     private const int DoNotWait = 8;
+    private const int AtEmptyPath = 0x1000;
+    private const uint StatXLinks = 4;
 
     /// <summary>
     /// Makes a file's bytes and length durable. Not <c>fsync</c>, which also waits for the times of last change: a journal write
@@ -62,6 +64,19 @@ internal static partial class Libc
         }
     }
 
+    /// <summary>Whether a file has no name any more; false if the system cannot tell.</summary>
+    public static unsafe bool IsNameless(SafeFileHandle handle)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return false;
+        }
+
+        // struct statx, the same on all processors: 256 bytes, of which the first say what was asked for, and the fifth 32 bits are the number of names.
+        var found = stackalloc uint[64];
+        return StatX(handle, "", AtEmptyPath, StatXLinks, found) == 0 && (found[0] & StatXLinks) != 0 && found[4] == 0;
+    }
+
     /// <summary>Reads what the kernel has in memory, without waiting for the disk.</summary>
     /// <returns>How many bytes; 0 at the end of the file; less than 0 when it would take the disk, or the system cannot tell.</returns>
     public static unsafe int ReadAtHand(SafeFileHandle handle, Span<byte> destination, long position)
@@ -98,6 +113,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     private static partial int FAdvise(SafeFileHandle handle, long offset, long length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int StatX(SafeFileHandle handle, string path, int flags, uint mask, uint* found);
 
     [StructLayout(LayoutKind.Sequential)]
     private unsafe struct Vector

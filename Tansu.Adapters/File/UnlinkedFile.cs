@@ -2,10 +2,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Tansu.Adapters;
 
-/// <summary>
-/// A file that has been deleted, whose space is given back a little at a time. A file system that frees much at once holds up whoever waits for its journal, the append to a
-/// log for example: a hundred megabytes take tens of milliseconds where the disk is told as well (<c>discard</c>).
-/// </summary>
+/// <summary>A file that has been deleted and still has its space, until this is disposed.</summary>
 internal sealed class UnlinkedFile : IDisposable
 {
     /// <summary>So much is given back at once. Whole pages, so that who still reads the file finds its bytes or its end, but no zeros.</summary>
@@ -17,7 +14,7 @@ internal sealed class UnlinkedFile : IDisposable
 
     private UnlinkedFile(SafeFileHandle? handle) => _handle = handle;
 
-    /// <summary>Deletes a file, or does nothing if there is none. Until this is disposed it has its space, all of it unless <see cref="GiveBack"/> is called.</summary>
+    /// <summary>Deletes a file, or does nothing if there is none.</summary>
     /// <exception cref="IOException">It cannot be deleted.</exception>
     public static UnlinkedFile Delete(string path)
     {
@@ -39,24 +36,27 @@ internal sealed class UnlinkedFile : IDisposable
         return new UnlinkedFile(handle);
     }
 
-    /// <summary>Gives the space back; what is left when that is cancelled goes at once. Whoever has the file open finds it shorter and shorter.</summary>
+    /// <summary>
+    /// Gives the space back a little at a time; what is left when that is cancelled goes at once. Whoever has the file open finds it shorter and shorter. A file that has
+    /// another name, a copy of the store for example, stays what it is.
+    /// </summary>
     public void GiveBack(CancellationToken cancellationToken)
     {
-        if (_handle is null)
+        if (_handle is null || !Libc.IsNameless(_handle))
         {
             return;
         }
 
         try
         {
-            for (var length = RandomAccess.GetLength(_handle); length > BytesAtOnce && !cancellationToken.IsCancellationRequested; )
+            for (var length = RandomAccess.GetLength(_handle); length > BytesAtOnce && !cancellationToken.IsCancellationRequested;)
             {
                 length = (length - 1) / BytesAtOnce * BytesAtOnce;
                 RandomAccess.SetLength(_handle, length);
                 cancellationToken.WaitHandle.WaitOne(Pause);
             }
         }
-        catch (IOException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             // It goes all the same, when the file is closed.
         }

@@ -22,10 +22,13 @@ public sealed class RecordCache(long capacityBytes)
 
     private readonly int _regionBytes = (int)Math.Clamp(capacityBytes / Regions, 0, MaxRegionBytes);
 
+    /// <summary>So many regions may lie ready; no more are wanted at once.</summary>
+    private const int MostSpares = 2;
+
     /// <summary>The memory of evicted regions that nobody reads any more, for the next ones.</summary>
     private readonly Stack<byte[]> _spares = new();
 
-    /// <summary>What evicted regions take that somebody still reads; with the spares, at most half of the bound.</summary>
+    /// <summary>What evicted regions take that somebody still reads, at most half of the bound; with spares, not more than that either.</summary>
     private long _leasedBytes;
     private Region? _newest;
     private long _bytes;
@@ -192,6 +195,10 @@ public sealed class RecordCache(long capacityBytes)
     {
         _regions.Enqueue(region);
         _bytes += region.Bytes.Length;
+        while (_spares.Count > 0 && !HasRoomForSpares(_spares.Count))
+        {
+            _spares.Pop();
+        }
     }
 
     /// <summary>Evicts the oldest regions until so many bytes fit. False if too much of what was evicted is still being read.</summary>
@@ -223,12 +230,13 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>Keeps the memory of an evicted region that nobody reads, unless there is enough of it.</summary>
     private void Spare(Region region)
     {
-        var evictedBytes = _leasedBytes + (_spares.Count * (long)_regionBytes);
-        if (region.IsRing && region.Bytes.Length == _regionBytes && (_spares.Count == 0 || evictedBytes + _regionBytes <= capacityBytes / 2))
+        if (region.IsRing && region.Bytes.Length == _regionBytes && _spares.Count < MostSpares && HasRoomForSpares(_spares.Count + 1))
         {
             _spares.Push(region.Bytes);
         }
     }
+
+    private bool HasRoomForSpares(int count) => _leasedBytes + (count * (long)_regionBytes) <= capacityBytes / 2;
 
     private void Evict(Region region)
     {

@@ -3,6 +3,7 @@ module Tansu.PropertyTests.Stores.FileRecovery
 
 open System
 open System.IO
+open System.Runtime.InteropServices
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -27,6 +28,9 @@ let private filesOf root suffix =
     Directory.GetFiles(logDirectory root, "*" + suffix)
     |> Array.sort
     |> List.ofArray
+
+[<DllImport("libc")>]
+extern int private link(string existing, string added)
 
 let private withDirectory name (body: string -> Task<unit>) =
     testTask name {
@@ -555,8 +559,17 @@ let private others = [
             let bytes = content 1 5_000_000
             let wholePages = 2 * 1024 * 1024
 
-            for isCancelled, left in [ false, wholePages; true, bytes.Length ] do
+            for isCancelled, hasCopy, left in
+                [
+                    false, false, wholePages
+                    true, false, bytes.Length
+                    false, true, bytes.Length
+                ] do
                 File.WriteAllBytes(path, bytes)
+
+                if hasCopy then
+                    Expect.equal (link (path, path + ".copy")) 0 "a second name"
+
 
                 use reader =
                     new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
