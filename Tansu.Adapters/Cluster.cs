@@ -153,7 +153,7 @@ public sealed class Cluster : IAsyncDisposable
             .Select(index => OpenShardAsync(
                 store,
                 index,
-                options,
+                options with { ShardCount = identity.ShardCount },
                 replicaOptions,
                 cache,
                 waiters,
@@ -421,6 +421,7 @@ public sealed class Cluster : IAsyncDisposable
             MemoryBytes = options.CompactionMemoryBytes,
             Grace = options.GarbageGrace,
             ClaimLease = ClaimLease(options.CompactionInterval),
+            MostRest = Housekeeping.LeastPause(options) / options.ShardCount,
             StoreTimeout = options.StoreTimeout,
             TimeProvider = options.TimeProvider,
             OnNotice = options.OnNotice,

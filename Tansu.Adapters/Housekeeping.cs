@@ -14,7 +14,7 @@ internal sealed class Housekeeping : IAsyncDisposable
     private static readonly TimeSpan StartDelay = TimeSpan.FromMinutes(1);
 
     /// <summary>However much is written, there is so long between two passes: compaction must not take a broker's whole time.</summary>
-    private static readonly TimeSpan LeastPause = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan MostLeastPause = TimeSpan.FromSeconds(15);
 
     private readonly Cluster _cluster;
     private readonly ClusterOptions _options;
@@ -50,10 +50,13 @@ internal sealed class Housekeeping : IAsyncDisposable
         _turn.Dispose();
     }
 
+    /// <summary>How long it waits at least between two looks at all shards; so long their compaction may rest within one, all together.</summary>
+    public static TimeSpan LeastPause(ClusterOptions options) => MostLeastPause < options.CompactionInterval ? MostLeastPause : options.CompactionInterval;
+
     private async Task RunAsync()
     {
         var interval = _options.CompactionInterval;
-        var leastPause = LeastPause < interval ? LeastPause : interval;
+        var leastPause = LeastPause(_options);
         await PauseAsync(StartDelay < interval ? StartDelay : interval);
         while (!_stopping.IsCancellationRequested)
         {

@@ -30,6 +30,7 @@ public sealed class Compactor
     private DateTimeOffset _claimedAt = DateTimeOffset.MinValue;
 
     private DateTimeOffset _listedAt = DateTimeOffset.MinValue;
+    private TimeSpan _restLeft;
 
     /// <summary>When something was last to be trimmed, until a trim has succeeded that is certain to have found it; then null.</summary>
     private DateTimeOffset? _trimsSince;
@@ -124,6 +125,7 @@ public sealed class Compactor
     {
         Interlocked.Exchange(ref _backlogBytes, 0);
         Interlocked.Exchange(ref _backlogEntries, 0);
+        _restLeft = _options.MostRest;
         var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
         try
         {
@@ -212,9 +214,11 @@ public sealed class Compactor
     {
         var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
         var cleaner = new PartitionCleaner(scope, _options);
-        foreach (var found in CompactionPlan.cleanings(cleanup, nowMs, scope.State))
+        var all = CompactionPlan.cleanings(cleanup, nowMs, scope.State);
+        for (var next = 0; next < all.Length; next++)
         {
-            var cleaning = FSharpValueOption<Cleaning>.NewValueSome(found);
+            var begun = _options.TimeProvider.GetTimestamp();
+            var cleaning = FSharpValueOption<Cleaning>.NewValueSome(all[next]);
 
             // Several passes if the keys do not fit into memory.
             while (cleaning.TryGet(out var due) && await ClaimAsync(scope))
@@ -235,6 +239,8 @@ public sealed class Compactor
 
                 cleaning = CompactionPlan.cleaning(rules, nowMs, due.Partition, Shard.partition(due.Partition, scope.State));
             }
+
+            await RestAsync(begun, all.Length - next, cancellationToken);
         }
     }
 
@@ -255,7 +261,7 @@ public sealed class Compactor
     private async Task<bool> DoAsync(ChunkRange[][] jobs, CompactionScope scope, CancellationToken cancellationToken)
     {
         var merger = new ChunkMerger(scope);
-        foreach (var job in jobs)
+        for (var next = 0; next < jobs.Length; next++)
         {
             if (!await ClaimAsync(scope))
             {
@@ -263,8 +269,8 @@ public sealed class Compactor
             }
 
             var begun = _options.TimeProvider.GetTimestamp();
-            await merger.MergeAsync(job, cancellationToken);
-            await RestAsync(_options.TimeProvider.GetElapsedTime(begun), jobs.Length, cancellationToken);
+            await merger.MergeAsync(jobs[next], cancellationToken);
+            await RestAsync(begun, jobs.Length - next, cancellationToken);
         }
 
         return true;
@@ -274,13 +280,17 @@ public sealed class Compactor
     /// Leaves processors and disk to others for a while after a job: three quarters of the time, unless there is much to do. Not for so long that another broker could
     /// think that this one is gone.
     /// </summary>
-    private async Task RestAsync(TimeSpan took, int jobs, CancellationToken cancellationToken)
+    /// <param name="begun">When the job began.</param>
+    /// <param name="jobs">Among how many jobs, this one and those that follow, what is left of the pass's rest is shared.</param>
+    /// <param name="cancellationToken">Ends the rest.</param>
+    private async Task RestAsync(long begun, int jobs, CancellationToken cancellationToken)
     {
-        var most = Math.Min(_options.MostRest.Ticks / jobs, _options.ClaimLease.Ticks / 4);
-        var rest = Math.Min(took.Ticks * RestsPerJob, most);
-        if (rest > 0)
+        var wanted = _options.TimeProvider.GetElapsedTime(begun) * RestsPerJob;
+        var rest = TimeSpan.FromTicks(Math.Min(wanted.Ticks, Math.Min(_restLeft.Ticks / jobs, _options.ClaimLease.Ticks / 4)));
+        _restLeft -= rest;
+        if (rest > TimeSpan.Zero)
         {
-            await Task.Delay(TimeSpan.FromTicks(rest), _options.TimeProvider, cancellationToken);
+            await Task.Delay(rest, _options.TimeProvider, cancellationToken);
         }
     }
 

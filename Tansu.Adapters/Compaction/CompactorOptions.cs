@@ -30,8 +30,7 @@ public sealed record CompactorOptions
     public long BacklogEntries { get; init; } = 4096;
 
     /// <summary>
-    /// How long a pass rests at most, between its jobs: as long as another pass would not begin anyway. Producers notice one that takes all that processors and
-    /// disk can do.
+    /// How long a pass rests at most, after its jobs, all together: producers notice one that takes all that processors and disk can do.
     /// </summary>
     public TimeSpan MostRest { get; init; } = TimeSpan.FromSeconds(15);
 

@@ -66,17 +66,31 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
             while (TakeFirst(below) is { } file)
             {
                 context.OpenFiles.Drop(file);
-                var deleted = UnlinkedFile.Delete(file.Path);
-                File.Delete(file.IndexPath);
-
-                // One by one, so that a crash cannot leave an older file without a younger one: a gap.
-                Libc.SyncDirectory(directory);
-                context.FreedSpace.Take(deleted);
+                Delete(file);
                 cancellationToken.ThrowIfCancellationRequested();
             }
         }
 
         return true;
+    }
+
+    private void Delete(LogFile file)
+    {
+        var deleted = UnlinkedFile.Delete(file.Path);
+        try
+        {
+            File.Delete(file.IndexPath);
+
+            // One by one, so that a crash cannot leave an older file without a younger one: a gap.
+            Libc.SyncDirectory(directory);
+        }
+        catch
+        {
+            deleted.Dispose();
+            throw;
+        }
+
+        context.FreedSpace.Take(deleted);
     }
 
     /// <summary>Closes all files.</summary>

@@ -33,7 +33,7 @@ public sealed class FileStore : IStore
     {
         IsShared = false,
 
-        // The start has gone over the newest file anyway, and each snapshot's three syncs are felt by the commits of that moment.
+        // The start has gone over the newest file anyway, and each snapshot's syncs are felt by the commits of that moment.
         SnapshotEveryEntries = 4096,
     };
 

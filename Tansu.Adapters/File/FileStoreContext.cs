@@ -27,6 +27,7 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
 
     public async ValueTask StopThreadsAsync()
     {
+        FreedSpace.Hurry();
         await Readers.DisposeAsync().ConfigureAwait(false);
         await SharedIo.DisposeAsync().ConfigureAwait(false);
         await FreedSpace.DisposeAsync().ConfigureAwait(false);

@@ -6,7 +6,7 @@ namespace Tansu.Adapters;
 /// </summary>
 internal sealed class FreedSpace : IAsyncDisposable
 {
-    /// <summary>Each that waits has a file descriptor. What comes beyond that is given back at once.</summary>
+    /// <summary>Each that waits has a file descriptor. Who brings more waits instead.</summary>
     private const int MostWaiting = 256;
 
     private readonly IoThreads _thread = new("tansu file space", 1);
@@ -23,15 +23,17 @@ internal sealed class FreedSpace : IAsyncDisposable
         }
         else
         {
-            Interlocked.Decrement(ref _waiting);
-            file.Dispose();
+            _ = GiveBack(file);
         }
     }
 
-    /// <summary>Gives back the rest at once. Nothing may be taken over any more.</summary>
+    /// <summary>From now on everything is given back at once.</summary>
+    public void Hurry() => _stopping.Cancel();
+
+    /// <summary>Ends the thread. Nothing may be taken over any more.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stopping.CancelAsync().ConfigureAwait(false);
+        Hurry();
         await _thread.DisposeAsync().ConfigureAwait(false);
         _stopping.Dispose();
     }
@@ -41,9 +43,8 @@ internal sealed class FreedSpace : IAsyncDisposable
         using (file)
         {
             file.GiveBack(_stopping.Token);
+            Interlocked.Decrement(ref _waiting);
+            return true;
         }
-
-        Interlocked.Decrement(ref _waiting);
-        return true;
     }
 }

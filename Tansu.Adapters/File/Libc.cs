@@ -74,7 +74,15 @@ internal static partial class Libc
 
         // struct statx, the same on all processors: 256 bytes, of which the first say what was asked for, and the fifth 32 bits are the number of names.
         var found = stackalloc uint[64];
-        return StatX(handle, "", AtEmptyPath, StatXLinks, found) == 0 && (found[0] & StatXLinks) != 0 && found[4] == 0;
+        try
+        {
+            return StatX(handle, "", AtEmptyPath, StatXLinks, found) == 0 && (found[0] & StatXLinks) != 0 && found[4] == 0;
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // An older library.
+            return false;
+        }
     }
 
     /// <summary>Reads what the kernel has in memory, without waiting for the disk.</summary>

@@ -168,6 +168,7 @@ public sealed class RecordCache(long capacityBytes)
                 {
                     _leasedBytes -= region.Bytes.Length;
                     Spare(region);
+                    DropSpares();
                 }
             }
         }
@@ -195,10 +196,7 @@ public sealed class RecordCache(long capacityBytes)
     {
         _regions.Enqueue(region);
         _bytes += region.Bytes.Length;
-        while (_spares.Count > 0 && !HasRoomForSpares(_spares.Count))
-        {
-            _spares.Pop();
-        }
+        DropSpares();
     }
 
     /// <summary>Evicts the oldest regions until so many bytes fit. False if too much of what was evicted is still being read.</summary>
@@ -227,16 +225,23 @@ public sealed class RecordCache(long capacityBytes)
         return true;
     }
 
-    /// <summary>Keeps the memory of an evicted region that nobody reads, unless there is enough of it.</summary>
+    /// <summary>Keeps the memory of an evicted region that nobody reads.</summary>
     private void Spare(Region region)
     {
-        if (region.IsRing && region.Bytes.Length == _regionBytes && _spares.Count < MostSpares && HasRoomForSpares(_spares.Count + 1))
+        if (region.IsRing && region.Bytes.Length == _regionBytes && _spares.Count < MostSpares)
         {
             _spares.Push(region.Bytes);
         }
     }
 
-    private bool HasRoomForSpares(int count) => _leasedBytes + (count * (long)_regionBytes) <= capacityBytes / 2;
+    /// <summary>Forgets those that are beyond the bound, once it is known how many are needed now.</summary>
+    private void DropSpares()
+    {
+        while (_spares.Count > 0 && _leasedBytes + (_spares.Count * (long)_regionBytes) > capacityBytes / 2)
+        {
+            _spares.Pop();
+        }
+    }
 
     private void Evict(Region region)
     {

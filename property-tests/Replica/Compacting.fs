@@ -240,6 +240,52 @@ let private spoiling (inner: IBlobStore) = {
         member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
 }
 
+/// Whose every look at the stopwatch takes a second, and whose timers are up at once, but counted.
+type private JobsOfSeconds() =
+    inherit TimeProvider()
+    let mutable now = 0L
+    member val Rests = ResizeArray<TimeSpan>()
+    override _.TimestampFrequency = 1L
+    override _.GetTimestamp() = Interlocked.Increment &now
+
+    override this.CreateTimer(callback, state, dueTime, _) =
+        this.Rests.Add dueTime
+        TimeProvider.System.CreateTimer(callback, state, TimeSpan.Zero, Timeout.InfiniteTimeSpan)
+
+let private resting =
+    testList "rests" [
+        for mostRest, claimLease, expected in
+            [
+                100.0, 100.0, List.replicate 8 3.0
+                8.0, 100.0, List.replicate 8 1.0
+                100.0, 8.0, List.replicate 8 2.0
+                0.0, 100.0, []
+            ] do
+            testCaseTask
+                $"a pass rests three times as long as its jobs took, at most {mostRest} s and not as long as a claim of {claimLease} s"
+                (fun () ->
+                    task {
+                        let! one = openMember (MemorySpace())
+
+                        for _ in 1..8 do
+                            let! _ = append one (partition 0) 3
+                            ()
+
+                        let time = JobsOfSeconds()
+
+                        let options =
+                            CompactorOptions(
+                                MemoryBytes = 2L,
+                                MostRest = TimeSpan.FromSeconds(mostRest: float),
+                                ClaimLease = TimeSpan.FromSeconds(claimLease: float),
+                                TimeProvider = time
+                            )
+
+                        let! _ = pass (compactorWith options kept one)
+                        Expect.equal [ for rest in time.Rests -> rest.TotalSeconds ] expected "rests"
+                    })
+    ]
+
 let private careful =
     testList "what is there stays there" [
         testCaseTask "damaged records are left where they are, and told of" (fun () ->
@@ -423,4 +469,4 @@ let private retention =
                 })
     ]
 
-let tests = testList "compacting" [ merging; careful; retention ]
+let tests = testList "compacting" [ merging; resting; careful; retention ]

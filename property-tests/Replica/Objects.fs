@@ -44,30 +44,22 @@ let private sources (one: Member) key = [
         chunk.Source
 ]
 
-/// Each upload waits for the next of these.
-let private waitingFor (gates: Task list) (inner: IBlobStore) =
-    let mutable left = gates
+/// An upload of so many batches waits for its gate. Which of several comes first nobody knows.
+let private waitingFor (gates: Map<int, Task>) (inner: IBlobStore) = {
+    new IBlobStore with
+        member _.PutAsync(name, content, token) =
+            task {
+                do! gates[int content.Length / batchBytes]
+                do! inner.PutAsync(name, content, token)
+            }
+            |> ValueTask
 
-    {
-        new IBlobStore with
-            member _.PutAsync(name, content, token) =
-                task {
-                    match left with
-                    | gate :: others ->
-                        left <- others
-                        do! gate
-                    | [] -> ()
+        member _.ReadAsync(name, position, destination, token) =
+            inner.ReadAsync(name, position, destination, token)
 
-                    do! inner.PutAsync(name, content, token)
-                }
-                |> ValueTask
-
-            member _.ReadAsync(name, position, destination, token) =
-                inner.ReadAsync(name, position, destination, token)
-
-            member _.DeleteAsync(names, token) = inner.DeleteAsync(names, token)
-            member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
-    }
+        member _.DeleteAsync(names, token) = inner.DeleteAsync(names, token)
+        member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
+}
 
 /// Submits while the log's first append waits, so that all the rest is one flush.
 let private flushOf count =
@@ -104,8 +96,8 @@ let private flushes =
 
         testCaseTask "waits for the objects that were begun during the append before it, not for the next" (fun () ->
             task {
-                let uploads = [ for _ in 1..2 -> TaskCompletionSource() ]
-                let gates = [ for upload in uploads -> upload.Task ]
+                let five, four = TaskCompletionSource(), TaskCompletionSource()
+                let gates = Map [ 5, five.Task; 4, four.Task ]
                 let! one = openThrough (waitingFor gates) bundling 1_000_000L (MemorySpace())
                 let appending = TaskCompletionSource()
                 one.log.Script [ After appending.Task ]
@@ -115,10 +107,10 @@ let private flushes =
                 let next = [ for index in 6..9 -> append one (partition index) 1 ]
                 appending.SetResult()
                 let! _ = first.WaitAsync patience
-                uploads[0].SetResult()
+                five.SetResult()
                 let! _ = (Task.WhenAll begun).WaitAsync patience
                 Expect.isFalse (next |> List.exists _.IsCompleted) "their object is still on its way"
-                uploads[1].SetResult()
+                four.SetResult()
                 let! _ = (Task.WhenAll next).WaitAsync patience
                 Expect.equal one.replica.Current.EntryNumber 3L "entries"
             })
