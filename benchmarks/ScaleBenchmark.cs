@@ -44,9 +44,10 @@ internal static class ScaleBenchmark
     /// <summary>A broker with one topic.</summary>
     /// <param name="store">The storage engine.</param>
     /// <param name="partitions">How many partitions the topic has.</param>
-    public static async Task<OtherProcess> BrokerAsync(string store, int partitions)
+    /// <param name="flags">What else the broker is told.</param>
+    public static async Task<OtherProcess> BrokerAsync(string store, int partitions, params string[] flags)
     {
-        var broker = await OtherProcess.BrokerAsync(store, "--commit-interval", "0");
+        var broker = await OtherProcess.BrokerAsync(store, ["--commit-interval", "0", .. flags]);
         await broker.CreateTopicAsync(partitions);
         return broker;
     }

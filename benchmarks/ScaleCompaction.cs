@@ -47,12 +47,10 @@ internal static class ScaleCompaction
 
     private static Task<(List<double> Alone, List<double> Beside)> MeasureAsync(TimeSpan duration) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
-        var store = $"file://{directory}/store";
         var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Partitions + 1, BatchBytes, RecordBytes)[..Partitions];
         var one = BrokerUnderTest.NamedFrame(BrokerUnderTest.TopicName, [Partitions], RecordBytes, RecordBytes);
-        using var broker = await OtherProcess.BrokerAsync(store, "--commit-interval", "0", "--compaction-interval", $"{Begin.TotalMilliseconds}");
+        using var broker = await ScaleBenchmark.BrokerAsync($"file://{directory}/store", Partitions + 1, "--compaction-interval", $"{Begin.TotalMilliseconds}");
         var clock = Stopwatch.StartNew();
-        await broker.CreateTopicAsync(Partitions + 1);
         var times = (int)(BacklogBytes / Partitions / BatchBytes);
         await LoadGenerator.RunOnceAsync(broker.Port, Array.ConvertAll(frames, frame => Enumerable.Repeat(frame, times).ToArray()), InFlight);
         var alone = Times(broker.Port, one, duration);

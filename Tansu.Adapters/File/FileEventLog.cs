@@ -119,21 +119,17 @@ internal sealed class FileEventLog(
             ArgumentOutOfRangeException.ThrowIfNegative(position);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(position, location.PayloadLength - destination.Length);
             var start = location.PayloadPosition + position;
-            if (!await DurableFile.FillAsync(context.Readers, open.Handle, destination, start, cancellationToken).ConfigureAwait(false))
+            var isWhole = await DurableFile.FillAsync(context.Readers, open.Handle, destination, start, cancellationToken).ConfigureAwait(false);
+            if (number < files.FirstNumber)
+            {
+                // As above; and where pages are large, the end of a file that gets shorter may be read as zeros.
+                throw new EntryMissingException(Name, number);
+            }
+
+            if (!isWhole)
             {
                 throw FileErrors.Damaged(open.File.Path, start, $"the file ends within entry {number}");
             }
-
-            // Where pages are large, the end of a file that gets shorter may be read as zeros.
-            if (number < files.FirstNumber)
-            {
-                throw new EntryMissingException(Name, number);
-            }
-        }
-        catch (StoreRefusedException) when (number < files.FirstNumber)
-        {
-            // As above.
-            throw new EntryMissingException(Name, number);
         }
         catch (IOException error)
         {

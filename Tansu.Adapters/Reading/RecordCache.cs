@@ -14,6 +14,9 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>… but not larger than this: the largest commits and some.</summary>
     private const int MaxRegionBytes = 8 * 1024 * 1024;
 
+    /// <summary>The memory of so many regions may lie ready; no more are wanted at once.</summary>
+    private const int MostSpares = 2;
+
     private readonly Lock _lock = new();
     private readonly Dictionary<CacheKey, Block> _blocks = [];
 
@@ -21,9 +24,6 @@ public sealed class RecordCache(long capacityBytes)
     private readonly Queue<Region> _regions = new();
 
     private readonly int _regionBytes = (int)Math.Clamp(capacityBytes / Regions, 0, MaxRegionBytes);
-
-    /// <summary>So many regions may lie ready; no more are wanted at once.</summary>
-    private const int MostSpares = 2;
 
     /// <summary>The memory of evicted regions that nobody reads any more, for the next ones.</summary>
     private readonly Stack<byte[]> _spares = new();
