@@ -135,8 +135,9 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             var bytes = Cached(chunk, lease);
             if (bytes.IsEmpty)
             {
-                StartLoading(chunks, index, maxBytes - total);
-                bytes = await LoadAsync(chunk, lease).WaitAsync(cancellationToken);
+                var loading = LoadAsync(chunk, lease);
+                StartLoading(chunks, index + 1, maxBytes - total - chunk.Length);
+                bytes = await loading.WaitAsync(cancellationToken);
             }
 
             var slice = Cut(bytes, chunk, offset, endOffset, maxBytes - total, atLeastOneBatch && total == 0);
@@ -286,17 +287,17 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         return placed;
     }
 
-    /// <summary>Asks for a chunk and those after it that the reader will want next, side by side.</summary>
+    /// <summary>Asks for the chunks that the reader will want next, side by side with the one it waits for.</summary>
     private void StartLoading(ChunkList chunks, int first, int wantedBytes)
     {
         using var lease = new RecordLease();
         var bytes = (long)wantedBytes + readAheadBytes;
-        var end = Math.Min(chunks.Count, first + MaxParallelLoads);
+        var end = Math.Min(chunks.Count, first + MaxParallelLoads - 1);
         for (var index = first; index < end && bytes > 0; index++)
         {
             var chunk = chunks[index];
             bytes -= chunk.Length;
-            if (Cached(chunk, lease).IsEmpty && (index == first || (cache.Accepts(chunk.Length) && bytes >= 0)))
+            if (bytes >= 0 && cache.Accepts(chunk.Length) && Cached(chunk, lease).IsEmpty)
             {
                 // Its failure is told to whoever reads the chunk.
                 _ = LoadAsync(chunk, lease: null);
