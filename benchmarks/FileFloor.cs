@@ -47,14 +47,10 @@ internal static partial class FileFloor
         Random.Shared.NextBytes(piece);
         using var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
         var times = new double[pieces];
-        var clock = Stopwatch.StartNew();
+        var pace = new Pace(perSecond);
         for (var number = 0; number < pieces; number++)
         {
-            while (number > clock.Elapsed.TotalSeconds * perSecond)
-            {
-                Thread.Sleep(1);
-            }
-
+            pace.WaitFor(number);
             times[number] = AppendOne(file, piece);
         }
 

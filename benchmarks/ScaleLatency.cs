@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Tansu.Codec;
@@ -8,8 +9,8 @@ using Tansu.Codec.Records;
 namespace Tansu.Benchmarks;
 
 /// <summary>
-/// From a producer to a consumer at 1,000 records a second, each a request of its own; the consumer has one fetch waiting all the time. On File beside the time of
-/// a commit: what the broker itself says on average, and appending as much to a file at the same rate with an fdatasync each.
+/// From a producer to a consumer at 1,000 records a second, each a request of its own; the consumer has one fetch waiting all the time. Beside the time of a commit: what the
+/// broker itself says on average, and on File appending as much to a file at the same rate with an fdatasync each.
 /// </summary>
 internal static class ScaleLatency
 {
@@ -24,32 +25,50 @@ internal static class ScaleLatency
         Console.WriteLine();
         Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | fdatasync: p50 | p99 | consumed p99 / commit mean | / fdatasync p50 | / fdatasync p99 | broker CPU a record |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
-        foreach (var store in new[] { "file", "null" })
+        await RowAsync("file", seconds, static directory => Task.FromResult($"file://{directory}/store"));
+        await RowAsync("null", seconds, static _ => Task.FromResult("null://"));
+        using (var server = PostgresServer.Start())
         {
-            var rounds = new List<Result>();
-            for (var round = 0; round < ScaleBenchmark.Rounds; round++)
+            var databases = 0;
+            await RowAsync("postgres", seconds, async _ =>
             {
-                rounds.Add(await MeasureAsync(store, (int)(PerSecond * seconds)));
-            }
+                var database = $"latency{++databases}";
+                await server.CreateAsync(database);
+                return server.Url(database);
+            });
+        }
 
-            string Times(Func<Result, double> figure) => store == "file" ? Medians.Of(rounds, figure).ToString("F2", System.Globalization.CultureInfo.InvariantCulture) : "-";
-            Console.WriteLine(
-                $"| {store} | {Medians.Of(rounds, static round => Medians.At(round.Produced, 0.5)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => Medians.At(round.Produced, 0.99)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => Medians.At(round.Consumed, 0.5)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => Medians.At(round.Consumed, 0.99)):F2} ms "
-                + $"| {Medians.Of(rounds, static round => round.CommitMs):F2} ms | {Times(static round => Medians.At(round.Floor, 0.5))} ms "
-                + $"| {Times(static round => Medians.At(round.Floor, 0.99))} ms | {Times(static round => Medians.At(round.Consumed, 0.99) / round.CommitMs)} "
-                + $"| {Times(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.5))} "
-                + $"| {Times(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.99))} "
-                + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
+        using (SlowS3.Start())
+        {
+            await RowAsync($"s3, {SlowS3.DelayMs} ms more for each request", seconds, static directory => Task.FromResult($"s3://test/{Path.GetFileName(directory)}"));
         }
     }
 
-
-    private static Task<Result> MeasureAsync(string store, int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
+    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine)
     {
-        using var broker = await ScaleBenchmark.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", 1);
+        var rounds = new List<Result>();
+        for (var round = 0; round < ScaleBenchmark.Rounds; round++)
+        {
+            rounds.Add(await MeasureAsync(storageEngine, (int)(PerSecond * seconds)));
+        }
+
+        string Median(Func<Result, double> figure) => Medians.Of(rounds, figure).ToString("F2", CultureInfo.InvariantCulture);
+        string Floor(Func<Result, double> figure, string unit = "") => rounds[0].Floor.Length > 0 ? Median(figure) + unit : "-";
+        Console.WriteLine(
+            $"| {store} | {Median(static round => Medians.At(round.Produced, 0.5))} ms | {Median(static round => Medians.At(round.Produced, 0.99))} ms "
+            + $"| {Median(static round => Medians.At(round.Consumed, 0.5))} ms | {Median(static round => Medians.At(round.Consumed, 0.99))} ms "
+            + $"| {Median(static round => round.CommitMs)} ms "
+            + $"| {Floor(static round => Medians.At(round.Floor, 0.5), " ms")} | {Floor(static round => Medians.At(round.Floor, 0.99), " ms")} "
+            + $"| {Median(static round => Medians.At(round.Consumed, 0.99) / round.CommitMs)} "
+            + $"| {Floor(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.5))} "
+            + $"| {Floor(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.99))} "
+            + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
+    }
+
+    private static Task<Result> MeasureAsync(Func<string, Task<string>> storageEngine, int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
+    {
+        var store = await storageEngine(directory);
+        using var broker = await ScaleBenchmark.BrokerAsync(store, 1);
 
         // Until the broker is warm.
         var first = PerSecond;
@@ -57,7 +76,7 @@ internal static class ScaleLatency
         var (cpu, sum, count) = await SnapshotAsync(broker);
         var (produced, consumed) = Exchange(broker.Port, first, records);
         var (cpuAfter, sumAfter, countAfter) = await SnapshotAsync(broker);
-        var floor = store == "file" ? FileFloor.Times(directory, RecordBytes, PerSecond, records) : [1];
+        var floor = store.StartsWith("file:", StringComparison.Ordinal) ? FileFloor.Times(directory, RecordBytes, PerSecond, records) : [];
         return new Result(produced, consumed, floor, (sumAfter - sum) * 1000 / (countAfter - count), (cpuAfter - cpu) * 1000 / records);
     });
 
@@ -79,14 +98,10 @@ internal static class ScaleLatency
         var acknowledging = new Thread(() => Acknowledge(socket, sentAt, produced));
         acknowledging.Start();
         var frame = BrokerUnderTest.NamedFrame(BrokerUnderTest.TopicName, [0], RecordBytes, RecordBytes);
-        var clock = Stopwatch.StartNew();
+        var pace = new Pace(PerSecond);
         for (var record = 0; record < records; record++)
         {
-            while (record > clock.Elapsed.TotalSeconds * PerSecond)
-            {
-                Thread.Sleep(1);
-            }
-
+            pace.WaitFor(record);
             Volatile.Write(ref sentAt[record], Stopwatch.GetTimestamp());
             socket.Send(frame);
         }
