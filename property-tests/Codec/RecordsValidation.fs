@@ -237,10 +237,10 @@ let private outcomeTests =
         test "allocates nothing, however many records there are" {
             let bytes = batchOf CompressionCodec.None (List.replicate 1000 record1)
 
-            for _ in 1..100 do
-                allocatedByValidating bytes |> ignore
-
-            Expect.equal (allocatedByValidating bytes) 0L "allocated bytes"
+            // The least of many: at first there is the compiler, and when another thread's garbage is collected meanwhile, what is left of this thread's
+            // allocation context (8 KiB) counts as allocated.
+            let least = Seq.init 200 (fun _ -> allocatedByValidating bytes) |> Seq.min
+            Expect.equal least 0L "allocated bytes"
         }
     ]
 
