@@ -14,9 +14,6 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>… but not larger than this: the largest commits and some.</summary>
     private const int MaxRegionBytes = 8 * 1024 * 1024;
 
-    /// <summary>The memory of so many regions may lie ready; no more are wanted at once.</summary>
-    private const int MostSpares = 2;
-
     private readonly Lock _lock = new();
     private readonly Dictionary<CacheKey, Block> _blocks = [];
 
@@ -228,7 +225,7 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>Keeps the memory of an evicted region that nobody reads.</summary>
     private void Spare(Region region)
     {
-        if (region.IsRing && region.Bytes.Length == _regionBytes && _spares.Count < MostSpares)
+        if (region.IsRing && region.Bytes.Length == _regionBytes)
         {
             _spares.Push(region.Bytes);
         }
