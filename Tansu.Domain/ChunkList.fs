@@ -282,6 +282,13 @@ type ChunkList private (blocks: Chunk[][], ends: int[], block: ChunkBlock, count
     /// Without a part of it.
     member this.RemoveRange(index: int, length: int) : ChunkList = this.ReplaceRange(index, length, [||])
 
+    /// A copy of a part of it.
+    member this.ToArray(index: int, length: int) : Chunk[] =
+        check index length
+        let copied = Array.zeroCreate length
+        this.CopyTo(copied, 0, index, length)
+        copied
+
     /// Goes through them in order.
     member this.GetEnumerator() = new ChunkEnumerator(this)
 

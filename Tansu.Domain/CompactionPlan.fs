@@ -24,14 +24,22 @@ type Cleanup = {
     MinCleanableDirtyRatio: float
 }
 
-/// Chunks of one partition that follow one another.
-[<NoComparison>]
+/// Chunks of one partition that follow one another. It only says where they are in the list: a plan may have all that a partition has.
+[<NoComparison; NoEquality>]
 type ChunkRange = {
     /// The partition.
     Partition: TopicPartition
-    /// At least one.
-    Chunks: Chunk[]
-}
+    /// The partition's chunks.
+    List: ChunkList
+    /// The index of the first one.
+    First: int
+    /// How many there are; at least one.
+    Count: int
+} with
+
+    /// The chunks, copied.
+    member this.ToArray() =
+        this.List.ToArray(this.First, this.Count)
 
 /// What compaction by key has to read of a partition.
 [<NoComparison>]
@@ -178,41 +186,39 @@ module CompactionPlan =
             elif left.Partition.Partition <> right.Partition.Partition then
                 compare left.Partition.Partition right.Partition.Partition
             else
-                compare left.Chunks[0].BaseOffset right.Chunks[0].BaseOffset)
+                compare left.First right.First)
 
     let private inOrder (ranges: ResizeArray<ChunkRange>) =
         ranges.Sort byPartition
         ranges.ToArray()
 
-    /// The chunks of a partition that a test picks, those that follow one another together.
-    let private runs
-        (key: TopicPartition)
-        (picks: Chunk -> bool)
-        (chunks: seq<Chunk>)
-        (ranges: ResizeArray<ChunkRange>)
-        =
-        let run = ResizeArray<Chunk>()
+    /// All chunks of a partition that the state has.
+    let private whole (key: TopicPartition) (partition: Partition) = {
+        Partition = key
+        List = partition.Chunks
+        First = 0
+        Count = partition.Chunks.Count
+    }
 
-        let close () =
-            if run.Count > 0 then
-                ranges.Add { Partition = key; Chunks = run.ToArray() }
-                run.Clear()
+    /// Those of a range that follow one another and to which a function gives the same number, with that number; what it gives less than 0 is left out.
+    let private runsBy (number: Chunk -> int) (range: ChunkRange) (take: int -> ChunkRange -> unit) =
+        let mutable first = range.First
+        let mutable current = -1
+        let past = range.First + range.Count
 
-        for chunk in chunks do
-            if picks chunk then run.Add chunk else close ()
+        for index in range.First .. past do
+            let next = if index = past then -1 else number range.List[index]
 
-        close ()
+            if next <> current then
+                if current >= 0 then
+                    take current { range with First = first; Count = index - first }
 
-    /// Objects come in the order of the times in their names, before entries.
-    let private inTheirOrder (left: ChunkSource) (right: ChunkSource) =
-        match left.ObjectName, right.ObjectName with
-        | null, null ->
-            match left, right with
-            | InlineEntry left, InlineEntry right -> compare left right
-            | _ -> 0
-        | null, _ -> 1
-        | _, null -> -1
-        | left, right -> String.CompareOrdinal(left, right)
+                first <- index
+                current <- next
+
+    /// The chunks of a range that a test picks, those that follow one another together.
+    let private runs (picks: Chunk -> bool) (range: ChunkRange) (ranges: ResizeArray<ChunkRange>) =
+        runsBy (fun chunk -> if picks chunk then 0 else -1) range (fun _ found -> ranges.Add found)
 
     /// Data objects that hold records of several topics: where one topic's records stay the others' could not be deleted.
     let private mixed (state: ShardState) =
@@ -236,7 +242,8 @@ module CompactionPlan =
     /// The fresh chunks, in jobs of at most so many bytes (or of one source). A job has all that is fresh in some entries and data objects, the
     /// oldest first, so that each is read once; its ranges are in the order of the partitions.
     let freshJobs (limits: CompactionLimits) (budgetBytes: int64) (state: ShardState) : ChunkRange[][] =
-        let bytesOf = Dictionary<ChunkSource, int64>()
+        // First how many bytes of each source are fresh.
+        let numbers = SourceNumbers()
         let mixed = mixed state
 
         let isFresh (chunk: Chunk) =
@@ -249,54 +256,27 @@ module CompactionPlan =
         for KeyValue(_, partition) in state.Partitions do
             for chunk in partition.Chunks do
                 if isFresh chunk then
-                    let before =
-                        match bytesOf.TryGetValue chunk.Source with
-                        | true, bytes -> bytes
-                        | _ -> 0L
+                    numbers.Add(chunk.Source, int64 chunk.Length)
 
-                    bytesOf[chunk.Source] <- before + int64 chunk.Length
+        let jobs = ResizeArray<ResizeArray<ChunkRange>>()
+        let bytesOfLast = ref 0L
 
-        let ordered = Seq.toArray bytesOf.Keys
-        Array.sortInPlaceWith inTheirOrder ordered
-        let jobOf = Dictionary<ChunkSource, int>()
-        let mutable job = 0
-        let mutable bytes = 0L
+        // From here on a source's number is that of its job, from 1.
+        numbers.ChangeInOrder(fun bytes ->
+            if jobs.Count = 0 || bytesOfLast.Value + bytes > budgetBytes then
+                jobs.Add(ResizeArray<ChunkRange>())
+                bytesOfLast.Value <- 0L
 
-        for source in ordered do
-            if bytes > 0L && bytes + bytesOf[source] > budgetBytes then
-                job <- job + 1
-                bytes <- 0L
-
-            bytes <- bytes + bytesOf[source]
-            jobOf[source] <- job
-
-        let jobs =
-            Array.init (if ordered.Length = 0 then 0 else job + 1) (fun _ -> ResizeArray<ChunkRange>())
+            bytesOfLast.Value <- bytesOfLast.Value + bytes
+            int64 jobs.Count)
 
         for KeyValue(key, partition) in state.Partitions do
-            let mutable inJob = -1
-            let run = ResizeArray<Chunk>()
+            runsBy
+                (fun chunk -> if isFresh chunk then int numbers[chunk.Source] - 1 else -1)
+                (whole key partition)
+                (fun job range -> jobs[job].Add range)
 
-            let close () =
-                if run.Count > 0 then
-                    jobs[inJob].Add { Partition = key; Chunks = run.ToArray() }
-                    run.Clear()
-
-            for chunk in partition.Chunks do
-                if isFresh chunk then
-                    let itsJob = jobOf[chunk.Source]
-
-                    if itsJob <> inJob then
-                        close ()
-
-                    inJob <- itsJob
-                    run.Add chunk
-                else
-                    close ()
-
-            close ()
-
-        jobs |> Array.map inOrder
+        jobs |> Seq.map inOrder |> Seq.toArray
 
     /// Each next class begins at eight times the size.
     let private sizeClass (length: int) =
@@ -309,12 +289,24 @@ module CompactionPlan =
 
         found
 
+    /// The bytes of a range's chunks.
+    let lengthOf (range: ChunkRange) =
+        let mutable bytes = 0L
+
+        for index in range.First .. range.First + range.Count - 1 do
+            bytes <- bytes + int64 range.List[index].Length
+
+        bytes
+
     /// Whether merging makes of the largest one something several times as large: otherwise it would be written again and again.
     let private isWorthwhile (limits: CompactionLimits) (range: ChunkRange) =
-        range.Chunks.Length >= limits.MergeWidth
-        && range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
-           >= int64 (limits.MergeWidth / 2)
-              * (range.Chunks |> Array.map (fun chunk -> int64 chunk.Length) |> Array.max)
+        let mutable largest = 0
+
+        for index in range.First .. range.First + range.Count - 1 do
+            largest <- max largest range.List[index].Length
+
+        range.Count >= limits.MergeWidth
+        && lengthOf range >= int64 (limits.MergeWidth / 2) * int64 largest
 
     /// Small chunks of like size next to each other that have become enough to be merged.
     let private mergeable
@@ -327,9 +319,8 @@ module CompactionPlan =
 
         if partition.Chunks.Count >= limits.MergeWidth then
             runs
-                key
                 (fun chunk -> not (isFresh limits chunk) && chunk.Length < limits.LargeChunkBytes)
-                partition.Chunks
+                (whole key partition)
                 small
 
         for range in small do
@@ -340,37 +331,34 @@ module CompactionPlan =
                 else
                     let alike = ResizeArray<ChunkRange>()
 
-                    runs key (fun chunk -> sizeClass chunk.Length <= sizeLimit) range.Chunks alike
+                    runs (fun chunk -> sizeClass chunk.Length <= sizeLimit) range alike
 
                     match alike |> Seq.filter (isWorthwhile limits) |> Seq.toArray with
                     | [||] -> find (sizeLimit + 1)
                     | enough -> ranges.AddRange enough
 
-            if range.Chunks.Length >= limits.MergeWidth then
+            if range.Count >= limits.MergeWidth then
                 find 0
-
-    /// The bytes of a range's chunks.
-    let lengthOf (range: ChunkRange) =
-        range.Chunks |> Array.sumBy (fun chunk -> int64 chunk.Length)
 
     /// Parts of at most so many bytes, of a range that would not fit into memory.
     let private partsOf (budgetBytes: int64) (range: ChunkRange) : ChunkRange list = [
         if lengthOf range <= budgetBytes then
             range
         else
-            let part = ResizeArray<Chunk>()
+            let mutable first = range.First
             let mutable bytes = 0L
 
-            for chunk in range.Chunks do
-                if bytes + int64 chunk.Length > budgetBytes && part.Count > 0 then
-                    { range with Chunks = part.ToArray() }
-                    part.Clear()
+            for index in range.First .. range.First + range.Count - 1 do
+                let length = int64 range.List[index].Length
+
+                if bytes + length > budgetBytes && index > first then
+                    { range with First = first; Count = index - first }
+                    first <- index
                     bytes <- 0L
 
-                part.Add chunk
-                bytes <- bytes + int64 chunk.Length
+                bytes <- bytes + length
 
-            { range with Chunks = part.ToArray() }
+            { range with First = first; Count = range.First + range.Count - first }
     ]
 
     let private inJobs budgetBytes (ranges: ResizeArray<ChunkRange>) =
@@ -440,12 +428,11 @@ module CompactionPlan =
         if sparse.Count > 0 then
             for KeyValue(key, partition) in state.Partitions do
                 runs
-                    key
                     (fun chunk ->
                         match chunk.Source.ObjectName with
                         | null -> false
                         | name -> sparse.Contains name)
-                    partition.Chunks
+                    (whole key partition)
                     ranges
 
         ranges |> Seq.collect (partsOf budgetBytes) |> ResizeArray |> inJobs budgetBytes
@@ -526,9 +513,6 @@ module CompactionPlan =
             |> Seq.length
 
         if settled > limits.PagedAtChunks then
-            ValueSome {
-                Partition = key
-                Chunks = Seq.toArray (partition.Chunks.GetRange(0, settled - limits.UnpagedChunks))
-            }
+            ValueSome { whole key partition with Count = settled - limits.UnpagedChunks }
         else
             ValueNone

@@ -54,18 +54,19 @@ internal static class Year
             {
                 foreach (var range in jobs.SelectMany(static job => job))
                 {
-                    var length = range.Chunks.Sum(static chunk => chunk.Length);
+                    var chunks = range.ToArray();
+                    var length = chunks.Sum(static chunk => chunk.Length);
                     var name = Segment();
                     var parts = (length + Limits.MaxChunkBytes - 1) / Limits.MaxChunkBytes;
                     var made = new List<Chunk>();
                     for (var part = 0; part < parts; part++)
                     {
                         // Cut between the chunks that were merged.
-                        var some = range.Chunks[(range.Chunks.Length * part / parts)..(range.Chunks.Length * (part + 1) / parts)];
+                        var some = chunks[(chunks.Length * part / parts)..(chunks.Length * (part + 1) / parts)];
                         made.Add(new Chunk(some[0].BaseOffset, some[^1].LastOffset, name, 0, some.Sum(static chunk => chunk.Length), _timeMs));
                     }
 
-                    Replace(range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], [.. made]);
+                    Replace(chunks[0].BaseOffset, chunks[^1].LastOffset, [], [.. made]);
                 }
             }
 
@@ -124,14 +125,14 @@ internal static class Year
         {
             var listed = new List<Chunk>();
             IndexPage[] old = [];
-            if (Partition.Pages.Count > 0 && Partition.Pages[^1] is var last && last.ChunkCount + paged.Chunks.Length <= Limits.PageChunks)
+            if (Partition.Pages.Count > 0 && Partition.Pages[^1] is var last && last.ChunkCount + paged.Count <= Limits.PageChunks)
             {
                 old = [last];
                 listed.AddRange(_listed[last.ObjectName]);
                 _listed.Remove(last.ObjectName);
             }
 
-            listed.AddRange(paged.Chunks);
+            listed.AddRange(paged.ToArray());
             var (page, _) = IndexPager.Make($"{++_objects}", 0, listed);
             _listed.Add(page.ObjectName, listed);
             Replace(page.BaseOffset, page.LastOffset, [page], []);

@@ -12,19 +12,14 @@ internal sealed class ChunkMerger(CompactionScope scope)
     /// <summary>Does one job. What has changed meanwhile stays for the next pass.</summary>
     public async Task MergeAsync(ChunkRange[] job, CancellationToken cancellationToken)
     {
-        var chunks = new List<Chunk>();
-        foreach (var range in job)
-        {
-            chunks.AddRange(range.Chunks);
-        }
-
+        var chunksOf = Array.ConvertAll(job, static range => range.ToArray());
         using var memory = new RentedMemory();
-        var loaded = await scope.Loader.LoadAsync(chunks, memory, cancellationToken);
+        var loaded = await scope.Loader.LoadAsync([.. chunksOf.SelectMany(static chunks => chunks)], memory, cancellationToken);
         var requests = new List<ChunksToReplace>(job.Length);
         var first = 0;
         var bytesOfTopics = BytesOfTopics(job);
         TopicId? lastTopic = null;
-        foreach (var range in job)
+        foreach (var (range, chunks) in job.Zip(chunksOf))
         {
             // What is large has segments to itself, so that its bytes go when its topic goes, or its time has come.
             var topic = range.Partition.TopicId;
@@ -35,18 +30,18 @@ internal sealed class ChunkMerger(CompactionScope scope)
             }
 
             lastTopic = topic;
-            var parts = loaded.AsMemory(first, range.Chunks.Length);
-            first += range.Chunks.Length;
-            if (!AreIntact(range, parts.Span))
+            var parts = loaded.AsMemory(first, chunks.Length);
+            first += chunks.Length;
+            if (!AreIntact(range.Partition, chunks, parts.Span))
             {
                 continue;
             }
 
-            var made = Write(range, parts.Span);
+            var made = Write(parts.Span);
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(range.Partition, range.Chunks[0].BaseOffset, range.Chunks[^1].LastOffset, [], made, [], 0, 0),
+                new ChunksReplaced(range.Partition, chunks[0].BaseOffset, chunks[^1].LastOffset, [], made, [], 0, 0),
                 [],
-                range.Chunks));
+                chunks));
             if (AreCached(parts.Span))
             {
                 // Readers are near: they must find in the cache what they would have found there.
@@ -69,35 +64,32 @@ internal sealed class ChunkMerger(CompactionScope scope)
         var bytes = new Dictionary<TopicId, long>();
         foreach (var range in job)
         {
-            foreach (var chunk in range.Chunks)
-            {
-                var topic = range.Partition.TopicId;
-                bytes[topic] = bytes.GetValueOrDefault(topic) + chunk.Length;
-            }
+            var topic = range.Partition.TopicId;
+            bytes[topic] = bytes.GetValueOrDefault(topic) + CompactionPlan.lengthOf(range);
         }
 
         return bytes;
     }
 
-    private bool AreIntact(ChunkRange range, ReadOnlySpan<LoadedChunk> parts)
+    private bool AreIntact(TopicPartition partition, Chunk[] chunks, ReadOnlySpan<LoadedChunk> parts)
     {
         try
         {
             for (var index = 0; index < parts.Length; index++)
             {
-                ChunkLoader.Check(range.Chunks[index], parts[index]);
+                ChunkLoader.Check(chunks[index], parts[index]);
             }
 
             return true;
         }
         catch (RecordFormatException damaged)
         {
-            scope.TellDamaged(range.Partition, damaged);
+            scope.TellDamaged(partition, damaged);
             return false;
         }
     }
 
-    private Chunk[] Write(ChunkRange range, ReadOnlySpan<LoadedChunk> parts)
+    private Chunk[] Write(ReadOnlySpan<LoadedChunk> parts)
     {
         long bytes = 0;
         foreach (var part in parts)

@@ -47,16 +47,18 @@ internal sealed class IndexPager(CompactionScope scope)
                 (name, namedAtMs) = scope.Names.Next();
             }
 
+            var settled = range.ToArray();
+
             // The last page is written anew with more in it, until it is full.
             var listed = new List<Chunk>();
             IndexPage[] old = [];
-            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + range.Chunks.Length <= scope.Limits.PageChunks)
+            if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + settled.Length <= scope.Limits.PageChunks)
             {
                 old = [last];
                 listed.AddRange(await scope.Reader.ListAsync(last, cancellationToken));
             }
 
-            listed.AddRange(range.Chunks);
+            listed.AddRange(settled);
             var pages = new List<IndexPage>();
             foreach (var part in listed.Chunk(scope.Limits.PageChunks))
             {
@@ -67,9 +69,9 @@ internal sealed class IndexPager(CompactionScope scope)
             }
 
             requests.Add(new ChunksToReplace(
-                new ChunksReplaced(key, pages[0].BaseOffset, pages[^1].LastOffset, [.. pages], [], References.Of(range.Chunks).ToArray(), 0, 0),
+                new ChunksReplaced(key, pages[0].BaseOffset, pages[^1].LastOffset, [.. pages], [], References.Of(settled).ToArray(), 0, 0),
                 old,
-                range.Chunks));
+                settled));
         }
 
         if (requests.Count > 0)

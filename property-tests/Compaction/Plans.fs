@@ -58,7 +58,7 @@ let private grow (lengths: int seq) =
         while jobs.Length > 0 do
             for range in Array.concat jobs do
                 written <- written + CompactionPlan.lengthOf range
-                state <- put (merged range.Chunks) state
+                state <- put (merged (range.ToArray())) state
 
             jobs <- CompactionPlan.mergeJobs limits 16_777_216L state
 
@@ -69,8 +69,98 @@ let private small (state: ShardState) =
     |> Seq.filter (fun chunk -> chunk.Length < limits.LargeChunkBytes)
     |> Seq.length
 
+/// Chunks of three partitions in entries, data objects and segments: entries and objects come one after the other, each with chunks of some
+/// partitions, and the oldest have been moved to segments.
+let private mixture (random: Random) =
+    let state = {
+        Shard.initial with
+            Partitions =
+                (Shard.initial.Partitions, [ 0..2 ])
+                ||> List.fold (fun partitions partition ->
+                    let moved = random.Next 4
+                    let chunks = ResizeArray<Chunk>()
+
+                    for number in 0 .. random.Next 200 do
+                        // An object has bytes of one topic or of several; entries have numbers with gaps.
+                        let source =
+                            if number < moved then Segment $"s{number}"
+                            elif number % 5 = 0 then DataObject $"d{number / 10:D4}"
+                            else InlineEntry(int64 (number * 37))
+
+                        if random.Next 3 > 0 then
+                            let first = int64 chunks.Count * 10L
+
+                            chunks.Add {
+                                BaseOffset = first
+                                LastOffset = first + 9L
+                                Source = source
+                                Position = 0
+                                Length = 1 + random.Next 1000
+                                MaxTimestampMs = 1L
+                            }
+
+                    let key = {
+                        TopicId = TopicId(Guid(random.Next 2, 0s, 0s, Array.zeroCreate 8))
+                        Partition = partition
+                    }
+
+                    partitions.SetItem(key, { Partition.empty with Chunks = ChunkList.CreateRange chunks }))
+    }
+
+    state
+
+let private orderOf source =
+    match source with
+    | DataObject name
+    | Segment name -> 0, name, 0L
+    | InlineEntry number -> 1, "", number
+
 let tests =
     testList "plans" [
+        Check.property
+            "every fresh chunk is in one job, and so is every source; the oldest come first"
+            (fun (seed: int) ->
+                let random = Random seed
+                let state = mixture random
+                let budget = int64 (1 + random.Next 20_000)
+                let jobs = CompactionPlan.freshJobs limits budget state
+
+                let fresh = [
+                    for KeyValue(key, partition) in state.Partitions do
+                        for chunk in partition.Chunks do
+                            if CompactionPlan.isFresh limits chunk then
+                                key, chunk.BaseOffset
+                ]
+
+                let planned = [
+                    for number, job in Array.indexed jobs do
+                        for range in job do
+                            for chunk in range.ToArray() do
+                                number, range.Partition, chunk
+                ]
+
+                Expect.containsAll
+                    fresh
+                    (planned |> List.map (fun (_, key, chunk) -> key, chunk.BaseOffset))
+                    "nothing else"
+
+                Expect.equal planned.Length fresh.Length "each once"
+
+                let jobsOf =
+                    planned
+                    |> List.groupBy (fun (_, _, chunk) -> chunk.Source)
+                    |> List.sortBy (fst >> orderOf)
+                    |> List.map (fun (_, found) -> found |> List.map (fun (number, _, _) -> number) |> List.distinct)
+
+                Expect.all jobsOf (fun found -> found.Length = 1) "a source is in one job"
+                let inOrder = List.concat jobsOf
+                Expect.equal inOrder (List.sort inOrder) "the oldest first"
+
+                for number, found in planned |> List.groupBy (fun (number, _, _) -> number) do
+                    let bytes = found |> List.sumBy (fun (_, _, chunk) -> int64 chunk.Length)
+                    let sources = found |> List.distinctBy (fun (_, _, chunk) -> chunk.Source)
+                    Expect.isTrue (bytes <= budget || sources.Length = 1) $"job {number} has {bytes} bytes of {budget}")
+
         Check.propertyTimes
             30
             "merging writes each byte at most five times, tiny chunks eight times, and leaves few small chunks"

@@ -269,7 +269,7 @@ let private plans =
         <| fun () ->
             let jobs budget =
                 CompactionPlan.freshJobs small budget three
-                |> Array.map (fun job -> job |> Array.map (fun range -> range.Chunks.Length) |> Array.sum)
+                |> Array.map (fun job -> job |> Array.map (fun range -> range.Count) |> Array.sum)
 
             Expect.equal (jobs 1000L) [| 3 |] "one"
             Expect.equal (jobs 200L) [| 2; 1 |] "two"
@@ -290,7 +290,7 @@ let private plans =
                 CompactionPlan.mergeJobs small 450L (inState (aged [ for _ in 1..10 -> 1L ]))
 
             Expect.equal
-                (jobs |> Array.map (Array.map (fun range -> range.Chunks.Length)))
+                (jobs |> Array.map (Array.map (fun range -> range.Count)))
                 [| [| 4 |]; [| 4 |] |]
                 "four chunks of 100 bytes in each, and the rest is not worth it yet"
 
@@ -298,7 +298,7 @@ let private plans =
         <| fun () ->
             let toPage count =
                 match CompactionPlan.toPage small (partition 0) (aged [ for _ in 1..count -> 1L ]) with
-                | ValueSome range -> range.Chunks.Length
+                | ValueSome range -> range.Count
                 | ValueNone -> 0
 
             Expect.equal (toPage 4) 0 "few enough"
