@@ -289,24 +289,16 @@ module CompactionPlan =
 
         found
 
+    let private lengths (range: ChunkRange) =
+        Seq.init range.Count (fun index -> int64 range.List[range.First + index].Length)
+
     /// The bytes of a range's chunks.
-    let lengthOf (range: ChunkRange) =
-        let mutable bytes = 0L
-
-        for index in range.First .. range.First + range.Count - 1 do
-            bytes <- bytes + int64 range.List[index].Length
-
-        bytes
+    let lengthOf (range: ChunkRange) = Seq.sum (lengths range)
 
     /// Whether merging makes of the largest one something several times as large: otherwise it would be written again and again.
     let private isWorthwhile (limits: CompactionLimits) (range: ChunkRange) =
-        let mutable largest = 0
-
-        for index in range.First .. range.First + range.Count - 1 do
-            largest <- max largest range.List[index].Length
-
         range.Count >= limits.MergeWidth
-        && lengthOf range >= int64 (limits.MergeWidth / 2) * int64 largest
+        && lengthOf range >= int64 (limits.MergeWidth / 2) * Seq.max (lengths range)
 
     /// Small chunks of like size next to each other that have become enough to be merged.
     let private mergeable

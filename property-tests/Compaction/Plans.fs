@@ -71,43 +71,37 @@ let private small (state: ShardState) =
 
 /// Chunks of three partitions in entries, data objects and segments: entries and objects come one after the other, each with chunks of some
 /// partitions, and the oldest have been moved to segments.
-let private mixture (random: Random) =
-    let state = {
-        Shard.initial with
-            Partitions =
-                (Shard.initial.Partitions, [ 0..2 ])
-                ||> List.fold (fun partitions partition ->
-                    let moved = random.Next 4
-                    let chunks = ResizeArray<Chunk>()
+let private mixture (random: Random) = {
+    Shard.initial with
+        Partitions =
+            (Shard.initial.Partitions, [ 0..2 ])
+            ||> List.fold (fun partitions partition ->
+                let moved = random.Next 4
+                let chunks = ResizeArray<Chunk>()
 
-                    for number in 0 .. random.Next 200 do
-                        // An object has bytes of one topic or of several; entries have numbers with gaps.
-                        let source =
-                            if number < moved then Segment $"s{number}"
-                            elif number % 5 = 0 then DataObject $"d{number / 10:D4}"
-                            else InlineEntry(int64 (number * 37))
+                for number in 0 .. random.Next 200 do
+                    // An object has bytes of one topic or of several; entries have numbers with gaps.
+                    let source =
+                        if number < moved then Segment $"s{number}"
+                        elif number % 5 = 0 then DataObject $"d{number / 10:D4}"
+                        else InlineEntry(int64 (number * 37))
 
-                        if random.Next 3 > 0 then
-                            let first = int64 chunks.Count * 10L
+                    if random.Next 3 > 0 then
+                        let first = int64 chunks.Count * 10L
 
-                            chunks.Add {
-                                BaseOffset = first
-                                LastOffset = first + 9L
-                                Source = source
-                                Position = 0
-                                Length = 1 + random.Next 1000
-                                MaxTimestampMs = 1L
-                            }
+                        chunks.Add {
+                            BaseOffset = first
+                            LastOffset = first + 9L
+                            Source = source
+                            Position = 0
+                            Length = 1 + random.Next 1000
+                            MaxTimestampMs = 1L
+                        }
 
-                    let key = {
-                        TopicId = TopicId(Guid(random.Next 2, 0s, 0s, Array.zeroCreate 8))
-                        Partition = partition
-                    }
+                let key = { TopicId = TopicId(Guid(random.Next 2, 0s, 0s, Array.zeroCreate 8)); Partition = partition }
 
-                    partitions.SetItem(key, { Partition.empty with Chunks = ChunkList.CreateRange chunks }))
-    }
-
-    state
+                partitions.SetItem(key, { Partition.empty with Chunks = ChunkList.CreateRange chunks }))
+}
 
 let private orderOf source =
     match source with

@@ -51,6 +51,7 @@ let private change (random: Random) (list: ChunkList, model: ImmutableList<Chunk
         list.RemoveRange(0, count), model.RemoveRange(0, count)
     | 6 ->
         let struct (index, length) = range random model
+        Expect.sequenceEqual (list.ToArray(index, length)) (model.GetRange(index, length)) "a copy of a part"
         list.GetRange(index, length), model.GetRange(index, length)
     | 7 ->
         let struct (index, length) = range random model
