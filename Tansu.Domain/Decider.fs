@@ -1,5 +1,7 @@
 namespace Tansu.Domain
 
+open System
+
 /// What `decide` may know besides the state: nothing else reaches it, so the same inputs give the same answer anywhere.
 [<Struct>]
 type DecideContext = {
@@ -7,8 +9,8 @@ type DecideContext = {
     NowMs: int64
     /// The data object that holds the command's record batches; null when they ride inline in the entry.
     DataObject: string | null
-    /// Where the command's record batches begin in the entry's payload or in the data object, in bytes.
-    PayloadPosition: int
+    /// Where each of the command's record batches begins in the entry's payload or in the data object, in bytes.
+    PayloadPositions: ReadOnlyMemory<int>
 }
 
 /// Where an event stands in its log.

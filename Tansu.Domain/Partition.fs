@@ -73,8 +73,6 @@ type Partition = {
 type BatchToAppend = {
     /// Where it goes.
     Partition: TopicPartition
-    /// Where it begins within the command's own payload, in bytes.
-    Position: int
     /// Its length, in bytes.
     Length: int
     /// The number of its records minus one.

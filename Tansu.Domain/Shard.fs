@@ -418,12 +418,12 @@ module Shard =
         | MarkerAppended marker -> mark context marker state
         | TransactionChanged(transactionalId, event) -> updateTransaction transactionalId event context state
 
-    let private appended (context: DecideContext) baseOffset (batch: BatchToAppend) : BatchAppended = {
+    let private appended (context: DecideContext) position baseOffset (batch: BatchToAppend) : BatchAppended = {
         Partition = batch.Partition
         BaseOffset = baseOffset
         LastOffsetDelta = batch.LastOffsetDelta
         DataObject = context.DataObject
-        Position = context.PayloadPosition + batch.Position
+        Position = position
         Length = batch.Length
         MaxTimestampMs = batch.MaxTimestampMs
         ProducerId = batch.ProducerId
@@ -467,7 +467,9 @@ module Shard =
 
                 match reply with
                 | Appended(baseOffset, _) when isNew ->
-                    let accepted = appended context baseOffset batch
+                    let accepted =
+                        appended context (context.PayloadPositions.Span[index]) baseOffset batch
+
                     events.Add(BatchAppended accepted)
 
                     if isRepeating then
@@ -612,7 +614,7 @@ module Shard =
                     Partition = key
                     Offset = current.HighWatermark
                     DataObject = context.DataObject
-                    Position = context.PayloadPosition
+                    Position = context.PayloadPositions.Span[0]
                     Length = markers.Marker.Length
                     TimestampMs = markers.Marker.TimestampMs
                     ProducerId = markers.ProducerId

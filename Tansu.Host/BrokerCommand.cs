@@ -56,7 +56,7 @@ public static class BrokerCommand
         Serilog.Core.Logger log,
         CancellationToken signalled)
     {
-        var heapBytes = MemoryLimit.Apply(options.MemoryLimitBytes);
+        var heapBytes = MemoryLimit.Apply(options.MemoryLimitBytes, options.CompactionMemoryBytes);
         var memory = MemoryPlan.For(options, heapBytes);
         var network = new NetworkOptions
         {

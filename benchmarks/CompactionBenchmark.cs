@@ -142,7 +142,7 @@ internal static class CompactionBenchmark
             {
                 slices[partition] = batch;
                 batches[partition] = new BatchToAppend(
-                    new TopicPartition(Topic, partition), partition * batch.Length, batch.Length, 0, flush, Absent.ProducerId, Absent.ProducerEpoch, Absent.Sequence, 0);
+                    new TopicPartition(Topic, partition), batch.Length, 0, flush, Absent.ProducerId, Absent.ProducerEpoch, Absent.Sequence, 0);
             }
 
             await cluster.Shards[0].Replica.SubmitAsync(ShardCommand.NewAppendBatches(batches), new Payload(slices), Patience);

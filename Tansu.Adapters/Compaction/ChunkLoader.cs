@@ -191,7 +191,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
     /// <summary>Reads one chunk to where it belongs, or several that lie together into memory that the caller gives back.</summary>
     private async Task<IMemoryOwner<byte>?> ReadAsync(Chunk first, int end, Memory<byte> alone, CancellationToken cancellationToken)
     {
-        var together = alone.IsEmpty ? MemoryPool<byte>.Shared.Rent(end - first.Position) : null;
+        var together = alone.IsEmpty ? new NativeBlock(end - first.Position) : null;
         var bytes = together is null ? alone : together.Memory[..(end - first.Position)];
         Reads++;
         ReadBytes += bytes.Length;

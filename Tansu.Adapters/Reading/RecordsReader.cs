@@ -185,7 +185,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
 
         var bytes = block.Memory.Span;
         var position = 0;
-        for (var index = 0; index < written.Slices.Count; index++)
+        for (var index = 0; index < written.Slices.Length; index++)
         {
             written.Slices[index].Span.CopyTo(bytes[position..]);
             position += written.Slices[index].Length;

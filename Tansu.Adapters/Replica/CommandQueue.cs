@@ -322,19 +322,14 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>Starts to upload the commands' payloads as one data object.</summary>
     private void Seal(List<PendingCommand<TCommand, TReply>> commands)
     {
-        var slices = new List<ReadOnlyMemory<byte>>(commands.Count);
-        var length = 0;
-        foreach (var command in commands)
-        {
-            command.ObjectPosition = length;
-            slices.AddRange(command.Payload.Slices);
-            length += command.Payload.Length;
-        }
-
-        var content = new DataObject(slices, length, () => commands.Exists(static command => !command.IsAbandoned));
+        var layout = PayloadLayout.Of(commands, static _ => true);
+        var content = new DataObject(layout, () => commands.Exists(static command => !command.IsAbandoned));
+        var slices = 0;
         foreach (var command in commands)
         {
             command.DataObject = content;
+            command.ObjectPositions = layout.PositionsOf(slices, command.Payload.Slices.Length);
+            slices += command.Payload.Slices.Length;
         }
 
         _sealed.Add(content);

@@ -1,15 +1,14 @@
 namespace Tansu.Adapters.Replica;
 
 /// <summary>The record batches of one or more commands that go into a data object together.</summary>
-/// <param name="slices">The batches, in order.</param>
-/// <param name="length">The sum of their lengths, in bytes.</param>
+/// <param name="layout">The batches.</param>
 /// <param name="isWanted">False once every submitter has given up: then nobody needs the object.</param>
-internal sealed class DataObject(List<ReadOnlyMemory<byte>> slices, int length, Func<bool> isWanted)
+internal sealed class DataObject(PayloadLayout layout, Func<bool> isWanted)
 {
-    /// <summary>The batches; none once nobody needs the object.</summary>
-    public List<ReadOnlyMemory<byte>> Slices { get; set; } = slices;
+    /// <summary>The batches, from the first byte to the last; none once nobody needs the object.</summary>
+    public ReadOnlyMemory<byte>[] Slices { get; set; } = layout.Slices;
 
-    public int Length => length;
+    public int Length { get; } = layout.Length;
 
     public bool IsWanted => isWanted();
 

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
 using Tansu.Adapters.Ports;
 
 namespace Tansu.Adapters.Replica;
@@ -40,7 +39,7 @@ internal sealed class DataObjectUploader(
         {
             try
             {
-                await blobs.PutAsync(content.Name, Sequences.Of(CollectionsMarshal.AsSpan(content.Slices)), stopping);
+                await blobs.PutAsync(content.Name, Sequences.Of(content.Slices), stopping);
                 return;
             }
             catch (StoreUnavailableException unavailable)

@@ -1,18 +1,21 @@
 namespace Tansu.Adapters.Replica;
 
 /// <summary>
-/// The record batches that a command brings, laid end to end. The slices belong to the submitter (they point into its request
+/// The record batches that a command brings, a slice for each. The slices belong to the submitter (they point into its request
 /// frame) and must stay as they are until the command's task has completed.
 /// </summary>
 public readonly struct Payload
 {
     private readonly ReadOnlyMemory<byte>[]? _slices;
+    private readonly int[]? _groups;
 
     /// <summary>Makes a payload of slices.</summary>
-    /// <param name="slices">The batches, in the order of the command's positions.</param>
-    public Payload(ReadOnlyMemory<byte>[] slices)
+    /// <param name="slices">The batches, in the command's order.</param>
+    /// <param name="groups">A number for each, equal for those that are read together: of one partition. Null if all are.</param>
+    public Payload(ReadOnlyMemory<byte>[] slices, int[]? groups = null)
     {
         _slices = slices;
+        _groups = groups;
         long length = 0;
         foreach (var slice in slices)
         {
@@ -30,4 +33,7 @@ public readonly struct Payload
 
     /// <summary>The slices, in order.</summary>
     public ReadOnlySpan<ReadOnlyMemory<byte>> Slices => _slices;
+
+    /// <summary>Which of the slices, of whatever command, one had better lie beside.</summary>
+    internal int GroupOf(int slice) => _groups is null ? 0 : _groups[slice];
 }

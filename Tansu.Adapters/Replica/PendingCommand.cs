@@ -25,8 +25,14 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
     /// <summary>The data object that takes the payload; null while it is to ride inline.</summary>
     public DataObject? DataObject { get; set; }
 
-    /// <summary>Where in the data object the payload begins, in bytes.</summary>
-    public int ObjectPosition { get; set; }
+    /// <summary>Where in the data object each slice of the payload begins, in bytes.</summary>
+    public ReadOnlyMemory<int> ObjectPositions { get; set; }
+
+    /// <summary>Whether the last decision came to nothing, so that its payload is not written.</summary>
+    public bool IsVoid { get; set; }
+
+    /// <summary>Whether its payload has a place in the entry.</summary>
+    public bool IsPlaced => DataObject is null && !IsVoid && Payload.Length > 0;
 
     /// <summary>The decision's reply, held until the entry is in the store.</summary>
     public TReply? ParkedReply { get; set; }

@@ -10,15 +10,15 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     where TState : class
 {
     private readonly List<TEvent> _events = [];
-    private readonly List<ReadOnlyMemory<byte>> _payload = [];
+
+    /// <summary>Those of the last decision.</summary>
+    private readonly List<PendingCommand<TCommand, TReply>> _asked = new(commands.Count);
+    private PayloadLayout _layout = PayloadLayout.Empty;
 
     public List<PendingCommand<TCommand, TReply>> Commands => commands;
 
     /// <summary>The events of the last decision, in order.</summary>
     public List<TEvent> Events => _events;
-
-    /// <summary>The length of the last decision's inline payload, in bytes.</summary>
-    public int PayloadLength { get; private set; }
 
     /// <summary>The data objects that the commands' payloads were put into.</summary>
     public List<DataObject> DataObjects { get; } = Distinct(commands);
@@ -29,54 +29,69 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     /// <summary>Decides every command, each on the state that the ones before it leave.</summary>
     public void Decide(TState state, long entryNumber, long nowMs)
     {
-        _events.Clear();
-        _payload.Clear();
-        PayloadLength = 0;
-        State = state;
-        var here = new EntryContext(entryNumber, nowMs);
+        _asked.Clear();
         foreach (var pending in commands)
         {
-            // Its submitter is told that the outcome is unknown; an upload that was cut short must not be referred to.
+            // Its submitter is told that the outcome is unknown; an upload that was cut short must not be referred to. Asked once: it may change at any time.
             if (pending.IsAbandoned)
             {
                 pending.Drop();
                 continue;
             }
 
-            var isInline = pending.DataObject is null;
-            var decision = decider.Decide(
-                State,
-                pending.Command,
-                new DecideContext(nowMs, pending.DataObject?.Name, isInline ? PayloadLength : pending.ObjectPosition));
-            pending.ParkedReply = decision.Reply;
-            if (decision.Events.Length == 0)
+            pending.IsVoid = false;
+            _asked.Add(pending);
+        }
+
+        // What comes to nothing had a place among the others; those who decide again come to the same.
+        do
+        {
+            _layout = PayloadLayout.Of(_asked, static pending => pending.IsPlaced);
+        }
+        while (!TryDecide(state, entryNumber, nowMs));
+    }
+
+    /// <summary>Decides with the payloads where they have been laid. False if one of them is not to be written.</summary>
+    private bool TryDecide(TState state, long entryNumber, long nowMs)
+    {
+        _events.Clear();
+        State = state;
+        var here = new EntryContext(entryNumber, nowMs);
+        var slices = 0;
+        var isTight = true;
+        foreach (var pending in _asked)
+        {
+            var isPlaced = pending.IsPlaced;
+            var positions = pending.ObjectPositions;
+            if (isPlaced)
             {
-                continue;
+                positions = _layout.PositionsOf(slices, pending.Payload.Slices.Length);
+                slices += pending.Payload.Slices.Length;
             }
 
+            var decision = decider.Decide(State, pending.Command, new DecideContext(nowMs, pending.DataObject?.Name, positions));
+            pending.ParkedReply = decision.Reply;
+            pending.IsVoid = decision.Events.Length == 0;
+            isTight &= !(isPlaced && pending.IsVoid);
             foreach (var happened in decision.Events)
             {
                 State = decider.Evolve(State, happened, here);
                 _events.Add(happened);
             }
-
-            if (isInline && pending.Payload.Length > 0)
-            {
-                _payload.AddRange(pending.Payload.Slices);
-                PayloadLength += pending.Payload.Length;
-            }
         }
+
+        return isTight;
     }
 
-    public ReadOnlySequence<byte> PayloadSequence() => Sequences.Of(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_payload));
+    public ReadOnlySequence<byte> PayloadSequence() => Sequences.Of(_layout.Slices);
 
     /// <summary>The record batches that the entry brings.</summary>
     public List<WrittenPayload> Written()
     {
         var written = new List<WrittenPayload>(DataObjects.Count + 1);
-        if (PayloadLength > 0)
+        if (_layout.Length > 0)
         {
-            written.Add(new WrittenPayload(null, _payload, PayloadLength));
+            written.Add(new WrittenPayload(null, _layout.Slices, _layout.Length));
         }
 
         foreach (var content in DataObjects)

@@ -4,4 +4,4 @@ namespace Tansu.Adapters.Replica;
 /// <param name="DataObject">The data object's name; null for the entry's inline payload.</param>
 /// <param name="Slices">The bytes, in order. Valid only during the call that brings them.</param>
 /// <param name="Length">The sum of the slices' lengths, in bytes.</param>
-public readonly record struct WrittenPayload(string? DataObject, IReadOnlyList<ReadOnlyMemory<byte>> Slices, int Length);
+public readonly record struct WrittenPayload(string? DataObject, ReadOnlyMemory<byte>[] Slices, int Length);

@@ -334,15 +334,15 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         public Task<ShardReply> Submit(ProduceTransaction? transaction, TimeSpan timeout, CommandChain chain)
         {
             var slices = new ReadOnlyMemory<byte>[Batches.Count];
+            var groups = new int[Batches.Count];
             var toAppend = new BatchToAppend[Batches.Count];
-            var position = 0;
             for (var index = 0; index < toAppend.Length; index++)
             {
                 var batch = Batches[index];
                 slices[index] = batch.Records;
+                groups[index] = batch.Partition.GetHashCode();
                 toAppend[index] = new BatchToAppend(
                     batch.Partition,
-                    position,
                     batch.Records.Length,
                     batch.LastOffsetDelta,
                     batch.MaxTimestampMs,
@@ -350,14 +350,13 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
                     batch.ProducerEpoch,
                     batch.BaseSequence,
                     batch.IsTransactional ? transaction!.Number : 0);
-                position += batch.Records.Length;
             }
 
             // All transactional batches are in one part then; others of the request may be elsewhere.
             var command = transaction?.Addition is { } addition && Batches.Exists(static batch => batch.IsTransactional)
                 ? ShardCommand.NewAppendInTransaction(transaction.TransactionalId, addition, toAppend)
                 : ShardCommand.NewAppendBatches(toAppend);
-            return shard.Replica.SubmitAsync(command, new Payload(slices), timeout, chain, isBrief: true);
+            return shard.Replica.SubmitAsync(command, new Payload(slices, groups), timeout, chain, isBrief: true);
         }
 
         public void RefuseAll(ErrorCode error)

@@ -43,7 +43,7 @@ let private offsets =
         testCase "batches that follow one another in one entry become one chunk"
         <| fun () ->
             let first = batch (partition 0) 2
-            let second = { batch (partition 0) 3 with Position = 100 }
+            let second = batch (partition 0) 3
             let _, state = act 1L Shard.initial (AppendBatches [| first; second |])
             let chunks = (Shard.partition (partition 0) state).Chunks
             Expect.equal chunks.Count 1 "one chunk"

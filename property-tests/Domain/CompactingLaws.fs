@@ -296,8 +296,7 @@ let private step (history: History) (stale: ResizeArray<ChunksToReplace>) =
             | _ -> history.NewName "d"
 
         let batches = [|
-            for index in 0 .. random.Next 4 ->
-                { batch keys[random.Next keys.Length] (random.Next(1, 4)) with Position = index * 100 }
+            for _ in 0 .. random.Next 4 -> batch keys[random.Next keys.Length] (random.Next(1, 4))
         |]
 
         let decision, before = history.Do(AppendBatches batches, dataObject)

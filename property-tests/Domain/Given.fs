@@ -13,7 +13,10 @@ let shardSettings = {
 
 let catalogSettings = { ShardCount = 3; MaxPartitionsPerTopic = 100 }
 
-let at (nowMs: int64) = { NowMs = nowMs; DataObject = null; PayloadPosition = 0 }
+/// Where batches of 100 bytes lie that follow one another.
+let private endToEnd = Array.init 100 (fun index -> index * 100)
+
+let at (nowMs: int64) = { NowMs = nowMs; DataObject = null; PayloadPositions = ReadOnlyMemory endToEnd }
 
 let topicId (number: int) =
     TopicId(Guid(number, 0s, 0s, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy, 0uy))
@@ -32,7 +35,6 @@ let catalog (events: CatalogEvent list) =
 /// A batch that is not idempotent, of some records.
 let batch (key: TopicPartition) (records: int) : BatchToAppend = {
     Partition = key
-    Position = 0
     Length = 100
     LastOffsetDelta = records - 1
     MaxTimestampMs = 5L

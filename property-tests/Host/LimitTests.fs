@@ -7,6 +7,7 @@ open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Serilog.Events
+open Tansu.Host
 open Tansu.Host.Network
 open Tansu.PropertyTests
 open Tansu.PropertyTests.Host.Fixture
@@ -405,4 +406,21 @@ let private stopping =
                 "not this machine's"
     ]
 
-let tests = testList "limits" [ backPressure; budget; idle; stopping ]
+let private memory =
+    testList "memory" [
+        for limit, compaction, heap in
+            [
+                256L, -1L, 128L
+                1024L, -1L, 896L
+                1024L, 32L, 896L
+                1024L, 132L, 796L
+                1024L, 8192L, 512L
+            ] do
+            testCase $"of {limit} MiB with {compaction} MiB for compaction, {heap} MiB are the heap's"
+            <| fun () ->
+                let mebi = 1024L * 1024L
+                let bytes = if compaction < 0L then compaction else compaction * mebi
+                Expect.equal (MemoryLimit.HeapBytes(limit * mebi, bytes)) (heap * mebi) "the heap's"
+    ]
+
+let tests = testList "limits" [ backPressure; budget; idle; stopping; memory ]

@@ -100,7 +100,6 @@ let private groupCommit =
                     AppendBatches [|
                         {
                             Partition = partition 0
-                            Position = 0
                             Length = bytes.Length
                             LastOffsetDelta = 0
                             MaxTimestampMs = 1L
@@ -296,7 +295,6 @@ let private brokers =
                         AppendBatches [|
                             {
                                 Partition = partition 0
-                                Position = 0
                                 Length = bytes.Length
                                 LastOffsetDelta = 0
                                 MaxTimestampMs = 1L

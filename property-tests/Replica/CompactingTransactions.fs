@@ -21,7 +21,6 @@ let private write (one: Member) sequence transaction =
 
         let batch: BatchToAppend = {
             Partition = partition 0
-            Position = 0
             Length = bytes.Length
             LastOffsetDelta = 0
             MaxTimestampMs = 1L

@@ -30,13 +30,11 @@ let private openCluster (store: IStore) =
 let private append (cluster: Cluster) (partitions: (TopicPartition * int) list) =
     task {
         let records = [ for key, valueBytes in partitions -> key, recordBatch 1 valueBytes ]
-        let mutable position = 0
 
         let batches: BatchToAppend array = [|
             for key, bytes in records do
                 {
                     Partition = key
-                    Position = position
                     Length = bytes.Length
                     LastOffsetDelta = 0
                     MaxTimestampMs = 1L
@@ -45,8 +43,6 @@ let private append (cluster: Cluster) (partitions: (TopicPartition * int) list) 
                     BaseSequence = Absent.Sequence
                     Transaction = 0L
                 }
-
-                position <- position + bytes.Length
         |]
 
         let payload = Payload [| for _, bytes in records -> ReadOnlyMemory bytes |]

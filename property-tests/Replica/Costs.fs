@@ -29,7 +29,6 @@ let private flush (cluster: Cluster) (partitions: int) (valueBytes: int) =
             for index in 0 .. partitions - 1 do
                 {
                     Partition = partition index
-                    Position = index * bytes.Length
                     Length = bytes.Length
                     LastOffsetDelta = 0
                     MaxTimestampMs = 1L

@@ -88,7 +88,6 @@ let appendCommand key (records: int) (bytes: byte array) : ShardCommand =
     AppendBatches [|
         {
             Partition = key
-            Position = 0
             Length = bytes.Length
             LastOffsetDelta = records - 1
             MaxTimestampMs = int64 records
@@ -104,7 +103,11 @@ let append (one: Member) key records =
     let bytes = recordBatch records 10
 
     let reply =
-        one.replica.SubmitAsync(appendCommand key records bytes, Payload [| ReadOnlyMemory bytes |], patience)
+        one.replica.SubmitAsync(
+            appendCommand key records bytes,
+            Payload([| ReadOnlyMemory bytes |], [| hash key |]),
+            patience
+        )
 
     task {
         match! reply with

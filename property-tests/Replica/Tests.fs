@@ -6,6 +6,7 @@ open Expecto
 let tests =
     testList "replica" [
         Commits.tests
+        Layouts.tests
         Gathering.tests
         Starting.tests
         Objects.tests

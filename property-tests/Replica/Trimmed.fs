@@ -129,7 +129,6 @@ let tests =
                         AppendBatches [|
                             {
                                 Partition = partition 1
-                                Position = 0
                                 Length = bytes.Length
                                 LastOffsetDelta = 0
                                 MaxTimestampMs = 1L

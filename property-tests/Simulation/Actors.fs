@@ -54,7 +54,6 @@ let private produce
             AppendBatches [|
                 {
                     Partition = batch.Partition
-                    Position = 0
                     Length = bytes.Length
                     LastOffsetDelta = batch.Records - 1
                     MaxTimestampMs = batch.TimestampMs
@@ -73,7 +72,7 @@ let private produce
             (broker.ShardOf batch.Partition)
                 .Replica.SubmitAsync(
                     command,
-                    Payload [| ReadOnlyMemory bytes |],
+                    Payload([| ReadOnlyMemory bytes |], [| batch.Partition.GetHashCode() |]),
                     cluster.Settings.BrokerPatience,
                     connection.Chain
                 )

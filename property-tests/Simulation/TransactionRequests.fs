@@ -113,8 +113,8 @@ let private submit
     (broker: Broker)
     =
     let random = cluster.Scheduler.Random
-    let mutable position = 0
     let payload = ResizeArray<ReadOnlyMemory<byte>>()
+    let groups = [| for batch: SentBatch in batches -> batch.Partition.GetHashCode() |]
 
     let toAppend = [|
         for batch: SentBatch in batches do
@@ -125,7 +125,6 @@ let private submit
 
             {
                 Partition = batch.Partition
-                Position = position
                 Length = bytes.Length
                 LastOffsetDelta = batch.Records - 1
                 MaxTimestampMs = batch.TimestampMs
@@ -134,8 +133,6 @@ let private submit
                 BaseSequence = batch.Sequence
                 Transaction = number
             }
-
-            position <- position + bytes.Length
     |]
 
     let command =
@@ -144,7 +141,13 @@ let private submit
         | ValueNone -> AppendBatches toAppend
 
     let shard = broker.ShardOf (List.head batches).Partition
-    shard.Replica.SubmitAsync(command, Payload(payload.ToArray()), cluster.Settings.BrokerPatience, connection.Chain)
+
+    shard.Replica.SubmitAsync(
+        command,
+        Payload(payload.ToArray(), groups),
+        cluster.Settings.BrokerPatience,
+        connection.Chain
+    )
 
 /// The transaction of a batch has ended: perhaps this broker did not know that the next one had begun.
 let private explainEnded (cluster: Cluster) (holder: Holder) number (partition: TopicPartition) (broker: Broker) =
