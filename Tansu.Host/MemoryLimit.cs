@@ -29,7 +29,7 @@ internal static class MemoryLimit
         return heapBytes;
     }
 
-    /// <summary>The heap's share: all but <see cref="MostOutsideHeapBytes"/>, more of them if compaction may use more than usual, or half of a small limit.</summary>
+    /// <summary>The heap's share: all but <see cref="MostOutsideHeapBytes"/>, more of them if compaction may use more than usual, but at least half.</summary>
     internal static long HeapBytes(long limitBytes, long compactionBytes) =>
         limitBytes - Math.Min(limitBytes / 2, MostOutsideHeapBytes + Math.Max(0, compactionBytes - UsualCompactionBytes));
 

@@ -16,7 +16,7 @@ internal sealed record MemoryPlan
     /// <summary>Records for readers (<c>--cache-bytes</c>).</summary>
     public required long CacheBytes { get; init; }
 
-    /// <summary>Compaction (<c>--compaction-memory</c>).</summary>
+    /// <summary>Compaction (<c>--compaction-memory</c>): what is merged is beside the heap.</summary>
     public required long CompactionBytes { get; init; }
 
     /// <summary>Requests of up to 64 KiB that are under way.</summary>

@@ -14,13 +14,14 @@ namespace Tansu.Adapters.Compaction;
 /// <param name="blobs">Data objects and segments.</param>
 /// <param name="reader">Knows what is in the cache.</param>
 /// <param name="parallelReads">How many reads go on side by side.</param>
-internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader reader, int parallelReads)
+/// <param name="memoryBytes">What all of them together may read at once, unless chunks are larger.</param>
+internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader reader, int parallelReads, long memoryBytes)
 {
     /// <summary>So many bytes between two chunks are read along with them rather than with another request.</summary>
     private const int GapBytes = 64 * 1024;
 
     /// <summary>The most bytes that one request reads, unless a chunk is larger.</summary>
-    private const int MaxReadBytes = 4 * 1024 * 1024;
+    private readonly long _maxReadBytes = Math.Clamp(memoryBytes / parallelReads, GapBytes, 4 * 1024 * 1024);
 
     /// <summary>Requests to the store so far.</summary>
     public long Reads { get; private set; }
@@ -34,7 +35,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
     /// <param name="cancellationToken">Abandons the reads.</param>
     /// <exception cref="EntryMissingException">The state that the chunks are from is old.</exception>
     /// <exception cref="BlobMissingException">Likewise.</exception>
-    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, RentedMemory? memory, CancellationToken cancellationToken)
+    public async ValueTask<LoadedChunk[]> LoadAsync(IReadOnlyList<Chunk> chunks, ScratchMemory? memory, CancellationToken cancellationToken)
     {
         var loaded = new LoadedChunk[chunks.Count];
         var missing = new List<int>();
@@ -96,6 +97,10 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
             foreach (var (read, _, _) in running)
             {
                 await ((Task)read).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+                if (read.IsCompletedSuccessfully)
+                {
+                    (await read)?.Dispose();
+                }
             }
         }
     }
@@ -166,7 +171,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
     private static long EntryNumber(Chunk chunk) => chunk.Source.IsInlineEntry ? chunk.Source.entryNumber : 0;
 
     /// <summary>Up to which of the missing chunks (exclusive) one request reads, and the byte after the last of theirs.</summary>
-    private static (int AfterLast, int End) EndOfRead(IReadOnlyList<Chunk> chunks, List<int> missing, int first)
+    private (int AfterLast, int End) EndOfRead(IReadOnlyList<Chunk> chunks, List<int> missing, int first)
     {
         var start = chunks[missing[first]];
         var end = start.Position + start.Length;
@@ -176,7 +181,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
             var chunk = chunks[missing[index]];
             if (!chunk.Source.Equals(start.Source)
                 || chunk.Position > end + GapBytes
-                || chunk.Position + chunk.Length - start.Position > MaxReadBytes)
+                || chunk.Position + chunk.Length - start.Position > _maxReadBytes)
             {
                 break;
             }
@@ -191,20 +196,28 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
     /// <summary>Reads one chunk to where it belongs, or several that lie together into memory that the caller gives back.</summary>
     private async Task<IMemoryOwner<byte>?> ReadAsync(Chunk first, int end, Memory<byte> alone, CancellationToken cancellationToken)
     {
-        var together = alone.IsEmpty ? new NativeBlock(end - first.Position) : null;
+        IMemoryOwner<byte>? together = alone.IsEmpty ? new NativeBlock(end - first.Position) : null;
         var bytes = together is null ? alone : together.Memory[..(end - first.Position)];
         Reads++;
         ReadBytes += bytes.Length;
-        if (first.Source.IsInlineEntry)
+        try
         {
-            await log.ReadPayloadAsync(first.Source.entryNumber, first.Position, bytes, cancellationToken);
-        }
-        else
-        {
-            await blobs.ReadAsync(first.Source.ObjectName!, first.Position, bytes, cancellationToken);
-        }
+            if (first.Source.IsInlineEntry)
+            {
+                await log.ReadPayloadAsync(first.Source.entryNumber, first.Position, bytes, cancellationToken);
+            }
+            else
+            {
+                await blobs.ReadAsync(first.Source.ObjectName!, first.Position, bytes, cancellationToken);
+            }
 
-        return together;
+            return together;
+        }
+        catch
+        {
+            together?.Dispose();
+            throw;
+        }
     }
 }
 

@@ -22,7 +22,7 @@ internal sealed class CompactionScope
         Reader = reader;
         Blobs = blobs;
         Names = names;
-        Loader = new ChunkLoader(log, blobs, reader, options.ParallelReads);
+        Loader = new ChunkLoader(log, blobs, reader, options.ParallelReads, options.MemoryBytes);
         Writer = new SegmentWriter(blobs, names, options.Limits);
     }
 

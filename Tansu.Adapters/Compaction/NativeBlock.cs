@@ -9,6 +9,8 @@ namespace Tansu.Adapters.Compaction;
 /// </summary>
 internal sealed unsafe class NativeBlock : MemoryManager<byte>
 {
+    private static long bytesInUse;
+
     private readonly int _length;
     private byte* _start;
 
@@ -19,7 +21,11 @@ internal sealed unsafe class NativeBlock : MemoryManager<byte>
     {
         _length = length;
         _start = (byte*)NativeMemory.Alloc((nuint)length);
+        Interlocked.Add(ref bytesInUse, length);
     }
+
+    /// <summary>What all blocks of this process take that have not been disposed: nobody else would notice one that was forgotten.</summary>
+    public static long BytesInUse => Volatile.Read(ref bytesInUse);
 
     /// <inheritdoc/>
     public override Span<byte> GetSpan()
@@ -44,7 +50,11 @@ internal sealed unsafe class NativeBlock : MemoryManager<byte>
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        NativeMemory.Free(_start);
-        _start = null;
+        if (_start is not null)
+        {
+            NativeMemory.Free(_start);
+            _start = null;
+            Interlocked.Add(ref bytesInUse, -_length);
+        }
     }
 }

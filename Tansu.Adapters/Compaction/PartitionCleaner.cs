@@ -74,7 +74,7 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
                 continue;
             }
 
-            using var memory = new RentedMemory();
+            using var memory = new ScratchMemory();
             var bytes = await LoadAsync(chunk, memory, cancellationToken);
             foreach (var batch in new RecordBatches(bytes))
             {
@@ -217,7 +217,7 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
         return scope.Writer.End();
     }
 
-    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RentedMemory? memory, CancellationToken cancellationToken)
+    private async ValueTask<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, ScratchMemory? memory, CancellationToken cancellationToken)
     {
         var loaded = (await scope.Loader.LoadAsync([chunk], memory, cancellationToken))[0];
         ChunkLoader.Check(chunk, loaded);

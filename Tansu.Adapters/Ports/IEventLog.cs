@@ -23,7 +23,7 @@ public interface IEventLog : IAsyncDisposable
     /// <summary>Tries to create entry <paramref name="number"/>, in one durable write.</summary>
     /// <param name="number">The number of the new entry: the number of the last entry that the caller knows, plus one.</param>
     /// <param name="head">Header and events; the store does not look inside. Not empty.</param>
-    /// <param name="payload">Inline record batch bytes; may be empty; at most <see cref="StoreLimits.InlinePayloadBytes"/>.</param>
+    /// <param name="payload">Inline record batches and gaps between them; may be empty; at most <see cref="StoreLimits.InlinePayloadBytes"/> of batches.</param>
     /// <param name="cancellationToken">
     /// Heeded only while it is certain that the entry has not been created. Once the write may have reached the store a
     /// cancelled token yields the outcome, at worst <see cref="AppendOutcome.Unknown"/>, and never an exception.

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -55,7 +56,8 @@ internal readonly struct OnePiece : IDisposable
 
     public OnePiece(ReadOnlySequence<byte> sequence)
     {
-        if (sequence.IsSingleSegment)
+        // Memory that is no array may be gone while the driver still cleans up after a connection that broke.
+        if (sequence.IsSingleSegment && MemoryMarshal.TryGetArray(sequence.First, out _))
         {
             Memory = sequence.First;
             return;

@@ -11,7 +11,7 @@ public readonly struct Payload
 
     /// <summary>Makes a payload of slices.</summary>
     /// <param name="slices">The batches, in the command's order.</param>
-    /// <param name="groups">A number for each, equal for those that are read together: of one partition. Null if all are.</param>
+    /// <param name="groups">A number for each, equal for those that are read together: of one partition. Null for 0.</param>
     public Payload(ReadOnlyMemory<byte>[] slices, int[]? groups = null)
     {
         _slices = slices;

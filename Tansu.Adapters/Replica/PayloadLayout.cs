@@ -1,11 +1,21 @@
+using Tansu.Domain;
+
 namespace Tansu.Adapters.Replica;
 
 /// <summary>
 /// Where the record batches of several commands come to lie in an entry's payload or a data object: those of one group side by side, in the order of their
-/// commands, so that what a partition gets becomes one chunk. Which offsets the batches get does not depend on it.
+/// commands, so that what a partition gets becomes one chunk, or a few. Which offsets the batches get does not depend on it.
 /// </summary>
 internal sealed class PayloadLayout
 {
+    /// <summary>Longer runs are parted, as compactors part them: a chunk is read as a whole, and several of them side by side.</summary>
+    private static readonly int MaxRunBytes = CompactionLimits.Default.MaxChunkBytes;
+
+    /// <summary>Parts them: what does not touch does not become one chunk.</summary>
+    private static readonly byte[] Gap = [0];
+
+    private static readonly int[] FirstPosition = [0];
+
     private readonly int[] _positions;
 
     private PayloadLayout(ReadOnlyMemory<byte>[] slices, int[] positions, int length)
@@ -18,7 +28,7 @@ internal sealed class PayloadLayout
     /// <summary>Nothing at all.</summary>
     public static PayloadLayout Empty { get; } = new([], [], 0);
 
-    /// <summary>The slices, from the first byte to the last.</summary>
+    /// <summary>The slices and the gaps, from the first byte to the last.</summary>
     public ReadOnlyMemory<byte>[] Slices { get; }
 
     /// <summary>The sum of their lengths, in bytes.</summary>
@@ -54,6 +64,11 @@ internal sealed class PayloadLayout
             }
         }
 
+        if (count == 1)
+        {
+            return new PayloadLayout(given, FirstPosition, given[0].Length);
+        }
+
         Array.Sort(order);
         return Of(given, order);
     }
@@ -64,18 +79,30 @@ internal sealed class PayloadLayout
     public ReadOnlyMemory<int> PositionsOf(int first, int count) => _positions.AsMemory(first, count);
 
     /// <param name="given">The slices in the order of their commands.</param>
-    /// <param name="order">In its lower half which of them comes next.</param>
+    /// <param name="order">Which of them comes next, in the lower half; the upper half is its group.</param>
     private static PayloadLayout Of(ReadOnlyMemory<byte>[] given, long[] order)
     {
         var slices = new ReadOnlyMemory<byte>[given.Length];
         var positions = new int[given.Length];
+        var count = 0;
         var length = 0;
-        for (var index = 0; index < slices.Length; index++)
+        var run = 0;
+        for (var index = 0; index < order.Length; index++)
         {
             var from = (int)order[index];
-            slices[index] = given[from];
+            var isOfRun = index > 0 && order[index] >> 32 == order[index - 1] >> 32;
+            if (isOfRun && run + given[from].Length > MaxRunBytes)
+            {
+                Array.Resize(ref slices, slices.Length + 1);
+                slices[count++] = Gap;
+                length++;
+                isOfRun = false;
+            }
+
+            slices[count++] = given[from];
             positions[from] = length;
             length = checked(length + given[from].Length);
+            run = (isOfRun ? run : 0) + given[from].Length;
         }
 
         return new PayloadLayout(slices, positions, length);

@@ -32,7 +32,7 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
     public bool IsVoid { get; set; }
 
     /// <summary>Whether its payload has a place in the entry.</summary>
-    public bool IsPlaced => DataObject is null && !IsVoid && Payload.Length > 0;
+    public bool IsPlaced => DataObject is null && !IsVoid && !Payload.Slices.IsEmpty;
 
     /// <summary>The decision's reply, held until the entry is in the store.</summary>
     public TReply? ParkedReply { get; set; }

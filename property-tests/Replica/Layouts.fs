@@ -131,6 +131,29 @@ let tests =
                             Expect.equal chunks.Count (min 1 sent.Length) "as one chunk"
                 })
 
+        testCaseTask "parts what is longer than a chunk may be" (fun () ->
+            task {
+                let! one = openWith options 0L (Tansu.Adapters.MemorySpace())
+                let bytes = recordBatch 1 700_000
+
+                let append () =
+                    one.replica.SubmitAsync(
+                        appendCommand (partition 0) 1 bytes,
+                        Payload([| ReadOnlyMemory bytes |], [| hash (partition 0) |]),
+                        patience
+                    )
+
+                let! _ = together one (fun () -> [ for _ in 1..5 -> append () ])
+                let state = Shard.partition (partition 0) one.replica.Current.State
+                let lengths = [ for chunk in state.Chunks -> chunk.Length / bytes.Length ]
+                Expect.equal lengths [ 2; 2; 1 ] "batches in each chunk"
+
+                let! records =
+                    one.reader.ReadAsync(state, 0L, Int32.MaxValue, true, CancellationToken.None)
+
+                Expect.equal records.Length (5 * bytes.Length) "all of it, without what lies between"
+            })
+
         testCaseTask "leaves no room for what comes to nothing" (fun () ->
             task {
                 let space = Tansu.Adapters.MemorySpace()

@@ -15,6 +15,7 @@ let tests =
         Reading.tests
         NodeRegistries.tests
         GroupWaking.tests
+        Loading.tests
         Compacting.tests
         Costs.tests
         CompactionCosts.tests
