@@ -44,13 +44,30 @@ internal sealed class PostgresServer : IDisposable
     /// <returns>Bytes per second.</returns>
     public async Task<double> FloorAsync(string database, long bytes, long commits)
     {
+        var rowBytes = Math.Max(1, bytes / Math.Max(1, commits));
+        var times = await InsertAsync(database, rowBytes, commits, static _ => { });
+        return commits * (double)rowBytes / (times.Sum() / 1000);
+    }
+
+    /// <summary>Rows of so many bytes inserted in the same way, at a steady rate.</summary>
+    /// <returns>The milliseconds of each, sorted.</returns>
+    public async Task<double[]> TimesAsync(string database, int rowBytes, int perSecond, int rows)
+    {
+        Pace? pace = null;
+        var times = await InsertAsync(database, rowBytes, rows, number => (pace ??= new Pace(perSecond)).WaitFor((int)number));
+        Array.Sort(times);
+        return times;
+    }
+
+    private async Task<double[]> InsertAsync(string database, long rowBytes, long rows, Action<long> beforeEach)
+    {
         await using var connection = await ConnectAsync(database);
         await using (var creating = new NpgsqlCommand("CREATE TABLE floor (LIKE tansu_entry INCLUDING ALL)", connection))
         {
             await creating.ExecuteNonQueryAsync();
         }
 
-        var payload = new byte[Math.Max(1, bytes / Math.Max(1, commits))];
+        var payload = new byte[rowBytes];
         Random.Shared.NextBytes(payload);
         var number = new NpgsqlParameter<long> { TypedValue = 0 };
         await using var inserting = new NpgsqlCommand("INSERT INTO floor (log, number, head, payload) VALUES (1, $1, $2, $3)", connection)
@@ -58,14 +75,17 @@ internal sealed class PostgresServer : IDisposable
             Parameters = { number, new NpgsqlParameter<byte[]> { TypedValue = [1] }, new NpgsqlParameter<byte[]> { TypedValue = payload } },
         };
         await inserting.PrepareAsync();
-        var clock = Stopwatch.StartNew();
-        for (var entry = 0L; entry < commits; entry++)
+        var times = new double[rows];
+        for (var row = 0L; row < rows; row++)
         {
-            number.TypedValue = entry;
+            beforeEach(row);
+            var begun = Stopwatch.GetTimestamp();
+            number.TypedValue = row;
             await inserting.ExecuteNonQueryAsync();
+            times[row] = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
         }
 
-        return commits * (double)payload.Length / clock.Elapsed.TotalSeconds;
+        return times;
     }
 
     public void Dispose()

@@ -13,8 +13,7 @@ internal static class S3Floor
 {
     /// <param name="sizes">Kinds of objects: how many, and how many bytes they have together.</param>
     /// <param name="concurrency">How many PUTs at once.</param>
-    /// <returns>Bytes per second.</returns>
-    public static async Task<double> MeasureAsync((long Count, double Bytes)[] sizes, int concurrency)
+    public static async Task<S3Puts> MeasureAsync((long Count, double Bytes)[] sizes, int concurrency)
     {
         var endpoint = Environment.GetEnvironmentVariable("AWS_ENDPOINT_URL");
         using var signer = new AmazonS3Client(
@@ -29,8 +28,8 @@ internal static class S3Floor
         var warmUp = Enumerable.Range(0, concurrency).Select(number => (Sign(signer, $"floor/{run}/warm-{number}"), 0.0, new byte[1024])).ToArray();
         await PutAsync(http, warmUp, concurrency);
         var clock = Stopwatch.StartNew();
-        await PutAsync(http, puts, concurrency);
-        return sizes.Sum(static kind => kind.Bytes) / clock.Elapsed.TotalSeconds;
+        var times = await PutAsync(http, puts, concurrency);
+        return new S3Puts(sizes.Sum(static kind => kind.Bytes) / clock.Elapsed.TotalSeconds, times);
     }
 
     /// <summary>Objects of one size, spread evenly over the run.</summary>
@@ -53,17 +52,28 @@ internal static class S3Floor
         Expires = DateTime.UtcNow.AddHours(1),
     });
 
-    private static async Task PutAsync(HttpClient http, (string Url, double At, byte[] Content)[] puts, int concurrency)
+    /// <returns>The milliseconds of each, sorted.</returns>
+    private static async Task<double[]> PutAsync(HttpClient http, (string Url, double At, byte[] Content)[] puts, int concurrency)
     {
         var next = -1;
+        var times = new double[puts.Length];
         await Task.WhenAll(Enumerable.Range(0, concurrency).Select(_ => Task.Run(async () =>
         {
             for (var index = Interlocked.Increment(ref next); index < puts.Length; index = Interlocked.Increment(ref next))
             {
+                var begun = Stopwatch.GetTimestamp();
                 using var content = new ByteArrayContent(puts[index].Content);
                 using var reply = await http.PutAsync(new Uri(puts[index].Url), content);
                 reply.EnsureSuccessStatusCode();
+                times[index] = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
             }
         })));
+        Array.Sort(times);
+        return times;
     }
 }
+
+/// <summary>What PUTs came to.</summary>
+/// <param name="BytesPerSecond">All together.</param>
+/// <param name="Times">The milliseconds of each, sorted.</param>
+internal readonly record struct S3Puts(double BytesPerSecond, double[] Times);

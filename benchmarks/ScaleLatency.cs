@@ -10,7 +10,7 @@ namespace Tansu.Benchmarks;
 
 /// <summary>
 /// From a producer to a consumer at 1,000 records a second, each a request of its own; the consumer has one fetch waiting all the time. Beside the time of a commit: what the
-/// broker itself says on average, and on File appending as much to a file at the same rate with an fdatasync each.
+/// broker itself says on average, and what the store needs without a broker: an append and an fdatasync for each record, a row, or objects of the sizes and number of the broker's.
 /// </summary>
 internal static class ScaleLatency
 {
@@ -23,33 +23,49 @@ internal static class ScaleLatency
     {
         Console.WriteLine($"{PerSecond} records of {RecordBytes} bytes a second, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
         Console.WriteLine();
-        Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | fdatasync: p50 | p99 | consumed p99 / commit mean | / fdatasync p50 | / fdatasync p99 | broker CPU a record |");
+        Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | the store's alone: p50 | p99 | consumed p99 / commit mean | / the store's p50 | / the store's p99 | broker CPU a record |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
-        await RowAsync("file", seconds, static directory => Task.FromResult($"file://{directory}/store"));
-        await RowAsync("null", seconds, static _ => Task.FromResult("null://"));
+        await RowAsync(
+            "file",
+            seconds,
+            static directory => Task.FromResult($"file://{directory}/store"),
+            static (directory, records, _) => Task.FromResult(FileFloor.Times(directory, RecordBytes, PerSecond, records)));
+        await RowAsync("null", seconds, static _ => Task.FromResult("null://"), static (_, _, _) => Task.FromResult<double[]>([]));
         using (var server = PostgresServer.Start())
         {
             var databases = 0;
-            await RowAsync("postgres", seconds, async _ =>
-            {
-                var database = $"latency{++databases}";
-                await server.CreateAsync(database);
-                return server.Url(database);
-            });
+            await RowAsync(
+                "postgres",
+                seconds,
+                async _ =>
+                {
+                    var database = $"latency{++databases}";
+                    await server.CreateAsync(database);
+                    return server.Url(database);
+                },
+                (_, records, _) => server.TimesAsync($"latency{databases}", RecordBytes, PerSecond, records));
         }
 
         using (SlowS3.Start())
         {
-            await RowAsync($"s3, {SlowS3.DelayMs} ms more for each request", seconds, static directory => Task.FromResult($"s3://test/{Path.GetFileName(directory)}"));
+            await RowAsync(
+                $"s3, {SlowS3.DelayMs} ms more for each request",
+                seconds,
+                static directory => Task.FromResult($"s3://test/{Path.GetFileName(directory)}"),
+                static async (_, records, commits) => (await S3Floor.MeasureAsync([(commits, (double)records * RecordBytes)], 1)).Times);
         }
     }
 
-    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine)
+    /// <param name="store">What the row is called.</param>
+    /// <param name="seconds">For how long.</param>
+    /// <param name="storageEngine">Makes a store; what is given is a directory.</param>
+    /// <param name="floor">The milliseconds of the store's own commits, sorted, in that directory: for so many records, in so many commits.</param>
+    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine, Func<string, int, int, Task<double[]>> floor)
     {
         var rounds = new List<Result>();
         for (var round = 0; round < ScaleBenchmark.Rounds; round++)
         {
-            rounds.Add(await MeasureAsync(storageEngine, (int)(PerSecond * seconds)));
+            rounds.Add(await MeasureAsync(storageEngine, floor, (int)(PerSecond * seconds)));
         }
 
         string Median(Func<Result, double> figure) => Medians.Of(rounds, figure).ToString("F2", CultureInfo.InvariantCulture);
@@ -65,7 +81,10 @@ internal static class ScaleLatency
             + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
     }
 
-    private static Task<Result> MeasureAsync(Func<string, Task<string>> storageEngine, int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
+    private static Task<Result> MeasureAsync(
+        Func<string, Task<string>> storageEngine,
+        Func<string, int, int, Task<double[]>> floor,
+        int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
         var store = await storageEngine(directory);
         using var broker = await ScaleBenchmark.BrokerAsync(store, 1);
@@ -76,8 +95,13 @@ internal static class ScaleLatency
         var (cpu, sum, count) = await SnapshotAsync(broker);
         var (produced, consumed) = Exchange(broker.Port, first, records);
         var (cpuAfter, sumAfter, countAfter) = await SnapshotAsync(broker);
-        var floor = store.StartsWith("file:", StringComparison.Ordinal) ? FileFloor.Times(directory, RecordBytes, PerSecond, records) : [];
-        return new Result(produced, consumed, floor, (sumAfter - sum) * 1000 / (countAfter - count), (cpuAfter - cpu) * 1000 / records);
+        var commits = (int)(countAfter - count);
+        return new Result(
+            produced,
+            consumed,
+            await floor(directory, records, commits),
+            (sumAfter - sum) * 1000 / commits,
+            (cpuAfter - cpu) * 1000 / records);
     });
 
     private static async Task<(double Cpu, double CommitSeconds, double Commits)> SnapshotAsync(OtherProcess broker) => (
