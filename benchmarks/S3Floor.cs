@@ -15,10 +15,7 @@ internal static class S3Floor
     /// <param name="concurrency">How many PUTs at once.</param>
     public static async Task<S3Puts> MeasureAsync((long Count, double Bytes)[] sizes, int concurrency)
     {
-        var endpoint = Environment.GetEnvironmentVariable("AWS_ENDPOINT_URL");
-        using var signer = new AmazonS3Client(
-            new BasicAWSCredentials(Environment.GetEnvironmentVariable("AWS_ACCESS_KEY_ID"), Environment.GetEnvironmentVariable("AWS_SECRET_ACCESS_KEY")),
-            new AmazonS3Config { ServiceURL = endpoint, ForcePathStyle = true, AuthenticationRegion = "us-east-1" });
+        using var signer = Connect();
         using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = concurrency });
         var run = Guid.NewGuid().ToString("N");
         var puts = sizes.SelectMany((kind, index) => Objects(kind.Count, kind.Bytes).Select((put, number) => (
@@ -32,6 +29,34 @@ internal static class S3Floor
         return new S3Puts(sizes.Sum(static kind => kind.Bytes) / clock.Elapsed.TotalSeconds, times);
     }
 
+    /// <summary>GETs of all objects whose keys begin so, whole, and of none that is smaller than 64 KiB: those hold no records.</summary>
+    /// <param name="prefix">What the keys begin with.</param>
+    /// <param name="concurrency">How many GETs at once.</param>
+    /// <returns>Bytes per second.</returns>
+    public static async Task<double> MeasureReadingAsync(string prefix, int concurrency)
+    {
+        using var signer = Connect();
+        using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = concurrency });
+        var urls = new List<string>();
+        await foreach (var found in signer.Paginators.ListObjectsV2(new ListObjectsV2Request { BucketName = "test", Prefix = prefix }).S3Objects)
+        {
+            if (found.Size >= 64 * 1024)
+            {
+                urls.Add(Sign(signer, found.Key, HttpVerb.GET));
+            }
+        }
+
+        var bytes = 0L;
+        var clock = Stopwatch.StartNew();
+        await Parallel.ForEachAsync(urls, new ParallelOptions { MaxDegreeOfParallelism = concurrency }, async (url, stopping) =>
+            Interlocked.Add(ref bytes, (await http.GetByteArrayAsync(new Uri(url), stopping)).Length));
+        return bytes / clock.Elapsed.TotalSeconds;
+    }
+
+    private static AmazonS3Client Connect() => new(
+        new BasicAWSCredentials(Environment.GetEnvironmentVariable("AWS_ACCESS_KEY_ID"), Environment.GetEnvironmentVariable("AWS_SECRET_ACCESS_KEY")),
+        new AmazonS3Config { ServiceURL = Environment.GetEnvironmentVariable("AWS_ENDPOINT_URL"), ForcePathStyle = true, AuthenticationRegion = "us-east-1" });
+
     /// <summary>Objects of one size, spread evenly over the run.</summary>
     private static IEnumerable<(double At, byte[] Content)> Objects(long count, double bytes)
     {
@@ -43,11 +68,11 @@ internal static class S3Floor
         }
     }
 
-    private static string Sign(AmazonS3Client signer, string key) => signer.GetPreSignedURL(new GetPreSignedUrlRequest
+    private static string Sign(AmazonS3Client signer, string key, HttpVerb verb = HttpVerb.PUT) => signer.GetPreSignedURL(new GetPreSignedUrlRequest
     {
         BucketName = "test",
         Key = key,
-        Verb = HttpVerb.PUT,
+        Verb = verb,
         Protocol = Protocol.HTTP,
         Expires = DateTime.UtcNow.AddHours(1),
     });

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Tansu.Benchmarks;
 
 /// <summary>
-/// The native program on each store, beside the same store without a broker: one record at a time on File, bytes per second on PostgreSQL and S3, and two
-/// brokers beside one.
+/// The native program on each store, beside the same store without a broker: one record at a time on File, bytes per second on PostgreSQL and S3, reading what others
+/// have written to S3, and two brokers beside one.
 /// </summary>
 internal static class StoresBenchmark
 {
@@ -13,6 +13,7 @@ internal static class StoresBenchmark
         ["file"] = OneRecordBenchmark.RunAsync,
         ["postgres"] = StoreCeilingBenchmark.RunPostgresAsync,
         ["s3"] = StoreCeilingBenchmark.RunS3Async,
+        ["catch-up"] = CatchUpBenchmark.RunAsync,
         ["brokers"] = TwoBrokersBenchmark.RunAsync,
     };
 
