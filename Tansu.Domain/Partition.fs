@@ -68,7 +68,7 @@ type Partition = {
     AbortedTransactions: ImmutableList<AbortedTransaction>
 }
 
-/// A record batch that a producer sends.
+/// A record batch that a producer sends. A command brings a slice of payload for each, in this order.
 [<Struct; NoComparison>]
 type BatchToAppend = {
     /// Where it goes.
