@@ -71,8 +71,9 @@ internal sealed class Housekeeping : IAsyncDisposable
             {
                 return;
             }
-            catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException)
+            catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException or OutOfMemoryException)
             {
+                // A pass that finds no memory now is tried again like one that finds no store: without it nothing would be compacted any more.
                 _options.OnNotice?.Invoke($"housekeeping goes on later: {failure.Message}");
                 await PauseAsync(_options.StoreTimeout);
             }
