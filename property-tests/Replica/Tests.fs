@@ -17,6 +17,7 @@ let tests =
         GroupWaking.tests
         Loading.tests
         Compacting.tests
+        Housekeepers.tests
         Costs.tests
         CompactionCosts.tests
         StoredGroups.tests
