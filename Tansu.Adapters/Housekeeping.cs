@@ -73,7 +73,7 @@ internal sealed class Housekeeping : IAsyncDisposable
             }
             catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException or OutOfMemoryException)
             {
-                // A pass that finds no memory now is tried again like one that finds no store: without it nothing would be compacted any more.
+                // A pass that finds no memory now is tried again like one that finds no store: otherwise nothing would ever be compacted again.
                 _options.OnNotice?.Invoke($"housekeeping goes on later: {failure.Message}");
                 await PauseAsync(_options.StoreTimeout);
             }

@@ -6,8 +6,8 @@ internal static class MemoryLimit
     /// <summary>What is not the heap's: code, the runtime's own structures, stacks of threads, buffers of libraries, records that are compacted. 128 MiB.</summary>
     private const long MostOutsideHeapBytes = 128L * 1024 * 1024;
 
-    /// <summary>How much of that is for records that are compacted.</summary>
-    private const long UsualCompactionBytes = 32L * 1024 * 1024;
+    /// <summary>How much of that is for records that are compacted: what compaction may use unless it is told otherwise. 32 MiB.</summary>
+    internal const long UsualCompactionBytes = 32L * 1024 * 1024;
 
     /// <summary>.NET gives the heap three quarters of a container's memory.</summary>
     private const double RuntimesShare = 0.75;

@@ -47,7 +47,7 @@ internal sealed record MemoryPlan
         return new MemoryPlan
         {
             CacheBytes = options.CacheBytes >= 0 ? options.CacheBytes : Math.Min(64 * MiB, heapBytes / 20),
-            CompactionBytes = options.CompactionMemoryBytes >= 0 ? options.CompactionMemoryBytes : Math.Min(32 * MiB, heapBytes / 16),
+            CompactionBytes = options.CompactionMemoryBytes >= 0 ? options.CompactionMemoryBytes : Math.Min(MemoryLimit.UsualCompactionBytes, heapBytes / 16),
             SmallRequestBytes = Math.Min(128 * MiB, heapBytes / 16),
             BeginningBytes = Math.Min(32 * MiB, heapBytes / 32),
             LargeRequestBytes = largeRequestBytes,

@@ -122,6 +122,26 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes, int maxWaitMs = 0) =>
         FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes, maxWaitMs);
 
+    /// <summary>What the reply to such a request says of its partition.</summary>
+    public static FetchResponse.PartitionData NamedFetchReply(ReadOnlyMemory<byte> reply)
+    {
+        var reader = new KafkaReader(reply);
+        ResponseHeader.Read(ref reader, 1);
+        return FetchResponse.Read(ref reader, NamedVersion).Responses[0].Partitions[0];
+    }
+
+    /// <summary>The last offset in a partition's records; -1 if there are none.</summary>
+    public static long LastOffset(FetchResponse.PartitionData fetched)
+    {
+        var last = -1L;
+        foreach (var batch in new RecordBatches(fetched.Records.Joined()))
+        {
+            last = batch.Header.LastOffset;
+        }
+
+        return last;
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _listener.StopAsync(TimeSpan.FromSeconds(1));

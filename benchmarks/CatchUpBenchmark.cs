@@ -1,8 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using Tansu.Codec;
-using Tansu.Codec.Messages;
-using Tansu.Codec.Records;
 
 namespace Tansu.Benchmarks;
 
@@ -17,7 +14,6 @@ internal static class CatchUpBenchmark
     private const int RecordBytes = 1024;
     private const int RequestsInFlight = 128;
     private const int FetchBytes = 1024 * 1024;
-    private const short FetchVersion = 12;
 
     public static async Task RunAsync(TimeSpan duration)
     {
@@ -77,16 +73,11 @@ internal static class CatchUpBenchmark
         var bytes = 0L;
         while (next < end)
         {
-            var reader = new KafkaReader(client.Ask(BrokerUnderTest.NamedFetchFrame(BrokerUnderTest.TopicName, partition, next, FetchBytes, maxWaitMs: 500)));
-            ResponseHeader.Read(ref reader, 1);
-            var answer = FetchResponse.Read(ref reader, FetchVersion).Responses[0].Partitions[0];
-            end = answer.HighWatermark;
-            var records = answer.Records.Joined();
-            bytes += records.Length;
-            foreach (var batch in new RecordBatches(records))
-            {
-                next = batch.Header.LastOffset + 1;
-            }
+            var fetched = BrokerUnderTest.NamedFetchReply(
+                client.Ask(BrokerUnderTest.NamedFetchFrame(BrokerUnderTest.TopicName, partition, next, FetchBytes, maxWaitMs: 500)));
+            end = fetched.HighWatermark;
+            bytes += fetched.Records.Length;
+            next = Math.Max(next, BrokerUnderTest.LastOffset(fetched) + 1);
         }
 
         return bytes;

@@ -2,9 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using Tansu.Codec;
-using Tansu.Codec.Messages;
-using Tansu.Codec.Records;
 
 namespace Tansu.Benchmarks;
 
@@ -17,7 +14,6 @@ internal static class ScaleLatency
     private const int PerSecond = 1_000;
     private const int RecordBytes = 1024;
     private const int FetchBytes = 1024 * 1024;
-    private const short FetchVersion = 12;
 
     public static async Task RunAsync(double seconds)
     {
@@ -156,25 +152,11 @@ internal static class ScaleLatency
         {
             var reply = client.Ask(BrokerUnderTest.NamedFetchFrame(BrokerUnderTest.TopicName, 0, first + next, FetchBytes, maxWaitMs: 500));
             var now = Stopwatch.GetTimestamp();
-            for (var last = LastOffset(reply) - first; next <= last; next++)
+            for (var last = BrokerUnderTest.LastOffset(BrokerUnderTest.NamedFetchReply(reply)) - first; next <= last; next++)
             {
                 consumed[next] = Stopwatch.GetElapsedTime(Volatile.Read(ref sentAt[next]), now).TotalMilliseconds;
             }
         }
-    }
-
-    /// <summary>The last offset in a Fetch reply; -1 if there are no records.</summary>
-    private static long LastOffset(ReadOnlyMemory<byte> reply)
-    {
-        var reader = new KafkaReader(reply);
-        ResponseHeader.Read(ref reader, 1);
-        var last = -1L;
-        foreach (var batch in new RecordBatches(FetchResponse.Read(ref reader, FetchVersion).Responses[0].Partitions[0].Records.Joined()))
-        {
-            last = batch.Header.LastOffset;
-        }
-
-        return last;
     }
 
     private sealed record Result(double[] Produced, double[] Consumed, double[] Floor, double CommitMs, double CpuMs);

@@ -322,14 +322,10 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// <summary>Starts to upload the commands' payloads as one data object.</summary>
     private void Seal(List<PendingCommand<TCommand, TReply>> commands)
     {
-        var layout = PayloadLayout.Of(commands, static _ => true);
-        var content = new DataObject(layout, () => commands.Exists(static command => !command.IsAbandoned));
-        var slices = 0;
+        var content = new DataObject(PayloadLayout.Of(commands), () => commands.Exists(static command => !command.IsAbandoned));
         foreach (var command in commands)
         {
             command.DataObject = content;
-            command.ObjectPositions = layout.PositionsOf(slices, command.Payload.Slices.Length);
-            slices += command.Payload.Slices.Length;
         }
 
         _sealed.Add(content);

@@ -11,22 +11,17 @@ internal sealed class PayloadLayout
     /// <summary>Longer runs are parted, as compactors part them: a chunk is read as a whole, and several of them side by side.</summary>
     private static readonly int MaxRunBytes = CompactionLimits.Default.MaxChunkBytes;
 
-    /// <summary>Parts them: what does not touch does not become one chunk.</summary>
-    private static readonly byte[] Gap = [0];
-
-    private static readonly int[] FirstPosition = [0];
-
-    private readonly int[] _positions;
-
-    private PayloadLayout(ReadOnlyMemory<byte>[] slices, int[] positions, int length)
+    private PayloadLayout(ReadOnlyMemory<byte>[] slices, int length)
     {
         Slices = slices;
-        _positions = positions;
         Length = length;
     }
 
+    /// <summary>Parts what must not become one chunk, because it touches.</summary>
+    public static ReadOnlyMemory<byte> Gap { get; } = new byte[1];
+
     /// <summary>Nothing at all.</summary>
-    public static PayloadLayout Empty { get; } = new([], [], 0);
+    public static PayloadLayout Empty { get; } = new([], 0);
 
     /// <summary>The slices and the gaps, from the first byte to the last.</summary>
     public ReadOnlyMemory<byte>[] Slices { get; }
@@ -34,15 +29,13 @@ internal sealed class PayloadLayout
     /// <summary>The sum of their lengths, in bytes.</summary>
     public int Length { get; }
 
-    /// <summary>Lays out the payloads of those commands for which <paramref name="isPlaced"/> says so, in their order.</summary>
-    public static PayloadLayout Of<TCommand, TReply>(
-        List<PendingCommand<TCommand, TReply>> commands,
-        Predicate<PendingCommand<TCommand, TReply>> isPlaced)
+    /// <summary>Lays out the payloads of those commands that are to have a place, and tells each of them where its slices begin.</summary>
+    public static PayloadLayout Of<TCommand, TReply>(List<PendingCommand<TCommand, TReply>> commands)
     {
         var count = 0;
         foreach (var command in commands)
         {
-            count += isPlaced(command) ? command.Payload.Slices.Length : 0;
+            count += command.IsPlaced ? command.Payload.Slices.Length : 0;
         }
 
         if (count == 0)
@@ -52,10 +45,17 @@ internal sealed class PayloadLayout
 
         var given = new ReadOnlyMemory<byte>[count];
         var order = new long[count];
+        var positions = new int[count];
         var next = 0;
         foreach (var command in commands)
         {
-            var payload = isPlaced(command) ? command.Payload : Payload.None;
+            if (!command.IsPlaced)
+            {
+                continue;
+            }
+
+            var payload = command.Payload;
+            command.Positions = positions.AsMemory(next, payload.Slices.Length);
             for (var index = 0; index < payload.Slices.Length; index++)
             {
                 given[next] = payload.Slices[index];
@@ -66,24 +66,19 @@ internal sealed class PayloadLayout
 
         if (count == 1)
         {
-            return new PayloadLayout(given, FirstPosition, given[0].Length);
+            return new PayloadLayout(given, given[0].Length);
         }
 
         Array.Sort(order);
-        return Of(given, order);
+        return Of(given, order, positions);
     }
-
-    /// <summary>Where the slices of a command begin, in bytes.</summary>
-    /// <param name="first">How many slices the commands before it have.</param>
-    /// <param name="count">How many slices it has.</param>
-    public ReadOnlyMemory<int> PositionsOf(int first, int count) => _positions.AsMemory(first, count);
 
     /// <param name="given">The slices in the order of their commands.</param>
     /// <param name="order">Which of them comes next, in the lower half; the upper half is its group.</param>
-    private static PayloadLayout Of(ReadOnlyMemory<byte>[] given, long[] order)
+    /// <param name="positions">Where each of them begins: to be filled.</param>
+    private static PayloadLayout Of(ReadOnlyMemory<byte>[] given, long[] order, int[] positions)
     {
         var slices = new ReadOnlyMemory<byte>[given.Length];
-        var positions = new int[given.Length];
         var count = 0;
         var length = 0;
         var run = 0;
@@ -105,6 +100,6 @@ internal sealed class PayloadLayout
             run = (isOfRun ? run : 0) + given[from].Length;
         }
 
-        return new PayloadLayout(slices, positions, length);
+        return new PayloadLayout(slices, length);
     }
 }

@@ -25,13 +25,13 @@ internal sealed class PendingCommand<TCommand, TReply>(TCommand command, Payload
     /// <summary>The data object that takes the payload; null while it is to ride inline.</summary>
     public DataObject? DataObject { get; set; }
 
-    /// <summary>Where in the data object each slice of the payload begins, in bytes.</summary>
-    public ReadOnlyMemory<int> ObjectPositions { get; set; }
+    /// <summary>Where each slice of the payload begins in the data object or the entry, in bytes, once it has been laid out.</summary>
+    public ReadOnlyMemory<int> Positions { get; set; }
 
     /// <summary>Whether the last decision came to nothing, so that its payload is not written.</summary>
     public bool IsVoid { get; set; }
 
-    /// <summary>Whether its payload has a place in the entry.</summary>
+    /// <summary>Whether its payload is to have a place in what is written next: it has none in a data object, and is not left out.</summary>
     public bool IsPlaced => DataObject is null && !IsVoid && !Payload.Slices.IsEmpty;
 
     /// <summary>The decision's reply, held until the entry is in the store.</summary>

@@ -46,7 +46,7 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
         // What comes to nothing had a place among the others; those who decide again come to the same.
         do
         {
-            _layout = PayloadLayout.Of(_asked, static pending => pending.IsPlaced);
+            _layout = PayloadLayout.Of(_asked);
         }
         while (!TryDecide(state, entryNumber, nowMs));
     }
@@ -57,19 +57,11 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
         _events.Clear();
         State = state;
         var here = new EntryContext(entryNumber, nowMs);
-        var slices = 0;
         var isTight = true;
         foreach (var pending in _asked)
         {
             var isPlaced = pending.IsPlaced;
-            var positions = pending.ObjectPositions;
-            if (isPlaced)
-            {
-                positions = _layout.PositionsOf(slices, pending.Payload.Slices.Length);
-                slices += pending.Payload.Slices.Length;
-            }
-
-            var decision = decider.Decide(State, pending.Command, new DecideContext(nowMs, pending.DataObject?.Name, positions));
+            var decision = decider.Decide(State, pending.Command, new DecideContext(nowMs, pending.DataObject?.Name, pending.Positions));
             pending.ParkedReply = decision.Reply;
             pending.IsVoid = decision.Events.Length == 0;
             isTight &= !(isPlaced && pending.IsVoid);

@@ -16,14 +16,13 @@ internal readonly record struct MarkerBatch(MarkerToAppend Marker, Payload Paylo
     /// <summary>Every coordinator is the first and only one: nothing is ever fenced by this epoch.</summary>
     private const int CoordinatorEpoch = 0;
 
-    /// <summary>What follows a marker in an entry must not be taken for the same run of batches: it has one partition, the marker has many.</summary>
-    private static readonly byte[] Gap = [0];
-
     public static MarkerBatch Of(long producerId, short producerEpoch, bool isCommit, long timestampMs)
     {
         var type = isCommit ? ControlRecordType.Commit : ControlRecordType.Abort;
         var bytes = new EndTransactionMarker(type, CoordinatorEpoch).ToBatch(producerId, producerEpoch, timestampMs);
         RecordBatchEditor.SetPartitionLeaderEpoch(bytes, BatchOffsets.LeaderEpoch);
-        return new MarkerBatch(new MarkerToAppend(producerEpoch, bytes.Length, timestampMs), new Payload([bytes, Gap]));
+
+        // What follows a marker in an entry must not be taken for the same run of batches: it has one partition, the marker has many.
+        return new MarkerBatch(new MarkerToAppend(producerEpoch, bytes.Length, timestampMs), new Payload([bytes, PayloadLayout.Gap]));
     }
 }
