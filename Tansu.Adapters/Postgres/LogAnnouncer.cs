@@ -6,17 +6,34 @@ namespace Tansu.Adapters;
 
 /// <summary>
 /// Tells other brokers of appends (<c>NOTIFY tansu</c>), on a connection of its own and never inside an append's transaction: the server
-/// lets transactions that notify commit only one after another. While one is on its way the next gather.
+/// lets transactions that notify commit only one after another. While one is on its way the next gather. A notification costs a third of what
+/// an append does, so none is sent while nobody else listens.
 /// </summary>
 internal sealed class LogAnnouncer : IAsyncDisposable
 {
     /// <summary>The channel that brokers listen on; the payload is a log's name.</summary>
     public const string ChannelName = "tansu";
 
+    /// <summary>Takes the lock that every listener holds as long as it listens, shared, and tells the id of the server process that holds it.</summary>
+    public const string BeListener = $"SELECT pg_backend_pid() FROM pg_advisory_lock_shared({ListenersLock})";
+
+    /// <summary>Any two numbers that nobody else locks: "Tans", "list".</summary>
+    private const string ListenersLock = "1415671411, 1818850164";
+
     /// <summary>A hint need not survive a crash, so it does not wait for the disk. The setting ends with the statement's transaction.</summary>
     private const string Notify =
         $"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{ChannelName}', name) FROM unnest(string_to_array($1, ',')) AS name";
 
+    /// <summary>Whether another process than one's own listener holds the lock of listeners.</summary>
+    private const string Look =
+        $"""
+        SELECT EXISTS (
+            SELECT FROM pg_locks
+            WHERE locktype = 'advisory' AND (classid, objid, objsubid) = ({ListenersLock}, 2) AND pid <> $1
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+        """;
+
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMilliseconds(500);
 
     private readonly NpgsqlDataSource _source;
@@ -28,12 +45,23 @@ internal sealed class LogAnnouncer : IAsyncDisposable
     private readonly Task _loop;
     private NpgsqlConnection? _connection;
     private int _processId;
+    private int _listenerProcessId;
+    private bool _othersListen;
+    private long _nextLook;
 
     public LogAnnouncer(NpgsqlDataSource source, TimeSpan timeout)
     {
         _source = source;
         _timeout = timeout;
         _loop = RunAsync();
+    }
+
+    private TimeSpan UntilNextLook => TimeSpan.FromMilliseconds(Math.Max(0, _nextLook - Environment.TickCount64));
+
+    /// <summary>The id of the server process that runs this store's own <see cref="BeListener"/>, which is not told of anything.</summary>
+    public int ListenerProcessId
+    {
+        set => Volatile.Write(ref _listenerProcessId, value);
     }
 
     /// <summary>Whether a notification came from here.</summary>
@@ -70,6 +98,11 @@ internal sealed class LogAnnouncer : IAsyncDisposable
                 _wake.Reader.TryRead(out _);
                 try
                 {
+                    if (!_othersListen)
+                    {
+                        await Task.Delay(UntilNextLook, _stopping.Token).ConfigureAwait(false);
+                    }
+
                     await SendAsync(Take()).ConfigureAwait(false);
                 }
                 catch (Exception error) when (PostgresErrors.IsOfDriver(error))
@@ -82,6 +115,15 @@ internal sealed class LogAnnouncer : IAsyncDisposable
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
+        }
+    }
+
+    private static async Task<object?> AskAsync(NpgsqlConnection connection, string statement, NpgsqlParameter parameter, CancellationToken cancellationToken)
+    {
+        var command = connection.Command(statement, parameter);
+        await using (command.ConfigureAwait(false))
+        {
+            return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -105,10 +147,16 @@ internal sealed class LogAnnouncer : IAsyncDisposable
             Volatile.Write(ref _processId, _connection.ProcessID);
         }
 
-        var command = _connection.Command(Notify, Parameter(names));
-        await using (command.ConfigureAwait(false))
+        if (!_othersListen || UntilNextLook == TimeSpan.Zero)
         {
-            await command.ExecuteNonQueryAsync(limit.Token).ConfigureAwait(false);
+            _othersListen = await AskAsync(_connection, Look, Parameter(Volatile.Read(ref _listenerProcessId)), limit.Token).ConfigureAwait(false) is true;
+            _nextLook = Environment.TickCount64 + (long)LookEvery.TotalMilliseconds;
+        }
+
+        // Whoever begins to listen after the look reads the logs' ends then, and finds these appends.
+        if (_othersListen)
+        {
+            await AskAsync(_connection, Notify, Parameter(names), limit.Token).ConfigureAwait(false);
         }
     }
 

@@ -9,7 +9,7 @@ namespace Tansu.Adapters;
 internal sealed class LogListener(
     PostgresConnections connections,
     Func<IReadOnlyCollection<string>> openLogNames,
-    Func<int, bool> isOwn,
+    LogAnnouncer announcer,
     Action<string>? notice) : IAsyncDisposable
 {
     /// <summary>A connection that died silently is found out by then.</summary>
@@ -90,7 +90,7 @@ internal sealed class LogListener(
         {
             connection.Notification += (_, said) =>
             {
-                if (!isOwn(said.PID))
+                if (!announcer.IsOwn(said.PID))
                 {
                     Signal(said.Payload);
                 }
@@ -99,6 +99,12 @@ internal sealed class LogListener(
             await using (command.ConfigureAwait(false))
             {
                 await command.ExecuteNonQueryAsync(_stopping.Token).ConfigureAwait(false);
+            }
+
+            var becoming = connection.Command(LogAnnouncer.BeListener);
+            await using (becoming.ConfigureAwait(false))
+            {
+                announcer.ListenerProcessId = await becoming.ExecuteScalarAsync(_stopping.Token).ConfigureAwait(false) as int? ?? 0;
             }
 
             onConnected();
