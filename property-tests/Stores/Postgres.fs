@@ -183,7 +183,9 @@ let private brokers = [
                             do! appendNext log 51L
                             use limit = new CancellationTokenSource(patience)
                             do! connection.WaitAsync limit.Token
-                            Expect.equal heard.CurrentCount 1 "only of the append that somebody waits for"
+
+                            // One of what was gathered, if the writer has looked since the reader listens, and one of the last.
+                            Expect.isLessThanOrEqual heard.CurrentCount 2 "not of each append"
                         }
                 )
         })
