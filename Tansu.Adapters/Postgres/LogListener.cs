@@ -113,9 +113,17 @@ internal sealed class LogListener(
                 Signal(name);
             }
 
-            while (true)
+            try
             {
-                await connection.WaitAsync(_stopping.Token).ConfigureAwait(false);
+                while (true)
+                {
+                    await connection.WaitAsync(_stopping.Token).ConfigureAwait(false);
+                }
+            }
+            finally
+            {
+                // A server that starts again may give the number to another broker's.
+                announcer.ListenerProcessId = 0;
             }
         }
     }

@@ -166,14 +166,22 @@ let private brokers = [
                     database,
                     fun connection ->
                         task {
+                            let run statement =
+                                task {
+                                    use command = new NpgsqlCommand(statement, connection)
+                                    let! _ = command.ExecuteNonQueryAsync()
+                                    return ()
+                                }
+
                             connection.Notification.Add(fun _ -> heard.Release() |> ignore)
-                            use listen = new NpgsqlCommand("LISTEN tansu", connection)
-                            let! _ = listen.ExecuteNonQueryAsync()
+                            do! run "LISTEN tansu"
 
                             for number in 1L .. 50L do
                                 do! appendNext log number
 
-                            // The writer looks for listeners again within a second: what was sent before it is here by then.
+                            // A statement brings what has been notified before.
+                            do! run "SELECT 1"
+                            Expect.equal heard.CurrentCount 0 "nobody else listens"
                             use! reader = openUrl (server.Url database)
                             let! _ = reader.OpenLogAsync("shard-0", none)
                             use subscribed = new SemaphoreSlim(0)
@@ -183,9 +191,7 @@ let private brokers = [
                             do! appendNext log 51L
                             use limit = new CancellationTokenSource(patience)
                             do! connection.WaitAsync limit.Token
-
-                            // One of what was gathered, if the writer has looked since the reader listens, and one of the last.
-                            Expect.isLessThanOrEqual heard.CurrentCount 2 "not of each append"
+                            Expect.isGreaterThan heard.CurrentCount 0 "of what somebody waits for"
                         }
                 )
         })
