@@ -98,24 +98,33 @@ internal sealed class S3Client : IAsyncDisposable
             return (S3Content?)new S3Content(content, LengthOf(response), Unquoted(response.ETag), modified);
         }, cancellationToken);
 
-    /// <summary>Fills as much of the destination as there is.</summary>
-    /// <returns>How many bytes; -1 when there is no such object.</returns>
-    public async Task<int> ReadAsync(string key, long position, Memory<byte> destination, CancellationToken cancellationToken)
+    /// <summary>Fills as much of the destinations as there is, with one request.</summary>
+    /// <param name="key">The object.</param>
+    /// <param name="ranges">In order, none beginning before the one before it ends.</param>
+    /// <param name="cancellationToken">Abandons it.</param>
+    /// <returns>How many bytes there are from the first one's position on, up to the last one's end; -1 when there is no such object.</returns>
+    public async Task<int> ReadAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken)
     {
         try
         {
-            return await RunAsync(destination.Length, async token =>
+            var start = ranges[0].Position;
+            var length = checked((int)(ranges[^1].End - start));
+            return await RunAsync(length, async token =>
             {
-                var request = new GetObjectRequest
-                {
-                    BucketName = Settings.Bucket,
-                    Key = key,
-                    ByteRange = new ByteRange(position, position + destination.Length - 1),
-                };
+                var request = new GetObjectRequest { BucketName = Settings.Bucket, Key = key, ByteRange = new ByteRange(start, start + length - 1) };
                 using var response = await _driver.GetObjectAsync(request, token).ConfigureAwait(false);
-                var expected = (int)Math.Min(response.ContentLength, destination.Length);
-                await response.ResponseStream.ReadExactlyAsync(destination[..expected], token).ConfigureAwait(false);
-                return expected;
+                var available = (int)Math.Min(response.ContentLength, length);
+                var read = 0;
+                foreach (var range in ranges)
+                {
+                    var from = (int)Math.Min(range.Position - start, available);
+                    await SkipAsync(response.ResponseStream, from - read, token).ConfigureAwait(false);
+                    var filled = range.Filled(available, start);
+                    await response.ResponseStream.ReadExactlyAsync(range.Destination[..filled], token).ConfigureAwait(false);
+                    read = from + filled;
+                }
+
+                return available;
             }, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception error) when (!IsCallers(error, cancellationToken))
@@ -228,6 +237,16 @@ internal sealed class S3Client : IAsyncDisposable
         return slash >= 0 && long.TryParse(range[(slash + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var length)
             ? length
             : response.ContentLength;
+    }
+
+    private static async Task SkipAsync(Stream stream, int bytes, CancellationToken cancellationToken)
+    {
+        if (bytes > 0)
+        {
+            var rented = ArrayPool<byte>.Shared.Rent(bytes);
+            await stream.ReadExactlyAsync(rented.AsMemory(0, bytes), cancellationToken).ConfigureAwait(false);
+            ArrayPool<byte>.Shared.Return(rented);
+        }
     }
 
     private static string Unquoted(string? eTag) => (eTag ?? string.Empty).Trim('"');

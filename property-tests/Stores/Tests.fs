@@ -33,6 +33,7 @@ let tests =
             S3Opening.tests
             S3Signing.tests
             S3Logs.tests
+            S3Ranges.tests
             S3Faults.tests
             S3Trims.tests
         ]
