@@ -118,15 +118,6 @@ internal sealed class LogAnnouncer : IAsyncDisposable
         }
     }
 
-    private static async Task<object?> AskAsync(NpgsqlConnection connection, string statement, NpgsqlParameter parameter, CancellationToken cancellationToken)
-    {
-        var command = connection.Command(statement, parameter);
-        await using (command.ConfigureAwait(false))
-        {
-            return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
-        }
-    }
-
     private string Take()
     {
         lock (_gate)
@@ -156,7 +147,7 @@ internal sealed class LogAnnouncer : IAsyncDisposable
         // Whoever begins to listen after the look reads the logs' ends then, and finds these appends.
         if (_othersListen)
         {
-            await AskAsync(_connection, Notify, Parameter(names), limit.Token).ConfigureAwait(false);
+            await _connection.ScalarAsync(Notify, limit.Token, Parameter(names)).ConfigureAwait(false);
         }
     }
 
@@ -164,7 +155,7 @@ internal sealed class LogAnnouncer : IAsyncDisposable
     {
         try
         {
-            return await AskAsync(connection, Look, Parameter(Volatile.Read(ref _listenerProcessId)), cancellationToken).ConfigureAwait(false) is true;
+            return await connection.ScalarAsync(Look, cancellationToken, Parameter(Volatile.Read(ref _listenerProcessId))).ConfigureAwait(false) is true;
         }
         catch (PostgresException)
         {

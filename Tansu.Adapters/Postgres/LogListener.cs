@@ -101,12 +101,7 @@ internal sealed class LogListener(
                 await command.ExecuteNonQueryAsync(_stopping.Token).ConfigureAwait(false);
             }
 
-            var becoming = connection.Command(LogAnnouncer.BeListener);
-            await using (becoming.ConfigureAwait(false))
-            {
-                announcer.ListenerProcessId = await becoming.ExecuteScalarAsync(_stopping.Token).ConfigureAwait(false) as int? ?? 0;
-            }
-
+            announcer.ListenerProcessId = await connection.ScalarAsync(LogAnnouncer.BeListener, _stopping.Token).ConfigureAwait(false) as int? ?? 0;
             onConnected();
             foreach (var name in openLogNames())
             {

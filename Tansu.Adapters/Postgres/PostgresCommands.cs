@@ -20,6 +20,20 @@ internal static class PostgresCommands
         return command;
     }
 
+    /// <summary>Runs a statement; the first column of its first row, null if there is none.</summary>
+    public static async Task<object?> ScalarAsync(
+        this NpgsqlConnection connection,
+        string statement,
+        CancellationToken cancellationToken,
+        params NpgsqlParameter[] parameters)
+    {
+        var command = connection.Command(statement, parameters);
+        await using (command.ConfigureAwait(false))
+        {
+            return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     public static NpgsqlParameter Parameter(long value) =>
         new NpgsqlParameter<long> { TypedValue = value, NpgsqlDbType = NpgsqlDbType.Bigint };
 

@@ -103,13 +103,9 @@ internal static class PostgresSchema
                 return;
             }
 
-            var command = connection.Command(MissingRights);
-            await using (command.ConfigureAwait(false))
+            if (await connection.ScalarAsync(MissingRights, cancellationToken).ConfigureAwait(false) is string missing)
             {
-                if (await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is string missing)
-                {
-                    throw new StoreRefusedException($"{store}: role {user} lacks {missing}: let the owner of the tables GRANT it.");
-                }
+                throw new StoreRefusedException($"{store}: role {user} lacks {missing}: let the owner of the tables GRANT it.");
             }
         }
     }
@@ -171,14 +167,8 @@ internal static class PostgresSchema
         }
     }
 
-    private static async Task<int> ReadVersionAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        var command = connection.Command("SELECT version FROM tansu_schema");
-        await using (command.ConfigureAwait(false))
-        {
-            return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) as int? ?? 0;
-        }
-    }
+    private static async Task<int> ReadVersionAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
+        await connection.ScalarAsync("SELECT version FROM tansu_schema", cancellationToken).ConfigureAwait(false) as int? ?? 0;
 
     private static async Task MigrateAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
@@ -188,13 +178,10 @@ internal static class PostgresSchema
             await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({MigrationLock})", cancellationToken).ConfigureAwait(false);
 
             // Another broker may have been faster. Not to_regclass again: within a transaction it remembers what was not there.
-            var command = connection.Command("SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'tansu_schema' AND pg_table_is_visible(oid))");
-            await using (command.ConfigureAwait(false))
+            const string Exists = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'tansu_schema' AND pg_table_is_visible(oid))";
+            if (await connection.ScalarAsync(Exists, cancellationToken).ConfigureAwait(false) is false)
             {
-                if (await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is false)
-                {
-                    await ExecuteAsync(connection, CreateVersion1, cancellationToken).ConfigureAwait(false);
-                }
+                await ExecuteAsync(connection, CreateVersion1, cancellationToken).ConfigureAwait(false);
             }
 
             await transaction.CommitAsync(cancellationToken).ConfigureAwait(false);

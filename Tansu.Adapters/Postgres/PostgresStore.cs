@@ -169,14 +169,8 @@ public sealed class PostgresStore : IStore, ILogSignal
             ?? throw new StoreUnavailableException("The cluster's first object was deleted while it was created.");
     }
 
-    private static async Task<byte[]?> ReadClusterAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        var command = connection.Command("SELECT content FROM tansu_cluster");
-        await using (command.ConfigureAwait(false))
-        {
-            return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) as byte[];
-        }
-    }
+    private static async Task<byte[]?> ReadClusterAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
+        await connection.ScalarAsync("SELECT content FROM tansu_cluster", cancellationToken).ConfigureAwait(false) as byte[];
 
     private string[] OpenLogNames()
     {

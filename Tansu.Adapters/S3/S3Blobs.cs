@@ -5,7 +5,7 @@ using Tansu.Adapters.Ports;
 namespace Tansu.Adapters;
 
 /// <summary>Objects outside of the logs: keys <c>blobs/&lt;name&gt;</c>, content as it is.</summary>
-internal sealed class S3Blobs(S3Client client, S3Ranges ranges) : IBlobStore
+internal sealed class S3Blobs(S3Client client) : IBlobStore
 {
     private const int KeysPerPage = 1000;
 
@@ -32,7 +32,7 @@ internal sealed class S3Blobs(S3Client client, S3Ranges ranges) : IBlobStore
             return;
         }
 
-        var filled = await ranges.ReadAsync(Prefix + name, position, destination, cancellationToken).ConfigureAwait(false);
+        var filled = await client.ReadAsync(Prefix + name, position, destination, cancellationToken).ConfigureAwait(false);
         ThrowIfMissing(name, filled < 0);
         ThrowIfShort(name, filled < destination.Length);
     }

@@ -39,6 +39,7 @@ internal sealed class S3Client : IAsyncDisposable
     private readonly S3Driver _driver;
     private readonly S3Http _http;
     private readonly StoreOptions _options;
+    private readonly S3Ranges _ranges;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _requests = 1; // one for not being disposed
     private volatile bool _disposed;
@@ -48,6 +49,7 @@ internal sealed class S3Client : IAsyncDisposable
         HttpMessageHandler connections = S3Http.Connections(options.RequestTimeout);
         _http = new S3Http(wrap is null ? connections : wrap(connections));
         _options = options;
+        _ranges = new S3Ranges(this);
         (_driver, Settings) = settings.Connect(new S3HttpClientFactory(_http));
     }
 
@@ -97,6 +99,11 @@ internal sealed class S3Client : IAsyncDisposable
             var modified = new DateTimeOffset(response.LastModified.GetValueOrDefault().ToUniversalTime());
             return (S3Content?)new S3Content(content, LengthOf(response), Unquoted(response.ETag), modified);
         }, cancellationToken);
+
+    /// <summary>Fills as much of the destination as there is, with one request for all who want something of the object at the same time.</summary>
+    /// <returns>How many bytes; -1 when there is no such object.</returns>
+    public Task<int> ReadAsync(string key, long position, Memory<byte> destination, CancellationToken cancellationToken) =>
+        _ranges.ReadAsync(key, position, destination, cancellationToken);
 
     /// <summary>Fills as much of the destinations as there is, with one request.</summary>
     /// <param name="key">The object.</param>

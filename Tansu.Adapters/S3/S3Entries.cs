@@ -4,7 +4,7 @@ using Tansu.Adapters.Ports;
 namespace Tansu.Adapters;
 
 /// <summary>Reads the entries of one log.</summary>
-internal sealed class S3Entries(S3Client client, S3Ranges ranges, S3Keys keys, string logName)
+internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
 {
     /// <summary>One ranged GET brings at most this much: most heads whole, with the payload when the entry is small.</summary>
     private const int FirstBytes = 64 * 1024;
@@ -113,7 +113,7 @@ internal sealed class S3Entries(S3Client client, S3Ranges ranges, S3Keys keys, s
         }
 
         var at = (long)S3Frame.Size + frame.HeadLength + position;
-        var filled = await ranges.ReadAsync(keys.Entry(number), at, destination, cancellationToken).ConfigureAwait(false);
+        var filled = await client.ReadAsync(keys.Entry(number), at, destination, cancellationToken).ConfigureAwait(false);
         if (filled < 0)
         {
             throw new EntryMissingException(logName, number);

@@ -19,14 +19,14 @@ internal sealed class S3EventLog : IEventLog
     private long _tail;
     private bool _isKnownToBeNew;
 
-    public S3EventLog(S3Client client, S3Ranges ranges, string name, StoreOptions options)
+    public S3EventLog(S3Client client, string name, StoreOptions options)
     {
         _client = client;
         Name = name;
         _keys = new S3Keys(client.Settings.Prefix, name);
         _protection = new S3Protection(options.TimeProvider);
         _hints = new S3Hints(client, _keys, name, _protection);
-        _entries = new S3Entries(client, ranges, _keys, name);
+        _entries = new S3Entries(client, _keys, name);
         _snapshots = new S3Snapshots(client, _keys, _hints, name);
         _trimmer = new S3Trimmer(client, _keys, _hints, options.S3TrimGrace);
         _readAhead = new S3ReadAhead(_entries);

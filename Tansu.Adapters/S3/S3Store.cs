@@ -13,7 +13,6 @@ public sealed class S3Store : IStore, IScratchLogs
     private const int MaxClusterAttempts = 8;
 
     private readonly S3Client _client;
-    private readonly S3Ranges _ranges;
     private readonly StoreOptions _options;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, S3EventLog> _logs = new(StringComparer.Ordinal);
@@ -26,8 +25,7 @@ public sealed class S3Store : IStore, IScratchLogs
         _client = client;
         _options = options;
         _clusterKey = client.Settings.Prefix + "cluster";
-        _ranges = new S3Ranges(client);
-        Blobs = new S3Blobs(client, _ranges);
+        Blobs = new S3Blobs(client);
     }
 
     /// <inheritdoc/>
@@ -186,7 +184,7 @@ public sealed class S3Store : IStore, IScratchLogs
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (!_logs.TryGetValue(name, out var log) || log.IsDisposed)
             {
-                log = new S3EventLog(_client, _ranges, name, _options);
+                log = new S3EventLog(_client, name, _options);
                 _logs[name] = log;
             }
 

@@ -35,12 +35,14 @@ let private withObject name (length: int) (body: S3Store -> byte array -> (unit 
             do! body store bytes (fun () -> gate.TrySetResult() |> ignore)
         })
 
-let private read (store: S3Store) (position: int) (length: int) =
+let private readOf (name: string) (store: S3Store) (position: int) (length: int) =
     task {
         let destination = Array.zeroCreate<byte> length
-        do! store.Blobs.ReadAsync("some", int64 position, destination.AsMemory(), none)
+        do! store.Blobs.ReadAsync(name, int64 position, destination.AsMemory(), none)
         return destination
     }
+
+let private read = readOf "some"
 
 /// What all of the ranges hold, asked for at once and in that order; and how many requests that took.
 let private readAll (store: S3Store) openGate (ranges: (int * int) array) =
@@ -109,12 +111,7 @@ let tests =
                 })
         withObject "what is missing is missing for all" 1000 (fun store _ openGate ->
             task {
-                let destination () = Array.zeroCreate<byte> 10
-
-                let missing = [|
-                    for number in 0..9 ->
-                        store.Blobs.ReadAsync("other", int64 number * 10L, (destination ()).AsMemory(), none).AsTask()
-                |]
+                let missing = [| for number in 0..9 -> readOf "other" store (number * 10) 10 |]
 
                 // Two that run, then one that is there and three that reach or lie beyond the end.
                 let running = [| for number in 0..1 -> read store (number * 10) 10 |]
