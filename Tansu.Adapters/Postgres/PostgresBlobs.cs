@@ -54,7 +54,7 @@ internal sealed class PostgresBlobs(PostgresConnections connections) : IBlobStor
     {
         StoreNames.CheckBlob(name);
         ArgumentOutOfRangeException.ThrowIfNegative(position);
-        var length = await connections.RunAsync(
+        var length = await connections.ReadAsync(
             $"Reading object {name}",
             destination.Length,
             (connection, token) => PostgresEventLog.ReadRangeAsync(

@@ -14,6 +14,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
 
     private readonly NpgsqlConnectionStringBuilder _settings;
     private readonly NpgsqlDataSource _pool;
+    private readonly ReadGate _reads;
     private readonly TimeSpan _requestTimeout;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -30,6 +31,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
             static _ => throw new NotSupportedException("Connections are opened asynchronously."),
             CheckAsync);
         _pool = builder.Build();
+        _reads = new ReadGate(Math.Max(1, settings.MaxPoolSize / 2), requestTimeout);
     }
 
     /// <summary>What and where, without secrets.</summary>
@@ -94,6 +96,15 @@ internal sealed class PostgresConnections : IAsyncDisposable
             throw Translate(what, error, cancellationToken);
         }
     }
+
+    /// <summary>The same for what reads records: half of the connections are enough for that.</summary>
+    /// <inheritdoc cref="RunAsync"/>
+    public Task<T> ReadAsync<T>(
+        string what,
+        long bytes,
+        Func<NpgsqlConnection, CancellationToken, Task<T>> run,
+        CancellationToken cancellationToken) =>
+        _reads.RunAsync(what, () => RunAsync(what, bytes, run, cancellationToken), cancellationToken);
 
     /// <summary>The port's form of an error, after dropping the connections that it says are gone.</summary>
     public Exception Translate(string what, Exception error, CancellationToken cancellationToken)

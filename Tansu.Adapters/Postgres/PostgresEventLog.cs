@@ -189,7 +189,7 @@ internal sealed class PostgresEventLog(
         CancellationToken cancellationToken)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        var length = await connections.RunAsync(
+        var length = await connections.ReadAsync(
             $"Reading entry {number} of log {name}",
             destination.Length,
             (connection, token) => ReadRangeAsync(

@@ -50,6 +50,9 @@ public sealed class RecordCache(long capacityBytes)
         }
     }
 
+    /// <summary>The bound.</summary>
+    public long CapacityBytes => capacityBytes;
+
     /// <summary>Whether a block of this length can be kept at all.</summary>
     public bool Accepts(int length) => length <= capacityBytes;
 

@@ -19,7 +19,7 @@ namespace Tansu.Adapters.Reading;
 public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, RecordCache cache, int readAheadBytes)
 {
     /// <summary>How many chunks one read asks the store for side by side.</summary>
-    private const int MaxParallelLoads = 16;
+    private const int MaxParallelLoads = 64;
 
     /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
     private readonly Dictionary<CacheKey, Loading> _loading = [];
@@ -34,7 +34,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     {
         ArgumentNullException.ThrowIfNull(partition);
         using var lease = new RecordLease();
-        var records = await ReadAsync(partition, offset, partition.HighWatermark, maxBytes, atLeastOneBatch, lease, cancellationToken);
+        var records = await ReadAsync(partition, offset, partition.HighWatermark, new ReadLimits(maxBytes, atLeastOneBatch), lease, cancellationToken);
         return new RecordBytes(records.Joined().ToArray());
     }
 
@@ -45,8 +45,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <param name="partition">The partition's state.</param>
     /// <param name="offset">Not below the log start offset.</param>
     /// <param name="endOffset">Batches that begin there or later are left out.</param>
-    /// <param name="maxBytes">No more than this …</param>
-    /// <param name="atLeastOneBatch">… but the first batch even if it alone is larger.</param>
+    /// <param name="limits">How many bytes.</param>
     /// <param name="lease">The bytes may be read until it is disposed.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
     /// <returns>Empty at the end of the log.</returns>
@@ -58,15 +57,14 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         Partition partition,
         long offset,
         long endOffset,
-        int maxBytes,
-        bool atLeastOneBatch,
+        ReadLimits limits,
         RecordLease lease,
         CancellationToken cancellationToken)
     {
         // The first page that does not end before the offset has records from there on. If they do not fit, nothing after them may be given.
         var page = PartitionModule.pagesBefore(offset, partition);
         var chunks = page < partition.Pages.Count ? await ListAsync(partition.Pages[page], cancellationToken) : partition.Chunks;
-        return await ReadAsync(chunks, offset, endOffset, maxBytes, atLeastOneBatch, lease, cancellationToken);
+        return await ReadAsync(chunks, offset, endOffset, limits, lease, cancellationToken);
     }
 
     /// <summary>The chunks that an index page lists, in order.</summary>
@@ -120,8 +118,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         ChunkList chunks,
         long offset,
         long endOffset,
-        int maxBytes,
-        bool atLeastOneBatch,
+        ReadLimits limits,
         RecordLease lease,
         CancellationToken cancellationToken)
     {
@@ -129,18 +126,23 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         ReadOnlyMemory<byte>[] slices = [];
         var count = 0;
         var total = 0;
-        while (index < chunks.Count && chunks[index].BaseOffset < endOffset && (total < maxBytes || (total == 0 && atLeastOneBatch)))
+        Queue<Task<ReadOnlyMemory<byte>>>? loads = null;
+        while (index < chunks.Count && chunks[index].BaseOffset < endOffset && (total < limits.MaxBytes || (total == 0 && limits.AtLeastOneBatch)))
         {
             var chunk = chunks[index];
-            var bytes = Cached(chunk, lease);
-            if (bytes.IsEmpty)
+            var bytes = ReadOnlyMemory<byte>.Empty;
+            if (loads is not { Count: > 0 })
             {
-                var loading = LoadAsync(chunk, lease);
-                StartLoading(chunks, index + 1, maxBytes - total - chunk.Length);
-                bytes = await loading.WaitAsync(cancellationToken);
+                bytes = Cached(chunk, lease);
+                loads = bytes.IsEmpty ? Load(chunks, index, limits.MaxBytes - total, ReadAhead(limits), lease) : null;
             }
 
-            var slice = Cut(bytes, chunk, offset, endOffset, maxBytes - total, atLeastOneBatch && total == 0);
+            if (loads is not null)
+            {
+                bytes = await loads.Dequeue().WaitAsync(cancellationToken);
+            }
+
+            var slice = Cut(bytes, chunk, offset, endOffset, limits.MaxBytes - total, limits.AtLeastOneBatch && total == 0);
             if (slice.IsEmpty)
             {
                 break;
@@ -287,22 +289,50 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         return placed;
     }
 
-    /// <summary>Asks for the chunks that the reader will want next, side by side with the one it waits for.</summary>
-    private void StartLoading(ChunkList chunks, int first, int wantedBytes)
+    /// <summary>
+    /// How much to read in advance: until the reader comes back to this partition, it loads as much of each of its others, and what was read in advance
+    /// must be in the cache still.
+    /// </summary>
+    private long ReadAhead(ReadLimits limits) =>
+        Math.Clamp((cache.CapacityBytes / 2 / limits.Partitions) - limits.MaxBytes, 0, readAheadBytes);
+
+    /// <summary>Asks for the chunks that a read wants, and for those that the next one will want, side by side.</summary>
+    /// <param name="chunks">All.</param>
+    /// <param name="first">The first that is wanted.</param>
+    /// <param name="wantedBytes">So many bytes are wanted …</param>
+    /// <param name="aheadBytes">… and so many after them for the next read.</param>
+    /// <param name="lease">This read's.</param>
+    /// <returns>What is wanted: some of the chunks from the first on.</returns>
+    private Queue<Task<ReadOnlyMemory<byte>>> Load(ChunkList chunks, int first, int wantedBytes, long aheadBytes, RecordLease lease)
     {
-        using var lease = new RecordLease();
-        var bytes = (long)wantedBytes + readAheadBytes;
-        var end = Math.Min(chunks.Count, first + MaxParallelLoads - 1);
-        for (var index = first; index < end && bytes > 0; index++)
+        var loads = new Queue<Task<ReadOnlyMemory<byte>>>();
+        using var ahead = new RecordLease();
+        var end = Math.Min(chunks.Count, first + MaxParallelLoads);
+        for (var index = first; index < end; index++)
         {
             var chunk = chunks[index];
-            bytes -= chunk.Length;
-            if (bytes >= 0 && cache.Accepts(chunk.Length) && Cached(chunk, lease).IsEmpty)
+            if (index == first || wantedBytes > 0)
+            {
+                wantedBytes -= chunk.Length;
+                var bytes = Cached(chunk, lease);
+                loads.Enqueue(bytes.IsEmpty ? LoadAsync(chunk, lease) : Task.FromResult(bytes));
+                continue;
+            }
+
+            aheadBytes -= chunk.Length;
+            if (aheadBytes < 0)
+            {
+                break;
+            }
+
+            if (cache.Accepts(chunk.Length) && Cached(chunk, ahead).IsEmpty)
             {
                 // Its failure is told to whoever reads the chunk.
                 _ = LoadAsync(chunk, lease: null);
             }
         }
+
+        return loads;
     }
 
     private Task<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RecordLease? lease)

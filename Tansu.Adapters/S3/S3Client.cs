@@ -36,10 +36,14 @@ internal sealed class S3Client : IAsyncDisposable
 
     private const int KeysPerDeletion = 1000;
 
+    /// <summary>How many connections the reading of records takes.</summary>
+    private const int MaxReads = S3Http.MaxConnections / 4 * 3;
+
     private readonly S3Driver _driver;
     private readonly S3Http _http;
     private readonly StoreOptions _options;
     private readonly S3Ranges _ranges;
+    private readonly ReadGate _reads;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _requests = 1; // one for not being disposed
     private volatile bool _disposed;
@@ -50,6 +54,7 @@ internal sealed class S3Client : IAsyncDisposable
         _http = new S3Http(wrap is null ? connections : wrap(connections));
         _options = options;
         _ranges = new S3Ranges(this);
+        _reads = new ReadGate(MaxReads, options.RequestTimeout);
         (_driver, Settings) = settings.Connect(new S3HttpClientFactory(_http));
     }
 
@@ -110,7 +115,10 @@ internal sealed class S3Client : IAsyncDisposable
     /// <param name="ranges">In order, none beginning before the one before it ends.</param>
     /// <param name="cancellationToken">Abandons it.</param>
     /// <returns>How many bytes there are from the first one's position on, up to the last one's end; -1 when there is no such object.</returns>
-    public async Task<int> ReadAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken)
+    public Task<int> ReadAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken) =>
+        _reads.RunAsync($"Reading {key}", () => ReadNowAsync(key, ranges, cancellationToken), cancellationToken);
+
+    private async Task<int> ReadNowAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken)
     {
         try
         {

@@ -6,6 +6,9 @@ namespace Tansu.Adapters;
 /// <summary>Sends the driver's requests: counts them and remembers what time it is at the store.</summary>
 internal sealed class S3Http : DelegatingHandler
 {
+    /// <summary>How many connections there are at a time; what needs another one waits for it.</summary>
+    public const int MaxConnections = 256;
+
     private long _storeTimeTicks;
 
     public S3Http(HttpMessageHandler inner)
@@ -24,7 +27,7 @@ internal sealed class S3Http : DelegatingHandler
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
         ConnectTimeout = connectTimeout,
-        MaxConnectionsPerServer = 256,
+        MaxConnectionsPerServer = MaxConnections,
 
         // S3 closes idle connections after about 20 s: closing them first means that no PUT is sent into a dead one.
         PooledConnectionIdleTimeout = TimeSpan.FromSeconds(15),

@@ -13,6 +13,9 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 {
     private const sbyte ReadCommitted = 1;
 
+    /// <summary>How many partitions one fetch waits for at a time.</summary>
+    private const int MaxPartitionsAtOnce = 64;
+
     /// <summary>
     /// The store did not say in time what other brokers appended: an offset beyond the end that is known here may be a good one.
     /// </summary>
@@ -124,28 +127,102 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         return bytes;
     }
 
-    /// <summary>Reads every partition within the request's limits. The first that has records gives at least one batch (KIP-74).</summary>
+    /// <summary>
+    /// Reads every partition within the request's limits, side by side where the store is asked. The first that has records gives at least one
+    /// batch (KIP-74).
+    /// </summary>
     /// <param name="memoryBytes">What the records may take; 0 for an answer without any.</param>
     /// <param name="cancellationToken">Abandons the read.</param>
     public async ValueTask<FetchResponse> ReadAsync(long memoryBytes, CancellationToken cancellationToken)
     {
+        var data = await ReadAllAsync(memoryBytes, cancellationToken);
         var answer = new FetchAnswer(scope);
-        var budget = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
-        var atLeastOneBatch = memoryBytes > 0;
-        foreach (var partition in scope.Partitions)
+        for (var index = 0; index < data.Length; index++)
         {
-            var data = await ReadAsync(partition, Math.Max(0, budget), atLeastOneBatch, cancellationToken);
-            if (data.Records.Length > 0)
-            {
-                atLeastOneBatch = false;
-                budget -= data.Records.Length;
-            }
-
-            answer.Add(partition, data);
+            answer.Add(scope.Partitions[index], data[index]);
         }
 
         return answer.Build();
     }
+
+    private async ValueTask<FetchResponse.PartitionData[]> ReadAllAsync(long memoryBytes, CancellationToken cancellationToken)
+    {
+        var data = new FetchResponse.PartitionData[scope.Partitions.Count];
+        var left = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
+        var unpromised = left;
+        var atLeastOneBatch = memoryBytes > 0;
+        var underWay = new Queue<Reading>();
+        try
+        {
+            for (var index = 0; index < data.Length; index++)
+            {
+                // If all is promised to some that cannot be read, it is for others.
+                while (underWay.Count == MaxPartitionsAtOnce || (underWay.Count > 0 && unpromised <= 0 && atLeastOneBatch))
+                {
+                    await EndOldestAsync();
+                }
+
+                var reading = ReadAsync(scope.Partitions[index], unpromised, atLeastOneBatch, cancellationToken);
+                if (underWay.Count == 0 && reading.IsCompletedSuccessfully)
+                {
+                    Take(index, reading.Result);
+                    unpromised = left;
+                }
+                else
+                {
+                    var promised = PromisedBytes(scope.Partitions[index], unpromised);
+                    unpromised -= promised;
+                    underWay.Enqueue(new Reading(index, promised, reading.AsTask()));
+                }
+            }
+
+            while (underWay.Count > 0)
+            {
+                await EndOldestAsync();
+            }
+        }
+        finally
+        {
+            foreach (var reading in underWay)
+            {
+                await ((Task)reading.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+
+        return data;
+
+        async ValueTask EndOldestAsync()
+        {
+            var (index, promised, task) = underWay.Peek();
+            var found = await task;
+            underWay.Dequeue();
+            var most = Math.Min(promised, left);
+            if (!atLeastOneBatch && found.Records.Length > most)
+            {
+                // It was to give at least one batch if those before it gave nothing.
+                found = await ReadAsync(scope.Partitions[index], most, atLeastOneBatch, cancellationToken);
+            }
+
+            if (found.Records.Length == 0)
+            {
+                unpromised += promised;
+            }
+
+            Take(index, found);
+        }
+
+        void Take(int index, FetchResponse.PartitionData found)
+        {
+            data[index] = found;
+            left -= found.Records.Length;
+            atLeastOneBatch &= found.Records.Length == 0;
+        }
+    }
+
+    /// <summary>The most that reading a partition gives, unless its first batch alone is larger than the limit.</summary>
+    private int PromisedBytes(FetchPartition partition, int budget) => Judge(partition, out var found) == ErrorCode.None
+        ? (int)Math.Min(ChunkBytes(found.State, partition, EndOf(found.State)), Math.Max(0, Math.Min(partition.MaxBytes, budget)))
+        : 0;
 
     /// <summary>Where reading ends: nothing undecided for those who want only committed records.</summary>
     private long EndOf(Partition state) =>
@@ -242,13 +319,13 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
         try
         {
-            var maxBytes = Math.Min(partition.MaxBytes, budget);
+            var limits = new ReadLimits(Math.Max(0, Math.Min(partition.MaxBytes, budget)), atLeastOneBatch) { Partitions = scope.Partitions.Count };
             var records = RecordBytes.Empty;
-            if (maxBytes > 0 || atLeastOneBatch)
+            if (limits.MaxBytes > 0 || atLeastOneBatch)
             {
                 try
                 {
-                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, Lease, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), limits, Lease, cancellationToken);
                 }
                 catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
                 {
@@ -259,7 +336,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                         return Failed(partition, changed);
                     }
 
-                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), maxBytes, atLeastOneBatch, Lease, cancellationToken);
+                    records = await found.ReadAsync(partition.FetchOffset, EndOf(found.State), limits, Lease, cancellationToken);
                 }
             }
 
@@ -328,7 +405,10 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// <summary>A partition's shard, and its state as first seen: one request sees one state.</summary>
     private readonly record struct Found(ClusterShard Shard, Partition State)
     {
-        public ValueTask<RecordBytes> ReadAsync(long offset, long endOffset, int maxBytes, bool atLeastOneBatch, RecordLease lease, CancellationToken cancellationToken) =>
-            Shard.Reader.ReadAsync(State, offset, endOffset, maxBytes, atLeastOneBatch, lease, cancellationToken);
+        public ValueTask<RecordBytes> ReadAsync(long offset, long endOffset, ReadLimits limits, RecordLease lease, CancellationToken cancellationToken) =>
+            Shard.Reader.ReadAsync(State, offset, endOffset, limits, lease, cancellationToken);
     }
+
+    /// <summary>A partition that is being read: which one of the request's, what of the limit is promised to it, and what it gives.</summary>
+    private readonly record struct Reading(int Index, int Promised, Task<FetchResponse.PartitionData> Task);
 }

@@ -31,6 +31,12 @@ let private unshared (inner: IStore) = {
 type Way() =
     member val IsCut = false with get, set
 
+    /// Happens before every read of records.
+    member val BeforeRecords: unit -> Task = (fun () -> Task.CompletedTask) with get, set
+
+    /// What the store says is to be read in advance; 0: as it says.
+    member val ReadAheadBytes = 0 with get, set
+
     member this.Log(inner: IEventLog) : IEventLog =
         let check () =
             if this.IsCut then
@@ -50,7 +56,12 @@ type Way() =
 
                 member _.ReadPayloadAsync(number, position, destination, token) =
                     check ()
-                    inner.ReadPayloadAsync(number, position, destination, token)
+
+                    task {
+                        do! this.BeforeRecords()
+                        do! inner.ReadPayloadAsync(number, position, destination, token)
+                    }
+                    |> ValueTask
 
                 member _.SaveSnapshotAsync(number, content, token) =
                     check ()
@@ -70,7 +81,12 @@ type Way() =
     member this.Store(inner: IStore) : IStore = {
         new IStore with
             member _.Description = inner.Description
-            member _.Limits = inner.Limits
+
+            member _.Limits =
+                match this.ReadAheadBytes with
+                | 0 -> inner.Limits
+                | bytes -> StoreLimits(8 * 1024 * 1024, TimeSpan.Zero, ReadAheadBytes = bytes)
+
             member _.Blobs = inner.Blobs
 
             member _.OpenLogAsync(name, token) =

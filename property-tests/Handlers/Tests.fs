@@ -15,6 +15,7 @@ let tests =
         Pipelining.tests
         SeveralNodes.tests
         Measuring.tests
+        Loading.tests
         Forgetting.tests
         GroupMembers.tests
         GroupOffsets.tests

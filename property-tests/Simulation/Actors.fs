@@ -281,7 +281,14 @@ let private poll
                     use lease = new RecordLease()
 
                     let! bytes =
-                        shard.Reader.ReadAsync(partition, offset, endOffset, 400, true, lease, CancellationToken.None)
+                        shard.Reader.ReadAsync(
+                            partition,
+                            offset,
+                            endOffset,
+                            ReadLimits(400, true),
+                            lease,
+                            CancellationToken.None
+                        )
 
                     let found, next = Batches.readAll (bytes.Joined().ToArray())
 
