@@ -1,38 +1,47 @@
+using System.Diagnostics;
 using Tansu.Adapters.Ports;
 
 namespace Tansu.Adapters;
 
 /// <summary>
-/// Lets only so many reads of records run at a time, of a store that has a number of connections: consumers may ask for thousands of chunks at
-/// once, and a commit is not to wait for them. Any thread.
+/// Lets only so many reads of records run at a time, of a store that has a number of connections, first come first served. Consumers may ask for
+/// thousands of chunks at once: a commit is not to wait for them, and on a slow line they are not to share it until none comes in time. Any thread.
 /// </summary>
 /// <param name="most">How many.</param>
-/// <param name="patience">How long another one waits for its turn.</param>
-#pragma warning disable CA1001 // A semaphore whose wait handle nobody asks for holds nothing.
+/// <param name="patience">Who has waited so long, and no read has succeeded meanwhile, does not try as well.</param>
 internal sealed class ReadGate(int most, TimeSpan patience)
-#pragma warning restore CA1001
 {
-    private readonly SemaphoreSlim _places = new(most);
+    /// <summary>How much is read at a time, at most: it comes in time on a line of a few MB/s, and is more than the way to a fast one holds.</summary>
+    private const int MaxBytes = 32 * 1024 * 1024;
+
+    private readonly ByteBudget _budget = new(MaxBytes);
+    private long _succeeded;
 
     /// <summary>Reads when it is its turn.</summary>
     /// <param name="what">What is read, for the message of an error.</param>
+    /// <param name="bytes">How much.</param>
     /// <param name="read">Reads it.</param>
     /// <param name="cancellationToken">Abandons the wait.</param>
-    /// <exception cref="StoreUnavailableException">Its turn has not come in time.</exception>
-    public async Task<T> RunAsync<T>(string what, Func<Task<T>> read, CancellationToken cancellationToken)
+    /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
+    public async Task<T> RunAsync<T>(string what, int bytes, Func<Task<T>> read, CancellationToken cancellationToken)
     {
-        if (!await _places.WaitAsync(patience, cancellationToken).ConfigureAwait(false))
-        {
-            throw new StoreUnavailableException($"{what} failed: {most} other reads have taken more than {patience.TotalSeconds:0.#} s");
-        }
-
+        var begun = Stopwatch.GetTimestamp();
+        var held = Math.Max(bytes, MaxBytes / most);
+        await _budget.HoldAsync(held, cancellationToken).ConfigureAwait(false);
         try
         {
-            return await read().ConfigureAwait(false);
+            if (Stopwatch.GetElapsedTime(Math.Max(begun, Volatile.Read(ref _succeeded))) > patience)
+            {
+                throw new StoreUnavailableException($"{what} failed: no read has succeeded for {patience.TotalSeconds:0.#} s");
+            }
+
+            var found = await read().ConfigureAwait(false);
+            Volatile.Write(ref _succeeded, Stopwatch.GetTimestamp());
+            return found;
         }
         finally
         {
-            _places.Release();
+            _budget.Release(held);
         }
     }
 }

@@ -101,10 +101,10 @@ internal sealed class PostgresConnections : IAsyncDisposable
     /// <inheritdoc cref="RunAsync"/>
     public Task<T> ReadAsync<T>(
         string what,
-        long bytes,
+        int bytes,
         Func<NpgsqlConnection, CancellationToken, Task<T>> run,
         CancellationToken cancellationToken) =>
-        _reads.RunAsync(what, () => RunAsync(what, bytes, run, cancellationToken), cancellationToken);
+        _reads.RunAsync(what, bytes, () => RunAsync(what, bytes, run, cancellationToken), cancellationToken);
 
     /// <summary>The port's form of an error, after dropping the connections that it says are gone.</summary>
     public Exception Translate(string what, Exception error, CancellationToken cancellationToken)

@@ -53,6 +53,9 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>The bound.</summary>
     public long CapacityBytes => capacityBytes;
 
+    /// <summary>What is being read in advance: a quarter of the bound at most, so that what is wanted finds a place.</summary>
+    internal ByteBudget Ahead { get; } = new(Math.Max(1, capacityBytes / 4));
+
     /// <summary>Whether a block of this length can be kept at all.</summary>
     public bool Accepts(int length) => length <= capacityBytes;
 

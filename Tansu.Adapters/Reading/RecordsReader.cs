@@ -134,12 +134,20 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             if (loads is not { Count: > 0 })
             {
                 bytes = Cached(chunk, lease);
-                loads = bytes.IsEmpty ? Load(chunks, index, limits.MaxBytes - total, ReadAhead(limits), lease) : null;
+                loads = bytes.IsEmpty ? Load(chunks, index, endOffset, limits.MaxBytes - total, ReadAhead(limits), lease) : null;
             }
 
             if (loads is not null)
             {
-                bytes = await loads.Dequeue().WaitAsync(cancellationToken);
+                try
+                {
+                    bytes = await loads.Dequeue().WaitAsync(cancellationToken);
+                }
+                catch (Exception failure) when (total > 0 && IsOfStore(failure))
+                {
+                    // Told to the next read, which begins here.
+                    break;
+                }
             }
 
             var slice = Cut(bytes, chunk, offset, endOffset, limits.MaxBytes - total, limits.AtLeastOneBatch && total == 0);
@@ -204,6 +212,12 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         var key = new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole);
         return new KeptRecords(cache, key, block, lease);
     }
+
+    private static bool IsOfStore(Exception failure) => failure
+        is StoreUnavailableException
+        or StoreRefusedException
+        or EntryMissingException
+        or BlobMissingException;
 
     private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>
         slice.Span[^1..] == bytes.Span[^1..];
@@ -294,24 +308,24 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// must be in the cache still.
     /// </summary>
     private long ReadAhead(ReadLimits limits) =>
-        Math.Clamp((cache.CapacityBytes / 2 / limits.Partitions) - limits.MaxBytes, 0, readAheadBytes);
+        Math.Clamp((cache.CapacityBytes / 2 / Math.Max(1, limits.Partitions)) - limits.MaxBytes, 0, readAheadBytes);
 
     /// <summary>Asks for the chunks that a read wants, and for those that the next one will want, side by side.</summary>
     /// <param name="chunks">All.</param>
     /// <param name="first">The first that is wanted.</param>
+    /// <param name="endOffset">Those that begin there or later are not wanted.</param>
     /// <param name="wantedBytes">So many bytes are wanted …</param>
     /// <param name="aheadBytes">… and so many after them for the next read.</param>
     /// <param name="lease">This read's.</param>
     /// <returns>What is wanted: some of the chunks from the first on.</returns>
-    private Queue<Task<ReadOnlyMemory<byte>>> Load(ChunkList chunks, int first, int wantedBytes, long aheadBytes, RecordLease lease)
+    private Queue<Task<ReadOnlyMemory<byte>>> Load(ChunkList chunks, int first, long endOffset, int wantedBytes, long aheadBytes, RecordLease lease)
     {
         var loads = new Queue<Task<ReadOnlyMemory<byte>>>();
-        using var ahead = new RecordLease();
         var end = Math.Min(chunks.Count, first + MaxParallelLoads);
         for (var index = first; index < end; index++)
         {
             var chunk = chunks[index];
-            if (index == first || wantedBytes > 0)
+            if (index == first || (wantedBytes > 0 && chunk.BaseOffset < endOffset))
             {
                 wantedBytes -= chunk.Length;
                 var bytes = Cached(chunk, lease);
@@ -319,20 +333,40 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
                 continue;
             }
 
+            wantedBytes = 0;
             aheadBytes -= chunk.Length;
-            if (aheadBytes < 0)
+            if (aheadBytes < 0 || !TryLoadAhead(chunk))
             {
                 break;
-            }
-
-            if (cache.Accepts(chunk.Length) && Cached(chunk, ahead).IsEmpty)
-            {
-                // Its failure is told to whoever reads the chunk.
-                _ = LoadAsync(chunk, lease: null);
             }
         }
 
         return loads;
+    }
+
+    /// <summary>Asks for a chunk that the next read will want; false if there is no place for it.</summary>
+    private bool TryLoadAhead(Chunk chunk)
+    {
+        using var looking = new RecordLease();
+        if (!Cached(chunk, looking).IsEmpty)
+        {
+            return true;
+        }
+
+        if (!cache.Ahead.TryHold(chunk.Length))
+        {
+            return false;
+        }
+
+        _ = LoadAheadAsync(chunk);
+        return true;
+    }
+
+    private async Task LoadAheadAsync(Chunk chunk)
+    {
+        // A failure is told to whoever reads the chunk.
+        await ((Task)LoadAsync(chunk, lease: null)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cache.Ahead.Release(chunk.Length);
     }
 
     private Task<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RecordLease? lease)
@@ -387,6 +421,12 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             if (bytes.IsEmpty)
             {
                 block = cache.Reserve(chunk.Length, own);
+                if (block is null && IsUnwanted(key, loading))
+                {
+                    loading.SetCanceled();
+                    return;
+                }
+
                 var loaded = block is { } reserved ? reserved.Memory : GC.AllocateUninitializedArray<byte>(chunk.Length);
                 await ReadFromStoreAsync(chunk, loaded);
                 bytes = loaded;
@@ -412,6 +452,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             }
 
             loading.SetException(failure);
+        }
+    }
+
+    /// <summary>Whether nobody waits for it yet; it is over then.</summary>
+    private bool IsUnwanted(CacheKey key, Loading loading)
+    {
+        lock (_loading)
+        {
+            return loading.Leases.Count == 0 && _loading.Remove(key);
         }
     }
 

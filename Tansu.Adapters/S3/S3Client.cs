@@ -116,7 +116,11 @@ internal sealed class S3Client : IAsyncDisposable
     /// <param name="cancellationToken">Abandons it.</param>
     /// <returns>How many bytes there are from the first one's position on, up to the last one's end; -1 when there is no such object.</returns>
     public Task<int> ReadAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken) =>
-        _reads.RunAsync($"Reading {key}", () => ReadNowAsync(key, ranges, cancellationToken), cancellationToken);
+        GatedAsync(key, checked((int)(ranges[^1].End - ranges[0].Position)), () => ReadNowAsync(key, ranges, cancellationToken), cancellationToken);
+
+    /// <summary>Reads what belongs to records when it is its turn.</summary>
+    public Task<T> GatedAsync<T>(string key, int bytes, Func<Task<T>> read, CancellationToken cancellationToken) =>
+        _reads.RunAsync($"Reading {key}", bytes, read, cancellationToken);
 
     private async Task<int> ReadNowAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken)
     {

@@ -12,6 +12,7 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
     private const int MaxLayouts = 65_536;
 
     private readonly ConcurrentDictionary<long, S3Frame> _layouts = new();
+    private readonly ConcurrentDictionary<long, Lazy<Task<(S3Frame Frame, byte[] Bytes)?>>> _starts = new();
 
     /// <summary>Remembers where an entry's payload is, so that reading it takes one request.</summary>
     public void Remember(in S3Frame frame)
@@ -91,7 +92,7 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
 
         if (!_layouts.TryGetValue(number, out var frame))
         {
-            if (await ReadStartAsync(number, cancellationToken).ConfigureAwait(false) is not var (read, bytes))
+            if (await SharedStartAsync(number).WaitAsync(cancellationToken).ConfigureAwait(false) is not var (read, bytes))
             {
                 throw new EntryMissingException(logName, number);
             }
@@ -129,6 +130,24 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position, frame.PayloadLength - length);
+    }
+
+    /// <summary>The same for all who want something of the entry's payload at the same time: it has a little of each of many partitions.</summary>
+    private Task<(S3Frame Frame, byte[] Bytes)?> SharedStartAsync(long number) =>
+        _starts.GetOrAdd(number, static (number, entries) => new(() => entries.ReadOnceAsync(number)), this).Value;
+
+    private async Task<(S3Frame Frame, byte[] Bytes)?> ReadOnceAsync(long number)
+    {
+        try
+        {
+            return await client
+                .GatedAsync(keys.Entry(number), FirstBytes, () => ReadStartAsync(number, CancellationToken.None), CancellationToken.None)
+                .ConfigureAwait(false);
+        }
+        finally
+        {
+            _starts.TryRemove(number, out _);
+        }
     }
 
     /// <summary>Frame and first bytes of an entry; null when there is no such entry.</summary>

@@ -1,3 +1,4 @@
+using Tansu.Adapters;
 using Tansu.Host.Network;
 
 namespace Tansu.Host.Fetching;

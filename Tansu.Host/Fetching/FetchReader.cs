@@ -16,6 +16,12 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// <summary>How many partitions one fetch waits for at a time.</summary>
     private const int MaxPartitionsAtOnce = 64;
 
+    /// <summary>How many of the partitions the client is behind in.</summary>
+    private int _partitionsWithRecords;
+
+    /// <summary>A read has failed because of it: what has not been asked for is left for the next fetch.</summary>
+    private bool _isStoreAway;
+
     /// <summary>
     /// The store did not say in time what other brokers appended: an offset beyond the end that is known here may be a good one.
     /// </summary>
@@ -114,13 +120,15 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// </summary>
     public long BytesToHold()
     {
+        _partitionsWithRecords = 0;
         long bytes = 0;
         var most = Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes);
         foreach (var partition in scope.Partitions)
         {
-            if ((bytes == 0 || bytes < most) && Judge(partition, out var found) == ErrorCode.None)
+            if (ChunkBytes(partition) is > 0 and var chunks)
             {
-                bytes += ChunkBytes(found.State, partition, EndOf(found.State));
+                _partitionsWithRecords++;
+                bytes += bytes == 0 || bytes < most ? chunks : 0;
             }
         }
 
@@ -149,7 +157,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     {
         var data = new FetchResponse.PartitionData[scope.Partitions.Count];
         var left = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
-        var unpromised = left;
+        long unpromised = left;
         var atLeastOneBatch = memoryBytes > 0;
         var underWay = new Queue<Reading>();
         try
@@ -162,18 +170,19 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                     await EndOldestAsync();
                 }
 
-                var reading = ReadAsync(scope.Partitions[index], unpromised, atLeastOneBatch, cancellationToken);
+                unpromised = underWay.Count == 0 ? left : unpromised;
+                var limit = (int)Math.Max(0, Math.Min(scope.Partitions[index].MaxBytes, unpromised));
+                var reading = ReadAsync(scope.Partitions[index], limit, atLeastOneBatch, cancellationToken);
                 if (underWay.Count == 0 && reading.IsCompletedSuccessfully)
                 {
                     Take(index, reading.Result);
-                    unpromised = left;
+                    continue;
                 }
-                else
-                {
-                    var promised = PromisedBytes(scope.Partitions[index], unpromised);
-                    unpromised -= promised;
-                    underWay.Enqueue(new Reading(index, promised, reading.AsTask()));
-                }
+
+                var task = reading.AsTask();
+                var promised = task.IsCompletedSuccessfully ? task.Result.Records.Length : ChunkBytes(scope.Partitions[index]);
+                unpromised -= promised;
+                underWay.Enqueue(new Reading(index, limit, promised, task));
             }
 
             while (underWay.Count > 0)
@@ -193,14 +202,14 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
         async ValueTask EndOldestAsync()
         {
-            var (index, promised, task) = underWay.Peek();
+            var (index, limit, promised, task) = underWay.Peek();
             var found = await task;
             underWay.Dequeue();
-            var most = Math.Min(promised, left);
-            if (!atLeastOneBatch && found.Records.Length > most)
+            if (!atLeastOneBatch && found.Records.Length > Math.Max(0, Math.Min(limit, left)))
             {
-                // It was to give at least one batch if those before it gave nothing.
-                found = await ReadAsync(scope.Partitions[index], most, atLeastOneBatch, cancellationToken);
+                // One batch at least, if those before it had given none. It stays in the cache.
+                found.Records = RecordBytes.Empty;
+                found.AbortedTransactions = found.AbortedTransactions is null ? null : [];
             }
 
             if (found.Records.Length == 0)
@@ -219,21 +228,26 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
     }
 
-    /// <summary>The most that reading a partition gives, unless its first batch alone is larger than the limit.</summary>
-    private int PromisedBytes(FetchPartition partition, int budget) => Judge(partition, out var found) == ErrorCode.None
-        ? (int)Math.Min(ChunkBytes(found.State, partition, EndOf(found.State)), Math.Max(0, Math.Min(partition.MaxBytes, budget)))
-        : 0;
-
     /// <summary>Where reading ends: nothing undecided for those who want only committed records.</summary>
     private long EndOf(Partition state) =>
         request.IsolationLevel == ReadCommitted ? PartitionModule.lastStableOffset(state) : state.HighWatermark;
 
-    private static long ChunkBytes(Partition state, FetchPartition partition, long endOffset)
+    /// <summary>What reading a partition takes: chunks are read as a whole, and no more than an index page lists.</summary>
+    private long ChunkBytes(FetchPartition partition)
     {
-        if (PagedBytes(state, partition, endOffset) is > 0 and var paged)
+        if (Judge(partition, out var found) != ErrorCode.None)
+        {
+            return 0;
+        }
+
+        var state = found.State;
+        var endOffset = EndOf(state);
+        if (PartitionModule.pagesBefore(partition.FetchOffset, state) is var page && page < state.Pages.Count)
         {
             // What the chunks there are like is not known before the page has been read; compactors make none larger.
-            return Math.Min(paged, (long)partition.MaxBytes + CompactionLimits.Default.MaxChunkBytes);
+            return state.Pages[page].BaseOffset < endOffset
+                ? Math.Min(state.Pages[page].RecordBytes, (long)partition.MaxBytes + CompactionLimits.Default.MaxChunkBytes)
+                : 0;
         }
 
         long bytes = 0;
@@ -307,7 +321,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     private async ValueTask<FetchResponse.PartitionData> ReadAsync(
         FetchPartition partition,
-        int budget,
+        int maxBytes,
         bool atLeastOneBatch,
         CancellationToken cancellationToken)
     {
@@ -319,9 +333,9 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
         try
         {
-            var limits = new ReadLimits(Math.Max(0, Math.Min(partition.MaxBytes, budget)), atLeastOneBatch) { Partitions = scope.Partitions.Count };
+            var limits = new ReadLimits(maxBytes, atLeastOneBatch) { Partitions = _partitionsWithRecords };
             var records = RecordBytes.Empty;
-            if (limits.MaxBytes > 0 || atLeastOneBatch)
+            if ((maxBytes > 0 || atLeastOneBatch) && !_isStoreAway)
             {
                 try
                 {
@@ -356,6 +370,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             or BlobMissingException
             or TimeoutException)
         {
+            _isStoreAway |= failure is StoreUnavailableException;
             broker.Log.Warning(
                 "Cannot read {Topic}-{Partition} at offset {Offset}: {Reason:l}",
                 partition.Topic?.Name,
@@ -409,6 +424,6 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             Shard.Reader.ReadAsync(State, offset, endOffset, limits, lease, cancellationToken);
     }
 
-    /// <summary>A partition that is being read: which one of the request's, what of the limit is promised to it, and what it gives.</summary>
-    private readonly record struct Reading(int Index, int Promised, Task<FetchResponse.PartitionData> Task);
+    /// <summary>A partition that is being read: which one of the request's, the most it may give and read, and what it gives.</summary>
+    private readonly record struct Reading(int Index, int Limit, long Promised, Task<FetchResponse.PartitionData> Task);
 }

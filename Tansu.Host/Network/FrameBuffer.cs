@@ -1,4 +1,5 @@
 using System.Buffers;
+using Tansu.Adapters;
 
 namespace Tansu.Host.Network;
 

@@ -1,3 +1,5 @@
+using Tansu.Adapters;
+
 namespace Tansu.Host.Network;
 
 /// <summary>

@@ -1,5 +1,6 @@
 using Serilog;
 using Serilog.Events;
+using Tansu.Adapters;
 using Tansu.Codec;
 using Tansu.Host.Handlers;
 using Tansu.Host.Network;

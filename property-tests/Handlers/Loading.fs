@@ -132,7 +132,7 @@ let tests =
 
                 let fail number =
                     if number = 0 then
-                        raise (StoreUnavailableException "scripted")
+                        raise (StoreRefusedException "scripted")
 
                 let! fetched = fetching (List.replicate 4 [ large ]) plenty 0 request fail
 
@@ -173,11 +173,51 @@ let tests =
                     "one batch at least"
             })
 
+        testCaseTask "once the store is away the rest is left for the next fetch" (fun () ->
+            task {
+                let fail _ =
+                    raise (StoreUnavailableException "scripted")
+
+                let! fetched =
+                    fetching (List.replicate 70 [ small ]) plenty 0 (fetchAll 70 100_000) fail
+
+                Expect.equal
+                    fetched
+                    {
+                        AtOnce = 64
+                        Reads = 64
+                        Answers =
+                            List.replicate 64 (ErrorCode.KafkaStorageError, [])
+                            @ List.replicate 6 (given [])
+                    }
+                    "errors where reads failed"
+            })
+
+        testCaseTask "what comes before a chunk that cannot be read is given, and the next fetch is told" (fun () ->
+            task {
+                let fail number =
+                    if number = 1 then
+                        raise (StoreRefusedException "scripted")
+
+                let! fetched =
+                    fetching [ [ small; small; small ] ] plenty 0 (fetchAll 1 100_000) fail
+
+                Expect.equal fetched.Answers [ given [ 0L ] ] "the first batch"
+                let next = fetch "a" [ wanted 0 3L 100_000 ]
+
+                let failFirst number =
+                    if number = 0 then
+                        fail 1
+
+                let! fetched = fetching [ [ small; small; small ] ] plenty 0 next failFirst
+                Expect.equal fetched.Answers [ ErrorCode.KafkaStorageError, [] ] "then the error"
+            })
+
         for name, cacheBytes, inAdvance in
             [
-                "what the cache keeps until the reader comes back", 5 * 2, 3
-                "as much as the cache keeps until the reader comes back", 3 * 2, 1
-                "nothing that the reader's other records push out", 2 * 2, 0
+                "what the cache keeps until the reader comes back", 16, 3
+                "as much as the cache keeps until the reader comes back", 6, 1
+                "nothing that the reader's other records push out", 4, 0
             ] do
             testCaseTask $"is read in advance: {name}" (fun () ->
                 task {

@@ -7,6 +7,8 @@ open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Serilog.Events
+open Tansu.Adapters
+open Tansu.Adapters.Ports
 open Tansu.Host
 open Tansu.Host.Network
 open Tansu.PropertyTests
@@ -206,6 +208,53 @@ let private budget =
 
                 Task.WhenAll(tasks).WaitAsync(patience).GetAwaiter().GetResult()
                 Expect.equal budget.HeldBytes 0L "left over")
+    ]
+
+/// A read that fails when told, and one that waits for it; whether the second is tried.
+let private triedAfterFailure (longEnough: TimeSpan) =
+    task {
+        let gate = ReadGate(1, longEnough)
+        let first = TaskCompletionSource<int>()
+        let mutable isTried = false
+
+        let read (run: unit -> Task<int>) = gate.RunAsync("reading", 1, run, never)
+
+        let failing = read (fun () -> first.Task)
+
+        let waiting =
+            read (fun () ->
+                isTried <- true
+                Task.FromResult 1)
+
+        Expect.isFalse isTried "waits"
+        first.SetException(StoreUnavailableException "scripted")
+        do! (failing :> Task).ContinueWith(ignore<Task>)
+        do! (waiting :> Task).ContinueWith(ignore<Task>).WaitAsync patience
+
+        return
+            isTried,
+            (if waiting.IsFaulted then
+                 waiting.Exception.InnerException.Message
+             else
+                 "")
+    }
+
+let private reads =
+    testList "reads" [
+        testCaseTask "one that has waited for others, none of which succeeded, does not try as well"
+        <| fun () ->
+            task {
+                let! isTried, message = triedAfterFailure TimeSpan.Zero
+                Expect.isFalse isTried "the store does not answer"
+                Expect.stringContains message "reading failed: no read has succeeded" "why"
+            }
+
+        testCaseTask "one failure is nothing to go by"
+        <| fun () ->
+            task {
+                let! tried = triedAfterFailure (TimeSpan.FromHours 1.0)
+                Expect.equal tried (true, "") "read"
+            }
     ]
 
 /// Lets time pass in steps until the connection is closed, and says how much it took.

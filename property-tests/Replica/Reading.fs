@@ -93,6 +93,25 @@ let private reading =
                     Expect.equal none.Length 0 "none"
                 })
 
+        testCaseTask "nothing is loaded that begins where the reader is to stop" (fun () ->
+            task {
+                let! one, state = filled 0L
+                use lease = new RecordLease()
+
+                let! records =
+                    one.reader.ReadAsync(
+                        state,
+                        0L,
+                        6L,
+                        ReadLimits(Int32.MaxValue, true),
+                        lease,
+                        CancellationToken.None
+                    )
+
+                Expect.equal (baseOffsets (records.Joined())) [ 0L; 3L ] "two batches"
+                Expect.equal one.log.PayloadReads 2 "of ten"
+            })
+
         testCaseTask "behind an index page nothing is given as long as the first batch there does not fit" (fun () ->
             task {
                 let! one = openMember (MemorySpace())

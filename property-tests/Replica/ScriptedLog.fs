@@ -33,6 +33,7 @@ type ScriptedLog(inner: IEventLog) as this =
     let steps = ConcurrentQueue<Step>()
     let mutable appends = 0
     let mutable reads = 0
+    let mutable payloadReads = 0
     let mutable loadsToFail = 0
     let mutable trims = 0
     let mutable trimsToFail = 0
@@ -51,6 +52,9 @@ type ScriptedLog(inner: IEventLog) as this =
 
     /// How many times heads were read.
     member _.Reads = Volatile.Read &reads
+
+    /// How many times a part of a payload was read.
+    member _.PayloadReads = Volatile.Read &payloadReads
 
     /// Lets the next attempts to load a snapshot find the store away.
     member _.FailLoads(count: int) =
@@ -115,6 +119,7 @@ type ScriptedLog(inner: IEventLog) as this =
             |> ValueTask<EntryHeads>
 
         member _.ReadPayloadAsync(number, position, destination, cancellationToken) =
+            Interlocked.Increment &payloadReads |> ignore
             inner.ReadPayloadAsync(number, position, destination, cancellationToken)
 
         member _.SaveSnapshotAsync(number, content, cancellationToken) =

@@ -385,6 +385,39 @@ let private appendOutcomes = [
 ]
 
 let private storing = [
+    withDatabase "however many reads there are, they leave connections for commits" (fun server database ->
+        task {
+            use! store = openUrl (server.Url database + "?maximum_pool_size=4")
+            let! log = store.OpenLogAsync("shard-0", none)
+            let bytes = content 1 1000
+            do! store.Blobs.PutAsync("some", sequence bytes, none)
+
+            let read () =
+                task {
+                    let destination = Array.zeroCreate<byte> bytes.Length
+                    do! store.Blobs.ReadAsync("some", 0L, destination.AsMemory(), none)
+                    return destination
+                }
+
+            let! reading =
+                server.With(
+                    database,
+                    fun connection ->
+                        task {
+                            use! transaction = connection.BeginTransactionAsync()
+                            use command = new NpgsqlCommand("LOCK TABLE tansu_blob", connection)
+                            let! _ = command.ExecuteNonQueryAsync()
+                            let reading = [| for _ in 1..20 -> read () |]
+                            do! appendNext log 1L
+                            Expect.all reading (fun one -> not one.IsCompleted) "reads wait"
+                            do! transaction.RollbackAsync()
+                            return reading
+                        }
+                )
+
+            let! found = Task.WhenAll reading
+            Expect.all found ((=) bytes) "all in the end"
+        })
     withDatabase "ranges of a large payload are read without the rest" (fun server database ->
         task {
             use! store = openUrl (server.Url database)

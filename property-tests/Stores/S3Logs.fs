@@ -115,6 +115,52 @@ let private starting =
             Expect.equal last (requests 0L 1L 0L 0L 0L) "one GET for the end"
         })
 
+let private sharing =
+    testCaseTask "who want parts of an entry that nobody has looked at yet are answered by one GET" (fun () ->
+        task {
+            let place = freshPlace ()
+            let payload = content 1 20_000
+
+            do!
+                task {
+                    use! store = openWith (at place)
+                    let! log = store.OpenLogAsync("shard-0", none)
+                    let! _ = tryAppend log 1L [| 1uy |] payload
+                    ()
+                }
+
+            // Until all have asked.
+            let gate = TaskCompletionSource()
+
+            let decide: Decide =
+                fun request _ send ->
+                    task {
+                        if request.RequestUri.AbsolutePath.Contains "/entries/" then
+                            do! gate.Task
+
+                        return! send ()
+                    }
+
+            use! store = openWith { at place with wrap = intercept decide }
+            let! log = store.OpenLogAsync("shard-0", none)
+
+            let! parts, together =
+                counted store (fun () ->
+                    let reading = [| for part in 0..19 -> readPayload log 1L (part * 1000) 1000 |]
+
+                    gate.SetResult()
+                    Task.WhenAll reading)
+
+            Expect.equal (Array.concat parts) payload "every part"
+            Expect.equal together (requests 0L 1L 0L 0L 0L) "one for all"
+
+            let! _ =
+                failure<EntryMissingException> "no such entry" (fun () ->
+                    Task.WhenAll [| for part in 0..19 -> readPayload log 2L part 1 |])
+
+            ()
+        })
+
 let private manyEntries =
     testCaseTask "hundreds of entries are read in few steps, in order" (fun () ->
         task {
@@ -240,4 +286,5 @@ let private damage = [
         })
 ]
 
-let tests = testList "logs" [ racing; counts; starting; manyEntries; yield! damage ]
+let tests =
+    testList "logs" [ racing; counts; starting; sharing; manyEntries; yield! damage ]

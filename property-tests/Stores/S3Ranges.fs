@@ -11,29 +11,68 @@ open Tansu.Adapters.Ports
 open Tansu.PropertyTests.Stores.Helpers
 open Tansu.PropertyTests.Stores.S3Server
 
+/// Where reads of objects wait until it is opened.
+type private Gate() =
+    let opened = TaskCompletionSource()
+
+    let reached =
+        Collections.Concurrent.ConcurrentDictionary<int, TaskCompletionSource>()
+
+    let mutable inside = 0
+    let mutable most = 0
+
+    let at number =
+        reached.GetOrAdd(number, (fun _ -> TaskCompletionSource TaskCreationOptions.RunContinuationsAsynchronously))
+
+    /// Once so many stand before it.
+    member _.Reached(number: int) = (at number).Task
+
+    /// How many have been under way at a time.
+    member _.Most = most
+
+    member _.Open() = opened.TrySetResult() |> ignore
+
+    member _.Pass(send: unit -> Task<'Result>) =
+        task {
+            let number = Interlocked.Increment &inside
+            lock reached (fun () -> most <- max most number)
+            (at number).TrySetResult() |> ignore
+
+            try
+                do! opened.Task
+                return! send ()
+            finally
+                Interlocked.Decrement &inside |> ignore
+        }
+
 /// A store whose reads of objects wait at a gate, and one object of so many bytes.
-let private withObject name (length: int) (body: S3Store -> byte array -> (unit -> unit) -> Task<unit>) =
+let private withGate name (length: int) (body: S3Store -> byte array -> Gate -> Task<unit>) =
     testCaseTask name (fun () ->
         task {
-            let gate = TaskCompletionSource()
+            let gate = Gate()
 
             let decide: Decide =
                 fun request _ send ->
-                    task {
-                        if
-                            request.Method = HttpMethod.Get
-                            && request.RequestUri.AbsolutePath.Contains "/blobs/"
-                        then
-                            do! gate.Task
-
-                        return! send ()
-                    }
+                    if
+                        request.Method = HttpMethod.Get
+                        && request.RequestUri.AbsolutePath.Contains "/blobs/"
+                    then
+                        gate.Pass send
+                    else
+                        send ()
 
             use! store = openWith { at (freshPlace ()) with wrap = intercept decide }
             let bytes = content length length
             do! store.Blobs.PutAsync("some", sequence bytes, none)
-            do! body store bytes (fun () -> gate.TrySetResult() |> ignore)
+
+            try
+                do! body store bytes gate
+            finally
+                gate.Open()
         })
+
+let private withObject name length (body: S3Store -> byte array -> (unit -> unit) -> Task<unit>) =
+    withGate name length (fun store bytes gate -> body store bytes gate.Open)
 
 let private readOf (name: string) (store: S3Store) (position: int) (length: int) =
     task {
@@ -130,6 +169,31 @@ let tests =
                 for reading in beyond do
                     let! _ = failure<BlobMissingException> "beyond the end" (fun () -> reading)
                     ()
+            })
+        withGate "however many reads there are, they leave connections for commits" 10 (fun store _ gate ->
+            task {
+                let! log = store.OpenLogAsync("shard-0", none)
+                let reading = [| for number in 1..300 -> readOf $"other-{number}" store 0 10 |]
+                do! gate.Reached 192
+                do! appendNext log 1L
+                gate.Open()
+
+                for read in reading do
+                    let! _ = failure<BlobMissingException> "no such object" (fun () -> read)
+                    ()
+
+                Expect.equal gate.Most 192 "of 256"
+            })
+        withGate "nor do they share a slow line until none comes in time" 300_000 (fun store bytes gate ->
+            task {
+                // So large that none waits for another one of the same object.
+                let reading = [| for _ in 1..300 -> read store 0 bytes.Length |]
+                let expected = 32 * 1024 * 1024 / bytes.Length
+                do! gate.Reached expected
+                gate.Open()
+                let! found = Task.WhenAll reading
+                Expect.all found ((=) bytes) "all in the end"
+                Expect.equal gate.Most expected "as many as 32 MiB hold"
             })
         withObject "any ranges hold the object's bytes" 300_000 (fun store bytes openGate ->
             task {

@@ -1,4 +1,4 @@
-namespace Tansu.Host.Network;
+namespace Tansu.Adapters;
 
 /// <summary>
 /// Counts bytes that are held and lets those wait, first come first served, who want more than there is. Whoever comes when
