@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Tansu.Adapters.Ports;
 
 namespace Tansu.Adapters;
@@ -9,10 +8,11 @@ namespace Tansu.Adapters;
 /// </summary>
 /// <param name="most">How many.</param>
 /// <param name="patience">Who has waited so long, and no read has succeeded meanwhile, does not try as well.</param>
-internal sealed class ReadGate(int most, TimeSpan patience)
+/// <param name="time">The clock for that.</param>
+internal sealed class ReadGate(int most, TimeSpan patience, TimeProvider time)
 {
-    /// <summary>How much is read at a time, at most: it comes in time on a line of a few MB/s, and is more than the way to a fast one holds.</summary>
-    private const int MaxBytes = 32 * 1024 * 1024;
+    /// <summary>How much is read at a time, at most: it comes in time on a line of 2 MB/s, and is more than the way to a fast one holds.</summary>
+    private const int MaxBytes = 16 * 1024 * 1024;
 
     private readonly ByteBudget _budget = new(MaxBytes);
     private long _succeeded;
@@ -25,18 +25,18 @@ internal sealed class ReadGate(int most, TimeSpan patience)
     /// <exception cref="StoreUnavailableException">The store does not answer.</exception>
     public async Task<T> RunAsync<T>(string what, int bytes, Func<Task<T>> read, CancellationToken cancellationToken)
     {
-        var begun = Stopwatch.GetTimestamp();
+        var begun = time.GetTimestamp();
         var held = Math.Max(bytes, MaxBytes / most);
         await _budget.HoldAsync(held, cancellationToken).ConfigureAwait(false);
         try
         {
-            if (Stopwatch.GetElapsedTime(Math.Max(begun, Volatile.Read(ref _succeeded))) > patience)
+            if (time.GetElapsedTime(Math.Max(begun, Volatile.Read(ref _succeeded))) > patience)
             {
                 throw new StoreUnavailableException($"{what} failed: no read has succeeded for {patience.TotalSeconds:0.#} s");
             }
 
             var found = await read().ConfigureAwait(false);
-            Volatile.Write(ref _succeeded, Stopwatch.GetTimestamp());
+            Volatile.Write(ref _succeeded, time.GetTimestamp());
             return found;
         }
         finally

@@ -79,7 +79,7 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     }
 
     /// <summary>One Fetch request.</summary>
-    public byte[] FetchFrame(int partition, long offset, int maxBytes) => FetchFrame(_topic.Id.Value, "", FetchVersion, partition, offset, maxBytes);
+    public byte[] FetchFrame(int partition, long offset, int maxBytes) => FetchFrame(_topic.Id.Value, "", FetchVersion, [(partition, offset)], maxBytes, maxBytes);
 
     /// <summary>One Produce request per producer, with a batch for each of its share of the partitions, as Kafka's own client sends them.</summary>
     public byte[][] SharedFrames(int producers, int batchBytes, int recordBytes)
@@ -120,14 +120,21 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
 
     /// <summary>One Fetch request to a topic whose id is not known.</summary>
     public static byte[] NamedFetchFrame(string topic, int partition, long offset, int maxBytes, int maxWaitMs = 0) =>
-        FetchFrame(Guid.Empty, topic, NamedVersion, partition, offset, maxBytes, maxWaitMs);
+        NamedFetchFrame(topic, [(partition, offset)], maxBytes, maxBytes, maxWaitMs);
+
+    /// <summary>The same for several partitions, each with its offset.</summary>
+    public static byte[] NamedFetchFrame(string topic, IEnumerable<(int Partition, long Offset)> wanted, int maxBytes, int partitionMaxBytes, int maxWaitMs) =>
+        FetchFrame(Guid.Empty, topic, NamedVersion, wanted, maxBytes, partitionMaxBytes, maxWaitMs);
 
     /// <summary>What the reply to such a request says of its partition.</summary>
-    public static FetchResponse.PartitionData NamedFetchReply(ReadOnlyMemory<byte> reply)
+    public static FetchResponse.PartitionData NamedFetchReply(ReadOnlyMemory<byte> reply) => NamedFetchReplies(reply)[0];
+
+    /// <summary>What the reply to such a request says of its partitions.</summary>
+    public static FetchResponse.PartitionData[] NamedFetchReplies(ReadOnlyMemory<byte> reply)
     {
         var reader = new KafkaReader(reply);
         ResponseHeader.Read(ref reader, 1);
-        return FetchResponse.Read(ref reader, NamedVersion).Responses[0].Partitions[0];
+        return FetchResponse.Read(ref reader, NamedVersion).Responses[0].Partitions;
     }
 
     /// <summary>The last offset in a partition's records; -1 if there are none.</summary>
@@ -153,7 +160,14 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     private static IEnumerable<IEnumerable<int>> Shares(int partitions, int producers) =>
         Enumerable.Range(0, producers).Select(producer => Enumerable.Range(0, partitions).Where(partition => partition % producers == producer));
 
-    private static byte[] FetchFrame(Guid topicId, string topic, short version, int partition, long offset, int maxBytes, int maxWaitMs = 0)
+    private static byte[] FetchFrame(
+        Guid topicId,
+        string topic,
+        short version,
+        IEnumerable<(int Partition, long Offset)> wanted,
+        int maxBytes,
+        int partitionMaxBytes,
+        int maxWaitMs = 0)
     {
         using var writer = new KafkaWriter();
         new RequestHeader { RequestApiKey = 1, RequestApiVersion = version, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
@@ -169,7 +183,15 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
                 {
                     TopicId = topicId,
                     Topic = topic,
-                    Partitions = [new FetchRequest.FetchPartition { Partition = partition, FetchOffset = offset, PartitionMaxBytes = maxBytes }],
+                    Partitions =
+                    [
+                        .. wanted.Select(one => new FetchRequest.FetchPartition
+                        {
+                            Partition = one.Partition,
+                            FetchOffset = one.Offset,
+                            PartitionMaxBytes = partitionMaxBytes,
+                        }),
+                    ],
                 },
             ],
         }.Write(writer, version);

@@ -31,7 +31,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
             static _ => throw new NotSupportedException("Connections are opened asynchronously."),
             CheckAsync);
         _pool = builder.Build();
-        _reads = new ReadGate(Math.Max(1, settings.MaxPoolSize / 2), requestTimeout);
+        _reads = new ReadGate(Math.Max(1, settings.MaxPoolSize / 2), requestTimeout, TimeProvider.System);
     }
 
     /// <summary>What and where, without secrets.</summary>

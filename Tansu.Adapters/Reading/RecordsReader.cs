@@ -47,7 +47,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <param name="endOffset">Batches that begin there or later are left out.</param>
     /// <param name="limits">How many bytes.</param>
     /// <param name="lease">The bytes may be read until it is disposed.</param>
-    /// <param name="cancellationToken">Abandons the read.</param>
+    /// <param name="cancellationToken">Abandons the read, once what the store has been asked for is there.</param>
     /// <returns>Empty at the end of the log.</returns>
     /// <exception cref="StoreUnavailableException">The store cannot be read now.</exception>
     /// <exception cref="StoreRefusedException">What the store holds is damaged.</exception>
@@ -127,48 +127,60 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         var count = 0;
         var total = 0;
         Queue<Task<ReadOnlyMemory<byte>>>? loads = null;
-        while (index < chunks.Count && chunks[index].BaseOffset < endOffset && (total < limits.MaxBytes || (total == 0 && limits.AtLeastOneBatch)))
+        try
         {
-            var chunk = chunks[index];
-            var bytes = ReadOnlyMemory<byte>.Empty;
-            if (loads is not { Count: > 0 })
+            while (index < chunks.Count && chunks[index].BaseOffset < endOffset && (total < limits.MaxBytes || (total == 0 && limits.AtLeastOneBatch)))
             {
-                bytes = Cached(chunk, lease);
-                loads = bytes.IsEmpty ? Load(chunks, index, endOffset, limits.MaxBytes - total, ReadAhead(limits), lease) : null;
-            }
-
-            if (loads is not null)
-            {
-                try
+                var chunk = chunks[index];
+                var bytes = ReadOnlyMemory<byte>.Empty;
+                if (loads is not { Count: > 0 })
                 {
-                    bytes = await loads.Dequeue().WaitAsync(cancellationToken);
+                    cancellationToken.ThrowIfCancellationRequested();
+                    bytes = Cached(chunk, lease);
+                    loads = bytes.IsEmpty ? Load(chunks, index, endOffset, limits.MaxBytes - total, ReadAhead(limits), lease) : null;
                 }
-                catch (Exception failure) when (total > 0 && IsOfStore(failure))
+
+                if (loads is not null)
                 {
-                    // Told to the next read, which begins here.
+                    try
+                    {
+                        bytes = await loads.Dequeue();
+                    }
+                    catch (Exception failure) when (total > 0 && IsOfStore(failure))
+                    {
+                        // Told to the next read, which begins here.
+                        break;
+                    }
+                }
+
+                var slice = Cut(bytes, chunk, offset, endOffset, limits.MaxBytes - total, limits.AtLeastOneBatch && total == 0);
+                if (slice.IsEmpty)
+                {
                     break;
                 }
-            }
 
-            var slice = Cut(bytes, chunk, offset, endOffset, limits.MaxBytes - total, limits.AtLeastOneBatch && total == 0);
-            if (slice.IsEmpty)
+                if (count == slices.Length)
+                {
+                    Array.Resize(ref slices, Math.Max(4, count * 2));
+                }
+
+                slices[count++] = slice;
+                total += slice.Length;
+                if (slice.Length < bytes.Length && !EndsTogether(slice, bytes))
+                {
+                    break;
+                }
+
+                index++;
+            }
+        }
+        finally
+        {
+            // The memory that is held for this read is theirs.
+            while (loads is { Count: > 0 })
             {
-                break;
+                await ((Task)loads.Dequeue()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
             }
-
-            if (count == slices.Length)
-            {
-                Array.Resize(ref slices, Math.Max(4, count * 2));
-            }
-
-            slices[count++] = slice;
-            total += slice.Length;
-            if (slice.Length < bytes.Length && !EndsTogether(slice, bytes))
-            {
-                break;
-            }
-
-            index++;
         }
 
         return new RecordBytes(slices, count);
@@ -365,7 +377,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private async Task LoadAheadAsync(Chunk chunk)
     {
         // A failure is told to whoever reads the chunk.
-        await ((Task)LoadAsync(chunk, lease: null)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)LoadAsync(chunk, lease: null)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         cache.Ahead.Release(chunk.Length);
     }
 

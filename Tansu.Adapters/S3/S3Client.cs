@@ -54,7 +54,7 @@ internal sealed class S3Client : IAsyncDisposable
         _http = new S3Http(wrap is null ? connections : wrap(connections));
         _options = options;
         _ranges = new S3Ranges(this);
-        _reads = new ReadGate(MaxReads, options.RequestTimeout);
+        _reads = new ReadGate(MaxReads, options.RequestTimeout, TimeProvider.System);
         (_driver, Settings) = settings.Connect(new S3HttpClientFactory(_http));
     }
 

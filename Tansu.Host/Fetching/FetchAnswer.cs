@@ -33,8 +33,9 @@ internal sealed class FetchAnswer(FetchScope scope)
             return;
         }
 
-        if (data.Records.Length > 0)
+        if (data.Records.Length > 0 || data.ErrorCode != ErrorCode.None)
         {
+            // Also one that cannot be read: it is not to stand before the others for ever.
             scope.Served(partition);
         }
 

@@ -194,7 +194,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         {
             foreach (var reading in underWay)
             {
-                await ((Task)reading.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await ((Task)reading.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
             }
         }
 

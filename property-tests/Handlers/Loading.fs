@@ -29,13 +29,15 @@ type private Fetched = {
 }
 
 /// Another broker has written to some partitions, each batch in an entry of its own. A fetch here waits for a store that gives nothing until
-/// it has been asked for all that it is asked for at once, and then does to each read, by its number, what the test says.
-let private fetching
+/// it has been asked for all that it is asked for at once, and then does to each read, by its number, what the test says. In a session, and then
+/// again without waiting if `next` makes another request of the first's answer.
+let private fetchingTwice
     (partitions: byte array list list)
     (cacheBytes: int64)
     (readAheadBytes: int)
     (request: FetchRequest)
     (onRead: int -> unit)
+    (next: FetchResponse -> FetchRequest option)
     =
     task {
         let space = MemorySpace()
@@ -70,7 +72,12 @@ let private fetching
         let asking = reader.Ask<_, FetchResponse>(request, 11)
         let atOnce = Volatile.Read &reads.contents
         gate.SetResult()
-        let! response = asking
+        let! first = asking
+
+        let! response =
+            match next first with
+            | Some request -> reader.Ask<_, FetchResponse>(request, 11)
+            | None -> Task.FromResult first
 
         for desk in [ writer; reader ] do
             do! (desk :> IAsyncDisposable).DisposeAsync()
@@ -83,6 +90,9 @@ let private fetching
             ]
         }
     }
+
+let private fetching partitions cacheBytes readAheadBytes request onRead =
+    fetchingTwice partitions cacheBytes readAheadBytes request onRead (fun _ -> None)
 
 let private fetchAll partitions maxBytes =
     fetch "a" [ for partition in 0 .. partitions - 1 -> wanted partition 0L maxBytes ]
@@ -191,6 +201,35 @@ let tests =
                             @ List.replicate 6 (given [])
                     }
                     "errors where reads failed"
+            })
+
+        testCaseTask "in a session a partition that cannot be read does not stand before the others for ever" (fun () ->
+            task {
+                let request = fetchAll 2 10
+                request.MaxBytes <- 10
+                request.SessionEpoch <- 0
+
+                let fail number =
+                    if number = 0 then
+                        raise (StoreUnavailableException "scripted")
+
+                let next (first: FetchResponse) =
+                    Expect.equal
+                        [
+                            for data in first.Responses[0].Partitions -> data.ErrorCode, baseOffsets data
+                        ]
+                        [ ErrorCode.KafkaStorageError, []; given [] ]
+                        "the store is away"
+
+                    let again = fetch "a" []
+                    again.Topics <- [||]
+                    again.MaxBytes <- 10
+                    again.SessionId <- first.SessionId
+                    again.SessionEpoch <- 1
+                    Some again
+
+                let! fetched = fetchingTwice [ [ large ]; [ large ] ] plenty 0 request fail next
+                Expect.equal fetched.Answers[0] (given [ 0L ]) "the one that had nothing"
             })
 
         testCaseTask "what comes before a chunk that cannot be read is given, and the next fetch is told" (fun () ->

@@ -211,9 +211,10 @@ let private budget =
     ]
 
 /// A read that fails when told, and one that waits for it; whether the second is tried.
-let private triedAfterFailure (longEnough: TimeSpan) =
+let private triedAfterFailure (waited: TimeSpan) =
     task {
-        let gate = ReadGate(1, longEnough)
+        let time = ManualTime()
+        let gate = ReadGate(1, TimeSpan.FromSeconds 10.0, time)
         let first = TaskCompletionSource<int>()
         let mutable isTried = false
 
@@ -227,6 +228,7 @@ let private triedAfterFailure (longEnough: TimeSpan) =
                 Task.FromResult 1)
 
         Expect.isFalse isTried "waits"
+        time.Advance waited
         first.SetException(StoreUnavailableException "scripted")
         do! (failing :> Task).ContinueWith(ignore<Task>)
         do! (waiting :> Task).ContinueWith(ignore<Task>).WaitAsync patience
@@ -244,7 +246,7 @@ let private reads =
         testCaseTask "one that has waited for others, none of which succeeded, does not try as well"
         <| fun () ->
             task {
-                let! isTried, message = triedAfterFailure TimeSpan.Zero
+                let! isTried, message = triedAfterFailure (TimeSpan.FromSeconds 10.1)
                 Expect.isFalse isTried "the store does not answer"
                 Expect.stringContains message "reading failed: no read has succeeded" "why"
             }
@@ -252,7 +254,7 @@ let private reads =
         testCaseTask "one failure is nothing to go by"
         <| fun () ->
             task {
-                let! tried = triedAfterFailure (TimeSpan.FromHours 1.0)
+                let! tried = triedAfterFailure (TimeSpan.FromSeconds 9.9)
                 Expect.equal tried (true, "") "read"
             }
     ]
@@ -472,4 +474,5 @@ let private memory =
                 Expect.equal (MemoryLimit.HeapBytes(limit * mebi, bytes)) (heap * mebi) "the heap's"
     ]
 
-let tests = testList "limits" [ backPressure; budget; idle; stopping; memory ]
+let tests =
+    testList "limits" [ backPressure; budget; reads; idle; stopping; memory ]

@@ -112,6 +112,25 @@ let private reading =
                 Expect.equal one.log.PayloadReads 2 "of ten"
             })
 
+        testCaseTask "a read that is abandoned lasts as long as what the store was asked for" (fun () ->
+            task {
+                let! one, state = filled 0L
+                let gate = TaskCompletionSource()
+                one.log.BeforePayload <- fun () -> gate.Task
+                use lease = new RecordLease()
+                use leaving = new CancellationTokenSource()
+                let limits = ReadLimits(Int32.MaxValue, true)
+
+                let reading =
+                    one.reader.ReadAsync(state, 0L, 30L, limits, lease, leaving.Token).AsTask()
+
+                leaving.Cancel()
+                Expect.equal one.log.PayloadReads 10 "asked for"
+                Expect.isFalse reading.IsCompleted "its memory is theirs"
+                gate.SetResult()
+                do! (reading :> Task).ContinueWith(ignore<Task>).WaitAsync patience
+            })
+
         testCaseTask "behind an index page nothing is given as long as the first batch there does not fit" (fun () ->
             task {
                 let! one = openMember (MemorySpace())

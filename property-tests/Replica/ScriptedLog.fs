@@ -50,6 +50,9 @@ type ScriptedLog(inner: IEventLog) as this =
     /// Happens before every read.
     member val BeforeRead: unit -> Task = (fun () -> Task.CompletedTask) with get, set
 
+    /// Happens before a part of a payload is read.
+    member val BeforePayload: unit -> Task = (fun () -> Task.CompletedTask) with get, set
+
     /// How many times heads were read.
     member _.Reads = Volatile.Read &reads
 
@@ -120,7 +123,12 @@ type ScriptedLog(inner: IEventLog) as this =
 
         member _.ReadPayloadAsync(number, position, destination, cancellationToken) =
             Interlocked.Increment &payloadReads |> ignore
-            inner.ReadPayloadAsync(number, position, destination, cancellationToken)
+
+            task {
+                do! this.BeforePayload()
+                do! inner.ReadPayloadAsync(number, position, destination, cancellationToken)
+            }
+            |> ValueTask
 
         member _.SaveSnapshotAsync(number, content, cancellationToken) =
             task {
