@@ -188,12 +188,12 @@ let tests =
             task {
                 // So large that none waits for another one of the same object.
                 let reading = [| for _ in 1..300 -> read store 0 bytes.Length |]
-                let expected = 16 * 1024 * 1024 / bytes.Length
+                let expected = 32 * 1024 * 1024 / bytes.Length
                 do! gate.Reached expected
                 gate.Open()
                 let! found = Task.WhenAll reading
                 Expect.all found ((=) bytes) "all in the end"
-                Expect.equal gate.Most expected "as many as 16 MiB hold"
+                Expect.equal gate.Most expected "as many as 32 MiB hold"
             })
         withObject "any ranges hold the object's bytes" 300_000 (fun store bytes openGate ->
             task {
