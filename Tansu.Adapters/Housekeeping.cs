@@ -86,8 +86,7 @@ internal sealed class Housekeeping : IAsyncDisposable
     }
 
     private async Task PauseAsync(TimeSpan time) =>
-        await Task.Delay(time, _options.TimeProvider, _stopping.Token).ConfigureAwait(
-            ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await Task.Delay(time, _options.TimeProvider, _stopping.Token).Settled();
 
     /// <summary>Everything once, after whoever does it already.</summary>
     public async Task DoAsync()

@@ -96,7 +96,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
             // None may still be under way when the caller gives the memory back.
             foreach (var (read, _, _) in running)
             {
-                await ((Task)read).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+                await read.Settled();
                 if (read.IsCompletedSuccessfully)
                 {
                     (await read)?.Dispose();

@@ -186,7 +186,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Stop();
-        await _loop.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await _loop.Settled();
     }
 
     /// <summary>The state shows these events now.</summary>

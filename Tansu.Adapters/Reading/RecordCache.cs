@@ -56,9 +56,6 @@ public sealed class RecordCache(long capacityBytes)
     /// <summary>What is being read in advance: a quarter of the bound at most, so that what is wanted finds a place.</summary>
     internal ByteBudget Ahead { get; } = new(Math.Max(1, capacityBytes / 4));
 
-    /// <summary>Whether a block of this length can be kept at all.</summary>
-    public bool Accepts(int length) => length <= capacityBytes;
-
     /// <summary>Finds a block.</summary>
     /// <param name="key">Its key.</param>
     /// <param name="lease">Keeps the bytes as they are until it is disposed; after that they must not be read.</param>
@@ -176,6 +173,9 @@ public sealed class RecordCache(long capacityBytes)
             }
         }
     }
+
+    /// <summary>Whether a block of this length can be kept at all.</summary>
+    private bool Accepts(int length) => length <= capacityBytes;
 
     /// <summary>Memory for what is only good to have; null if there is none. The commit it belongs to has been made and must be told.</summary>
     private byte[]? TryTakeMemory(int length)

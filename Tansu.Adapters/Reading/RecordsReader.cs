@@ -24,6 +24,13 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     /// <summary>Loads under way: whoever wants the same chunk meanwhile shares them.</summary>
     private readonly Dictionary<CacheKey, Loading> _loading = [];
 
+    /// <summary>Whether it says that records cannot be read: one of the exceptions of <see cref="ReadAsync(Partition, long, long, ReadLimits, RecordLease, CancellationToken)"/>.</summary>
+    public static bool IsFailure(Exception exception) => exception
+        is StoreUnavailableException
+        or StoreRefusedException
+        or EntryMissingException
+        or BlobMissingException;
+
     /// <summary>The same up to the high watermark, for who keeps the bytes for good.</summary>
     public async ValueTask<RecordBytes> ReadAsync(
         Partition partition,
@@ -146,7 +153,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
                     {
                         bytes = await loads.Dequeue();
                     }
-                    catch (Exception failure) when (total > 0 && IsOfStore(failure))
+                    catch (Exception failure) when (total > 0 && IsFailure(failure))
                     {
                         // Told to the next read, which begins here.
                         break;
@@ -179,7 +186,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
             // The memory that is held for this read is theirs.
             while (loads is { Count: > 0 })
             {
-                await ((Task)loads.Dequeue()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+                await loads.Dequeue().Settled();
             }
         }
 
@@ -224,12 +231,6 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
         var key = new CacheKey(shard, written.DataObject is null ? entryNumber : 0, written.DataObject, CacheKey.Whole);
         return new KeptRecords(cache, key, block, lease);
     }
-
-    private static bool IsOfStore(Exception failure) => failure
-        is StoreUnavailableException
-        or StoreRefusedException
-        or EntryMissingException
-        or BlobMissingException;
 
     private static bool EndsTogether(ReadOnlyMemory<byte> slice, ReadOnlyMemory<byte> bytes) =>
         slice.Span[^1..] == bytes.Span[^1..];
@@ -377,7 +378,7 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
     private async Task LoadAheadAsync(Chunk chunk)
     {
         // A failure is told to whoever reads the chunk.
-        await ((Task)LoadAsync(chunk, lease: null)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await LoadAsync(chunk, lease: null).Settled();
         cache.Ahead.Release(chunk.Length);
     }
 

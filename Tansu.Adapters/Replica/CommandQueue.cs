@@ -335,7 +335,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
 
     private async Task RingWhenUploadedAsync(DataObject content)
     {
-        await content.Upload.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await content.Upload.Settled();
         Ring();
     }
 }

@@ -165,7 +165,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
             _stopping.CancelAfter(grace);
         }
 
-        await Completion.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        await Completion.Settled();
         await _fold.LastSave;
     }
 

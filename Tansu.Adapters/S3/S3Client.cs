@@ -115,19 +115,21 @@ internal sealed class S3Client : IAsyncDisposable
     /// <param name="ranges">In order, none beginning before the one before it ends.</param>
     /// <param name="cancellationToken">Abandons it.</param>
     /// <returns>How many bytes there are from the first one's position on, up to the last one's end; -1 when there is no such object.</returns>
-    public Task<int> ReadAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken) =>
-        GatedAsync(key, checked((int)(ranges[^1].End - ranges[0].Position)), () => ReadNowAsync(key, ranges, cancellationToken), cancellationToken);
+    public Task<int> ReadAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken)
+    {
+        var length = checked((int)(ranges[^1].End - ranges[0].Position));
+        return GatedAsync(key, length, () => ReadNowAsync(key, ranges, length, cancellationToken), cancellationToken);
+    }
 
     /// <summary>Reads what belongs to records when it is its turn.</summary>
     public Task<T> GatedAsync<T>(string key, int bytes, Func<Task<T>> read, CancellationToken cancellationToken) =>
         _reads.RunAsync($"Reading {key}", bytes, read, cancellationToken);
 
-    private async Task<int> ReadNowAsync(string key, IReadOnlyList<S3Range> ranges, CancellationToken cancellationToken)
+    private async Task<int> ReadNowAsync(string key, IReadOnlyList<S3Range> ranges, int length, CancellationToken cancellationToken)
     {
         try
         {
             var start = ranges[0].Position;
-            var length = checked((int)(ranges[^1].End - start));
             return await RunAsync(length, async token =>
             {
                 var request = new GetObjectRequest { BucketName = Settings.Bucket, Key = key, ByteRange = new ByteRange(start, start + length - 1) };

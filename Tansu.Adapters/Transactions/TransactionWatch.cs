@@ -97,8 +97,7 @@ internal sealed class TransactionWatch : IAsyncDisposable
     {
         while (!_stopping.IsCancellationRequested)
         {
-            await Task.Delay(_options.LookInterval, _options.TimeProvider, _stopping.Token).ConfigureAwait(
-                ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            await Task.Delay(_options.LookInterval, _options.TimeProvider, _stopping.Token).Settled();
             try
             {
                 await LookAsync();

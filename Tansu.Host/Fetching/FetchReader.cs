@@ -194,7 +194,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         {
             foreach (var reading in underWay)
             {
-                await ((Task)reading.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+                await reading.Task.Settled();
             }
         }
 
@@ -364,11 +364,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
                 Records = records,
             };
         }
-        catch (Exception failure) when (failure is StoreUnavailableException
-            or StoreRefusedException
-            or EntryMissingException
-            or BlobMissingException
-            or TimeoutException)
+        catch (Exception failure) when (RecordsReader.IsFailure(failure) || failure is TimeoutException)
         {
             _isStoreAway |= failure is StoreUnavailableException;
             broker.Log.Warning(

@@ -1,5 +1,5 @@
 using Tansu.Adapters;
-using Tansu.Adapters.Ports;
+using Tansu.Adapters.Reading;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Codec.Records;
@@ -146,11 +146,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
             answer.Timestamp = found.TimestampMs;
             answer.LeaderEpoch = found.Offset >= 0 ? LeaderEpochs.Current : LeaderEpochs.Unknown;
         }
-        catch (Exception failure) when (failure is StoreUnavailableException
-            or StoreRefusedException
-            or EntryMissingException
-            or BlobMissingException
-            or RecordFormatException)
+        catch (Exception failure) when (RecordsReader.IsFailure(failure) || failure is RecordFormatException)
         {
             broker.Log.Warning("Cannot look up offsets of {Topic}-{Partition}: {Reason:l}", topic.Name, wanted.PartitionIndex, failure.Message);
             answer.ErrorCode = ErrorCode.KafkaStorageError;

@@ -101,16 +101,17 @@ let private given offsets = ErrorCode.None, offsets
 
 let tests =
     testList "loading" [
-        testCaseTask "the partitions of a fetch are read side by side, each chunk once" (fun () ->
-            task {
-                let! fetched =
-                    fetching (List.replicate 20 [ small; small ]) plenty 0 (fetchAll 20 100_000) ignore
+        for name, cacheBytes in [ "with", plenty; "without", 0L ] do
+            testCaseTask $"{name} a cache, the partitions of a fetch are read side by side, each chunk once" (fun () ->
+                task {
+                    let! fetched =
+                        fetching (List.replicate 20 [ small; small ]) cacheBytes 0 (fetchAll 20 100_000) ignore
 
-                Expect.equal
-                    fetched
-                    { AtOnce = 40; Reads = 40; Answers = List.replicate 20 (given [ 0L; 3L ]) }
-                    "both batches of each"
-            })
+                    Expect.equal
+                        fetched
+                        { AtOnce = 40; Reads = 40; Answers = List.replicate 20 (given [ 0L; 3L ]) }
+                        "both batches of each"
+                })
 
         testCaseTask "64 partitions at a time" (fun () ->
             task {

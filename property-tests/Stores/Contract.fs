@@ -269,13 +269,6 @@ let private listed (blobs: IBlobStore) prefix =
         return List.ofSeq names
     }
 
-let private readBlob (blobs: IBlobStore) name position length =
-    task {
-        let bytes = Array.zeroCreate<byte> length
-        do! blobs.ReadAsync(name, position, bytes.AsMemory(), none)
-        return bytes
-    }
-
 let private blobs make = [
     withStore make "any range of an object can be read; beyond its end it is missing" (fun store ->
         task {

@@ -548,8 +548,7 @@ let private others = [
             let! opened = openFile root
             use opened = opened
             Expect.isFalse (File.Exists leftover) "the file left over"
-            let bytes = Array.zeroCreate<byte> 10
-            do! opened.store.Blobs.ReadAsync("a/b", 0L, bytes.AsMemory(), none)
+            let! bytes = readBlob opened.store.Blobs "a/b" 0L 10
             Expect.equal bytes (content 1 10) "the object"
         })
     withDirectory "a file that is deleted is gone at once, and its space little by little" (fun root ->

@@ -92,6 +92,13 @@ let readPayload (log: IEventLog) number position length =
         return bytes
     }
 
+let readBlob (blobs: IBlobStore) name position length =
+    task {
+        let bytes = Array.zeroCreate<byte> length
+        do! blobs.ReadAsync(name, position, bytes.AsMemory(), none)
+        return bytes
+    }
+
 /// That the log holds exactly the entries first..last (as `appendRange` makes them) after `first - 1`.
 let expectEntries (log: IEventLog) (first: int64) (last: int64) =
     task {

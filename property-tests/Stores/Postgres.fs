@@ -208,18 +208,13 @@ let private appendOutcomes = [
                 do! appendNext log 1L
 
                 do!
-                    server.With(
+                    server.Holding(
                         database,
-                        fun connection ->
+                        "SELECT tail FROM tansu_log FOR UPDATE",
+                        fun () ->
                             task {
-                                use! transaction = connection.BeginTransactionAsync()
-
-                                use hold = new NpgsqlCommand("SELECT tail FROM tansu_log FOR UPDATE", connection)
-
-                                let! _ = hold.ExecuteScalarAsync()
                                 let! outcome = tryAppend log 2L [| 2uy |] [||]
                                 Expect.equal outcome AppendOutcome.Unknown "while the row is locked"
-                                do! transaction.RollbackAsync()
                             }
                     )
 
@@ -235,15 +230,11 @@ let private appendOutcomes = [
             let! log = store.OpenLogAsync("shard-0", none)
 
             do!
-                server.With(
+                server.Holding(
                     database,
-                    fun connection ->
+                    "SELECT tail FROM tansu_log FOR UPDATE",
+                    fun () ->
                         task {
-                            use! transaction = connection.BeginTransactionAsync()
-
-                            use hold = new NpgsqlCommand("SELECT tail FROM tansu_log FOR UPDATE", connection)
-
-                            let! _ = hold.ExecuteScalarAsync()
                             let append = tryAppend log 1L [| 1uy |] [||]
 
                             let waiting =
@@ -277,16 +268,11 @@ let private appendOutcomes = [
             let! log = store.OpenLogAsync("shard-0", none)
 
             do!
-                server.With(
+                server.Holding(
                     database,
-                    fun connection ->
+                    "SELECT tail FROM tansu_log FOR UPDATE",
+                    fun () ->
                         task {
-                            use! transaction = connection.BeginTransactionAsync()
-
-                            use hold = new NpgsqlCommand("SELECT tail FROM tansu_log FOR UPDATE", connection)
-
-                            let! _ = hold.ExecuteScalarAsync()
-
                             let! refused =
                                 failure<StoreUnavailableException> "a lock that is not to be had" (fun () ->
                                     tryAppend log 1L [| 1uy |] [||])
@@ -392,25 +378,15 @@ let private storing = [
             let bytes = content 1 1000
             do! store.Blobs.PutAsync("some", sequence bytes, none)
 
-            let read () =
-                task {
-                    let destination = Array.zeroCreate<byte> bytes.Length
-                    do! store.Blobs.ReadAsync("some", 0L, destination.AsMemory(), none)
-                    return destination
-                }
-
             let! reading =
-                server.With(
+                server.Holding(
                     database,
-                    fun connection ->
+                    "LOCK TABLE tansu_blob",
+                    fun () ->
                         task {
-                            use! transaction = connection.BeginTransactionAsync()
-                            use command = new NpgsqlCommand("LOCK TABLE tansu_blob", connection)
-                            let! _ = command.ExecuteNonQueryAsync()
-                            let reading = [| for _ in 1..20 -> read () |]
+                            let reading = [| for _ in 1..20 -> readBlob store.Blobs "some" 0L bytes.Length |]
                             do! appendNext log 1L
                             Expect.all reading (fun one -> not one.IsCompleted) "reads wait"
-                            do! transaction.RollbackAsync()
                             return reading
                         }
                 )

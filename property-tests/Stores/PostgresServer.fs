@@ -121,6 +121,19 @@ type Server private (directory: string, port: int) =
                 }
         )
 
+    /// Does something while a transaction holds what a statement locks.
+    member this.Holding(database: string, statement: string, body: unit -> Task<'result>) =
+        this.With(
+            database,
+            fun connection ->
+                task {
+                    use! transaction = connection.BeginTransactionAsync()
+                    use hold = new NpgsqlCommand(statement, connection)
+                    let! _ = hold.ExecuteNonQueryAsync()
+                    return! body ()
+                }
+        )
+
     /// An empty database of one's own.
     member this.NewDatabase() =
         task {

@@ -75,11 +75,7 @@ let private withObject name length (body: S3Store -> byte array -> (unit -> unit
     withGate name length (fun store bytes gate -> body store bytes gate.Open)
 
 let private readOf (name: string) (store: S3Store) (position: int) (length: int) =
-    task {
-        let destination = Array.zeroCreate<byte> length
-        do! store.Blobs.ReadAsync(name, int64 position, destination.AsMemory(), none)
-        return destination
-    }
+    readBlob store.Blobs name (int64 position) length
 
 let private read = readOf "some"
 
