@@ -157,9 +157,9 @@ internal sealed class LogAnnouncer : IAsyncDisposable
         {
             return await connection.ScalarAsync(Look, cancellationToken, Parameter(Volatile.Read(ref _listenerProcessId))).ConfigureAwait(false) is true;
         }
-        catch (PostgresException)
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.InsufficientPrivilege)
         {
-            // A role that may not read pg_locks notifies always.
+            // A role that may not read pg_locks notifies always. All other errors may have closed the connection.
             return true;
         }
     }

@@ -195,6 +195,42 @@ let private brokers = [
                         }
                 )
         })
+    withDatabase "announcing goes on when the server has ended its session" (fun server database ->
+        task {
+            use! writer = openUrl (server.Url database)
+            let! log = writer.OpenLogAsync("shard-0", none)
+            do! appendNext log 1L
+
+            // Nobody listens, so whoever announces has asked only whether somebody does, and does so again before the next announcement.
+            let looks =
+                $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state = 'idle' AND query LIKE '%%pg_locks%%'"
+
+            let mutable looked = 0L
+
+            while looked = 0L do
+                let! count = server.Scalar<int64>("postgres", looks)
+                looked <- count
+
+            do! server.EndSessions database
+            let! isMine = appendUntilKnown log (ref 0) 2L (headOf 2L)
+            Expect.isTrue isMine "the entry"
+            use! reader = openUrl (server.Url database)
+            let! _ = reader.OpenLogAsync("shard-0", none)
+            use heard = new SemaphoreSlim(0)
+            use _ = reader.Subscribe(fun _ -> heard.Release() |> ignore)
+            let! first = heard.WaitAsync patience
+            Expect.isTrue first "the reader listens"
+            let mutable tail = 2L
+            let mutable told = false
+            use limit = new CancellationTokenSource(patience)
+
+            while not told do
+                limit.Token.ThrowIfCancellationRequested()
+                tail <- tail + 1L
+                do! appendNext log tail
+                let! now = heard.WaitAsync(TimeSpan.FromMilliseconds 100.0)
+                told <- now
+        })
 ]
 
 let private appendOutcomes = [
