@@ -505,6 +505,22 @@ module Shard =
         { Events = events |> List.rev |> List.toArray; Reply = RecordsDeleted replies }
 
     let private forgetExpired (settings: ShardSettings) (state: ShardState) (context: DecideContext) =
+        // Both in an order that does not depend on this process, as a dictionary's order of names does.
+        let groups =
+            Array.sortBy fst [|
+                for KeyValue(groupId, group) in state.Groups do
+                    match GroupOffsets.expired settings.Groups settings.ProducerIdExpirationMs context.NowMs group with
+                    | [||] -> ()
+                    | events -> groupId, events
+            |]
+
+        let transactionalIds =
+            Array.sort [|
+                for KeyValue(transactionalId, transaction) in state.Transactions do
+                    if TransactionRules.isExpired settings.Transactions context.NowMs transaction then
+                        transactionalId
+            |]
+
         let events = [|
             for KeyValue(key, partition) in state.Partitions do
                 match Partition.expiredProducers context.NowMs settings.ProducerIdExpirationMs partition with
@@ -515,13 +531,12 @@ module Shard =
                 if context.NowMs - removedAtMs >= RemovedTopicMarkMs then
                     RemovedTopicForgotten topicId
 
-            for KeyValue(groupId, group) in state.Groups do
-                for event in GroupOffsets.expired settings.Groups settings.ProducerIdExpirationMs context.NowMs group do
+            for groupId, events in groups do
+                for event in events do
                     GroupChanged(groupId, event)
 
-            for KeyValue(transactionalId, transaction) in state.Transactions do
-                if TransactionRules.isExpired settings.Transactions context.NowMs transaction then
-                    TransactionChanged(transactionalId, TransactionalIdExpired)
+            for transactionalId in transactionalIds do
+                TransactionChanged(transactionalId, TransactionalIdExpired)
         |]
 
         { Events = events; Reply = Done }

@@ -70,7 +70,9 @@ internal sealed class TransactionWatch : IAsyncDisposable
         }
 
         _due = due;
-        foreach (var (transactionalId, one) in due)
+
+        // Those that have waited longest first; in an order that does not depend on this process.
+        foreach (var (transactionalId, one) in due.OrderBy(static item => item.Value.SeenAt).ThenBy(static item => item.Key, StringComparer.Ordinal))
         {
             if (_stopping.IsCancellationRequested)
             {

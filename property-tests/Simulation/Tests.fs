@@ -67,12 +67,53 @@ let private controls =
                     failtest $"nothing was noticed in {most} seeds from {firstSeed}"
     ]
 
+/// What many outcomes come to, in whatever order they come.
+let private together (history: uint64) (outcome: Run.Outcome) =
+    history + outcome.Hash * (uint64 outcome.Seed * 2UL + 1UL)
+
+/// The line that tells it begins so.
+let private historyIs = "hash of all that happened: "
+
+/// What some seeds come to in a process of its own, which has other hash codes for strings.
+let private historyElsewhere (first: int) (count: int) =
+    let start =
+        ProcessStartInfo(
+            Environment.ProcessPath,
+            [ "simulate"; "--seeds"; string count; "--first"; string first ],
+            RedirectStandardOutput = true
+        )
+
+    use elsewhere = Process.Start start
+    let said = elsewhere.StandardOutput.ReadToEnd()
+    elsewhere.WaitForExit()
+    Expect.equal elsewhere.ExitCode 0 said
+
+    said.Split '\n'
+    |> Array.pick (fun line ->
+        if line.StartsWith(historyIs, StringComparison.Ordinal) then
+            Some(UInt64.Parse(line.AsSpan historyIs.Length))
+        else
+            None)
+
 let tests =
     testList "simulation" [
         testCase "a seed replays identically"
         <| fun () ->
             for seed in firstSeed .. firstSeed + 20 do
                 Expect.equal (Run.seed seed) (Run.seed seed) "the same history"
+
+        testCase "a seed replays identically in another process"
+        <| fun () ->
+            let count = 60
+            let gate = obj ()
+            let mutable history = 0UL
+
+            Run.many Sound firstSeed count (fun outcome -> lock gate (fun () -> history <- together history outcome))
+
+            Expect.equal
+                (historyElsewhere firstSeed count)
+                history
+                $"the same histories, {count} seeds from {firstSeed}"
 
         testCase "2000 seeds: every promise holds" <| fun () -> expectSound 2000
 
@@ -159,6 +200,7 @@ let simulate (arguments: string list) =
     let mutable ghosts = 0
     let mutable compaction = CompactionCounts()
     let mutable stops = 0
+    let mutable history = 0UL
     let gate = obj ()
 
     Console.Out.WriteLine $"{count} seeds from {first}"
@@ -172,6 +214,7 @@ let simulate (arguments: string list) =
             compaction <- compaction + outcome.Compaction
             replacements <- replacements + outcome.Replacements
             stops <- stops + outcome.StopsWhileCompacting
+            history <- together history outcome
 
             if not outcome.Violations.IsEmpty then
                 failed <- failed + 1
@@ -185,4 +228,5 @@ let simulate (arguments: string list) =
 
     Console.Out.WriteLine $"compaction, {stops} stops in the middle of it: {compaction}"
     Console.Out.WriteLine $"{replacements}"
+    Console.Out.WriteLine $"{historyIs}{history}"
     if failed = 0 then 0 else 1
