@@ -4,12 +4,12 @@ using System.Runtime.InteropServices;
 namespace Tansu.Benchmarks;
 
 /// <summary>A steady rate. <c>Thread.Sleep</c> counts in whole milliseconds, always a little longer, so that whoever catches up does two things at once.</summary>
-internal sealed partial class Pace(int perSecond)
+internal sealed partial class Pace(double perSecond)
 {
     private readonly Stopwatch _clock = Stopwatch.StartNew();
 
     /// <summary>Waits until it is time for the thing of that number, the first being 0.</summary>
-    public void WaitFor(int number)
+    public void WaitFor(long number)
     {
         while (true)
         {

@@ -34,9 +34,14 @@ internal sealed class PacedLoad : IDisposable
     }
 
     /// <summary>Sends the frames in turn, each over the next connection, until the time is over and all have been answered.</summary>
+    /// <param name="frames">The requests.</param>
+    /// <param name="requestsPerSecond">The rate.</param>
+    /// <param name="isEven">Whether each is sent when its time has come; otherwise those of a millisecond are sent together.</param>
+    /// <param name="duration">For how long.</param>
     /// <returns>The bytes sent, and the seconds until the last reply.</returns>
-    public async Task<(long Bytes, double Seconds)> RunAsync(byte[][] frames, double requestsPerSecond, TimeSpan duration)
+    public async Task<(long Bytes, double Seconds)> RunAsync(byte[][] frames, double requestsPerSecond, bool isEven, TimeSpan duration)
     {
+        var pace = new Pace(requestsPerSecond);
         var clock = Stopwatch.StartNew();
         var bytes = 0L;
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(1));
@@ -55,7 +60,14 @@ internal sealed class PacedLoad : IDisposable
                 bytes += frame.Length;
             }
 
-            await timer.WaitForNextTickAsync();
+            if (isEven)
+            {
+                pace.WaitFor(sent);
+            }
+            else
+            {
+                await timer.WaitForNextTickAsync();
+            }
         }
 
         for (var index = 0; index < MaxInFlight; index++)

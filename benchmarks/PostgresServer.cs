@@ -54,7 +54,7 @@ internal sealed class PostgresServer : IDisposable
     public async Task<double[]> TimesAsync(string database, int rowBytes, int perSecond, int rows)
     {
         Pace? pace = null;
-        var times = await InsertAsync(database, rowBytes, rows, number => (pace ??= new Pace(perSecond)).WaitFor((int)number));
+        var times = await InsertAsync(database, rowBytes, rows, number => (pace ??= new Pace(perSecond)).WaitFor(number));
         Array.Sort(times);
         return times;
     }

@@ -28,9 +28,9 @@ internal static class ScaleSteady
         var frames = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Connections, BatchBytes, RecordBytes);
         using var broker = await ScaleBenchmark.BrokerAsync(store == "file" ? $"file://{directory}/store" : "null://", Connections);
         using var load = await PacedLoad.ConnectAsync(broker.Port, Connections);
-        await load.RunAsync(frames, BytesPerSecond / frames[0].Length, WarmUp);
+        await load.RunAsync(frames, BytesPerSecond / frames[0].Length, isEven: false, WarmUp);
         var before = await SnapshotAsync(broker);
-        var sent = await load.RunAsync(frames, BytesPerSecond / frames[0].Length, duration);
+        var sent = await load.RunAsync(frames, BytesPerSecond / frames[0].Length, isEven: false, duration);
         var after = await SnapshotAsync(broker);
         Console.WriteLine(
             $"| {store} | {sent.Bytes / sent.Seconds / 1e6:F0} | {(after.Cpu - before.Cpu) * 1e9 / sent.Bytes:F2} ns/byte "
