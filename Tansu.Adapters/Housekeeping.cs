@@ -67,20 +67,21 @@ internal sealed class Housekeeping : IAsyncDisposable
                 await PauseAsync(leastPause);
                 await _bell.WaitAsync(interval - leastPause);
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
             {
                 return;
             }
-            catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException or OutOfMemoryException)
+            catch (Exception) when (_cluster.Completion.IsCompleted)
             {
-                // A pass that finds no memory now is tried again like one that finds no store: otherwise nothing would ever be compacted again.
-                _options.OnNotice?.Invoke($"housekeeping goes on later: {failure.Message}");
+                // A log can no longer be used, which ends the broker.
+                return;
+            }
+#pragma warning disable CA1031 // Whatever a pass comes to, the next one is tried: otherwise storage would only ever grow.
+            catch (Exception failure)
+#pragma warning restore CA1031
+            {
+                _options.OnNotice?.Invoke($"housekeeping goes on later: {Failures.Describe(failure)}");
                 await PauseAsync(_options.StoreTimeout);
-            }
-            catch (StoreRefusedException)
-            {
-                // The replica's own loop has ended with it, and ends the broker.
-                return;
             }
         }
     }
@@ -112,7 +113,15 @@ internal sealed class Housekeeping : IAsyncDisposable
         foreach (var shard in _cluster.Shards)
         {
             await shard.Replica.SubmitAsync(ShardCommand.ForgetExpired, Payload.None, _options.StoreTimeout);
-            await CompactAsync(shard);
+            try
+            {
+                await CompactAsync(shard);
+            }
+            catch (StoreRefusedException failure) when (!shard.Replica.Completion.IsCompleted)
+            {
+                // What cannot be read is this shard's: the others go on.
+                _options.OnNotice?.Invoke($"{ClusterShard.LogName(shard.Index)} is not compacted: {failure.Message}");
+            }
         }
     }
 

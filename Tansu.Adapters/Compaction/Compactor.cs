@@ -32,6 +32,9 @@ public sealed class Compactor
     private DateTimeOffset _listedAt = DateTimeOffset.MinValue;
     private TimeSpan _restLeft;
 
+    /// <summary>Whether this pass has told of something that cannot be read.</summary>
+    private bool _hasTold;
+
     /// <summary>When something was last to be trimmed, until a trim has succeeded that is certain to have found it; then null.</summary>
     private DateTimeOffset? _trimsSince;
 
@@ -120,12 +123,13 @@ public sealed class Compactor
     /// <returns>What was done.</returns>
     /// <exception cref="StoreUnavailableException">The store does not answer now; the next pass goes on.</exception>
     /// <exception cref="TimeoutException">Likewise.</exception>
-    /// <exception cref="StoreRefusedException">The store cannot be used any more.</exception>
+    /// <exception cref="StoreRefusedException">The store cannot be used any more, or refuses something that all of the shard needs.</exception>
     public async Task<CompactionCounts> PassAsync(CancellationToken cancellationToken)
     {
         Interlocked.Exchange(ref _backlogBytes, 0);
         Interlocked.Exchange(ref _backlogEntries, 0);
         _restLeft = _options.MostRest;
+        _hasTold = false;
         var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
         try
         {
@@ -206,8 +210,8 @@ public sealed class Compactor
         await CleanAsync(scope, cleanup, cancellationToken);
         await MergeAsync(scope, budget, cancellationToken);
         var pager = new IndexPager(scope);
-        await pager.PageAsync(cancellationToken);
-        await pager.FreeAsync(cancellationToken);
+        await TryAsync(scope, () => pager.PageAsync(cancellationToken));
+        await TryAsync(scope, () => pager.FreeAsync(cancellationToken));
     }
 
     private async Task CleanAsync(CompactionScope scope, FSharpFunc<TopicId, FSharpValueOption<Cleanup>> cleanup, CancellationToken cancellationToken)
@@ -218,30 +222,72 @@ public sealed class Compactor
         for (var next = 0; next < all.Length; next++)
         {
             var begun = _options.TimeProvider.GetTimestamp();
-            var cleaning = FSharpValueOption<Cleaning>.NewValueSome(all[next]);
-
-            // Several passes if the keys do not fit into memory.
-            while (cleaning.TryGet(out var due) && await ClaimAsync(scope))
-            {
-                var rules = cleanup.Invoke(due.Partition.TopicId).Value;
-                try
-                {
-                    if (!await cleaner.CleanAsync(due, rules, cancellationToken))
-                    {
-                        break;
-                    }
-                }
-                catch (RecordFormatException damaged)
-                {
-                    scope.TellDamaged(due.Partition, damaged);
-                    break;
-                }
-
-                cleaning = CompactionPlan.cleaning(rules, nowMs, due.Partition, Shard.partition(due.Partition, scope.State));
-            }
-
+            var due = all[next];
+            await TryAsync(scope, () => CleanAsync(scope, cleaner, due, cleanup.Invoke(due.Partition.TopicId).Value, nowMs, cancellationToken));
             await RestAsync(begun, all.Length - next, cancellationToken);
         }
+    }
+
+    private async Task CleanAsync(CompactionScope scope, PartitionCleaner cleaner, Cleaning first, Cleanup rules, long nowMs, CancellationToken cancellationToken)
+    {
+        // Several passes if the keys do not fit into memory.
+        var cleaning = FSharpValueOption<Cleaning>.NewValueSome(first);
+        while (cleaning.TryGet(out var due) && await ClaimAsync(scope))
+        {
+            try
+            {
+                if (!await cleaner.CleanAsync(due, rules, cancellationToken))
+                {
+                    return;
+                }
+            }
+            catch (RecordFormatException damaged)
+            {
+                scope.TellDamaged(due.Partition, damaged);
+                return;
+            }
+
+            cleaning = CompactionPlan.cleaning(rules, nowMs, due.Partition, Shard.partition(due.Partition, scope.State));
+        }
+    }
+
+    /// <summary>Does a part of a pass. What it needs and cannot read is told of, once in a pass, and stays as it is, and the rest of the pass goes on.</summary>
+    private async Task TryAsync(CompactionScope scope, Func<Task> part)
+    {
+        try
+        {
+            await part();
+        }
+        catch (Exception failure) when (failure is EntryMissingException or BlobMissingException or StoreRefusedException)
+        {
+            scope.Writer.Forget();
+            if (!await IsLostAsync(failure))
+            {
+                throw;
+            }
+
+            if (!_hasTold)
+            {
+                _hasTold = true;
+                _options.OnNotice?.Invoke($"log {_log.Name}: {failure.Message.TrimEnd('.')}; what needs it is not compacted");
+            }
+        }
+    }
+
+    /// <summary>
+    /// Whether the newest state needs what was missing, or could not be read. Otherwise another broker has compacted the same, and what it replaced has
+    /// been collected.
+    /// </summary>
+    private async Task<bool> IsLostAsync(Exception failure)
+    {
+        await _replica.CatchUpAsync(_options.StoreTimeout);
+        var state = _replica.Current.State;
+        return failure switch
+        {
+            BlobMissingException blob => state.Objects.ContainsKey(blob.Name),
+            EntryMissingException entry => entry.Number >= Shard.oldestEntry(state),
+            _ => !_replica.Completion.IsCompleted,
+        };
     }
 
     private async Task MergeAsync(CompactionScope scope, long budget, CancellationToken cancellationToken)
@@ -269,7 +315,8 @@ public sealed class Compactor
             }
 
             var begun = _options.TimeProvider.GetTimestamp();
-            await merger.MergeAsync(jobs[next], cancellationToken);
+            var job = jobs[next];
+            await TryAsync(scope, () => merger.MergeAsync(job, cancellationToken));
             await RestAsync(begun, jobs.Length - next, cancellationToken);
         }
 

@@ -96,6 +96,12 @@ internal sealed class SegmentWriter(IBlobStore blobs, SegmentNames names, Compac
     public async ValueTask PutAsync(CancellationToken cancellationToken)
     {
         await blobs.PutAsync(_name, Sequences.Of(CollectionsMarshal.AsSpan(_slices)), cancellationToken);
+        Forget();
+    }
+
+    /// <summary>Forgets what was gathered. To be called when it will not be put into the store: it may lie in memory that is not its owner's any more.</summary>
+    public void Forget()
+    {
         _slices.Clear();
         _length = 0;
     }

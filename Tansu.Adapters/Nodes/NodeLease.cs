@@ -97,18 +97,20 @@ internal sealed class NodeLease : IAsyncDisposable
                 await Task.Delay(_registry.LookInterval, _options.TimeProvider, _stopping.Token);
                 await LookAsync().WaitAsync(_stopping.Token);
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
             {
                 return;
-            }
-            catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException)
-            {
-                _options.OnNotice?.Invoke($"the nodes of the cluster are looked at later: {failure.Message}");
             }
             catch (StoreRefusedException)
             {
                 // The replica's own loop has ended with it, and ends the broker.
                 return;
+            }
+#pragma warning disable CA1031 // Whatever a look comes to, the next one is tried: otherwise the lease would end.
+            catch (Exception failure)
+#pragma warning restore CA1031
+            {
+                _options.OnNotice?.Invoke($"the nodes of the cluster are looked at later: {Failures.Describe(failure)}");
             }
         }
     }

@@ -104,14 +104,16 @@ internal sealed class TransactionWatch : IAsyncDisposable
             {
                 await LookAsync();
             }
-            catch (Exception failure) when (failure is TimeoutException or StoreUnavailableException)
-            {
-                _options.OnNotice?.Invoke($"ending transactions goes on later: {failure.Message}");
-            }
             catch (StoreRefusedException)
             {
                 // The replica's own loop has ended with it, and ends the broker.
                 return;
+            }
+#pragma warning disable CA1031 // Whatever a look comes to, the next one is tried: otherwise transactions would stay open for ever.
+            catch (Exception failure)
+#pragma warning restore CA1031
+            {
+                _options.OnNotice?.Invoke($"ending transactions goes on later: {Failures.Describe(failure)}");
             }
         }
     }

@@ -422,6 +422,72 @@ let private careful =
             })
     ]
 
+/// The store finds this object no more, or refuses to give it away.
+let private without (lost: string ref) (failure: string -> exn) (inner: IBlobStore) = {
+    new IBlobStore with
+        member _.PutAsync(name, content, token) = inner.PutAsync(name, content, token)
+
+        member _.ReadAsync(name, position, destination, token) =
+            if name = lost.Value then
+                raise (failure name)
+
+            inner.ReadAsync(name, position, destination, token)
+
+        member _.DeleteAsync(names, token) = inner.DeleteAsync(names, token)
+        member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
+}
+
+let private losses =
+    testList "what cannot be read" [
+        for what, failure in
+            [
+                "is missing", (fun name -> BlobMissingException(name, $"{name} is gone") :> exn)
+                "is refused", (fun name -> StoreRefusedException $"{name} is gone")
+            ] do
+            testCaseTask $"and {what} is told of once, and the rest of the pass goes on" (fun () ->
+                task {
+                    let lost = ref ""
+                    let! one = openThrough (without lost failure) options 0L (MemorySpace())
+                    let notices = Collections.Generic.List<string>()
+
+                    let rules = ref kept
+
+                    let compactor =
+                        Compactor(
+                            one.replica,
+                            one.reader,
+                            one.log,
+                            one.blobs,
+                            (fun _ -> ValueSome rules.Value),
+                            CompactorOptions(Grace = TimeSpan.Zero, OnNotice = (fun text -> notices.Add text))
+                        )
+
+                    // Each has a segment to itself.
+                    for number in 0..2 do
+                        for _ in 1..3 do
+                            let! _ = append one (partition number) 3
+                            ()
+
+                        let! _ = pass compactor
+                        ()
+
+                    lost.Value <-
+                        match sourcesOf one (partition 0) with
+                        | [ Segment name ] -> name
+                        | other -> failtest $"{other}"
+
+                    let! before = readAll one (partition 1)
+                    rules.Value <- { kept with Compacts = true }
+                    let! counts = pass compactor
+                    Expect.equal counts.PartitionsCleaned 2L "the others"
+                    let! after = readAll one (partition 1)
+                    Expect.isLessThan after.Length before.Length "by key"
+                    Expect.isGreaterThan counts.ObjectsDeleted 0L "what they were in is collected"
+                    Expect.hasLength notices 1 "told once"
+                    Expect.stringContains notices[0] lost.Value "of what"
+                })
+    ]
+
 let private retention =
     testList "retention and keys" [
         testCaseTask "retention.bytes moves the log start on, and what it frees is deleted" (fun () ->
@@ -469,4 +535,4 @@ let private retention =
                 })
     ]
 
-let tests = testList "compacting" [ merging; resting; careful; retention ]
+let tests = testList "compacting" [ merging; resting; careful; losses; retention ]

@@ -9,8 +9,8 @@ open Tansu.Adapters
 open Tansu.Adapters.Ports
 open Tansu.PropertyTests.Replica.Rig
 
-/// Finds no memory for the first listing, and tells of the second.
-let private withoutMemoryOnce (again: TaskCompletionSource) (inner: IBlobStore) =
+/// Fails at the first listing, and tells of the second.
+let private failingOnce (failure: exn) (again: TaskCompletionSource) (inner: IBlobStore) =
     let mutable listings = 0
 
     {
@@ -24,7 +24,7 @@ let private withoutMemoryOnce (again: TaskCompletionSource) (inner: IBlobStore) 
 
             member _.ListAsync(prefix, token) =
                 if Interlocked.Increment &listings = 1 then
-                    raise (OutOfMemoryException())
+                    raise failure
 
                 again.TrySetResult() |> ignore
                 inner.ListAsync(prefix, token)
@@ -32,39 +32,45 @@ let private withoutMemoryOnce (again: TaskCompletionSource) (inner: IBlobStore) 
 
 let tests =
     testList "housekeeping" [
-        testCaseTask "goes on after a pass that found no memory" (fun () ->
-            task {
-                let again = TaskCompletionSource()
-                let memory = new MemoryStore(MemorySpace(), StoreOptions.Default) :> IStore
-                let blobs = withoutMemoryOnce again memory.Blobs
+        for failure: exn in
+            [
+                OutOfMemoryException() :> exn
+                StoreRefusedException "as the test wants it"
+                InvalidOperationException "as the test wants it"
+            ] do
+            testCaseTask $"goes on after a pass that failed with {failure.GetType().Name}" (fun () ->
+                task {
+                    let again = TaskCompletionSource()
+                    let memory = new MemoryStore(MemorySpace(), StoreOptions.Default) :> IStore
+                    let blobs = failingOnce failure again memory.Blobs
 
-                let store = {
-                    new IStore with
-                        member _.Description = memory.Description
-                        member _.Limits = memory.Limits
-                        member _.Blobs = blobs
-                        member _.OpenLogAsync(name, token) = memory.OpenLogAsync(name, token)
+                    let store = {
+                        new IStore with
+                            member _.Description = memory.Description
+                            member _.Limits = memory.Limits
+                            member _.Blobs = blobs
+                            member _.OpenLogAsync(name, token) = memory.OpenLogAsync(name, token)
 
-                        member _.GetOrCreateClusterAsync(proposed, token) =
-                            memory.GetOrCreateClusterAsync(proposed, token)
+                            member _.GetOrCreateClusterAsync(proposed, token) =
+                                memory.GetOrCreateClusterAsync(proposed, token)
 
-                        member _.DisposeAsync() = memory.DisposeAsync()
-                }
+                            member _.DisposeAsync() = memory.DisposeAsync()
+                    }
 
-                let! cluster =
-                    Cluster.OpenAsync(
-                        store,
-                        ClusterOptions(
-                            AdvertisedHost = "localhost",
-                            AdvertisedPort = 9092,
-                            CommitInterval = TimeSpan.Zero,
-                            CompactionInterval = TimeSpan.FromMilliseconds 10.0,
-                            StoreTimeout = TimeSpan.FromSeconds 1.0
-                        ),
-                        CancellationToken.None
-                    )
+                    let! cluster =
+                        Cluster.OpenAsync(
+                            store,
+                            ClusterOptions(
+                                AdvertisedHost = "localhost",
+                                AdvertisedPort = 9092,
+                                CommitInterval = TimeSpan.Zero,
+                                CompactionInterval = TimeSpan.FromMilliseconds 10.0,
+                                StoreTimeout = TimeSpan.FromSeconds 1.0
+                            ),
+                            CancellationToken.None
+                        )
 
-                do! again.Task.WaitAsync patience
-                do! (cluster :> IAsyncDisposable).DisposeAsync()
-            })
+                    do! again.Task.WaitAsync patience
+                    do! (cluster :> IAsyncDisposable).DisposeAsync()
+                })
     ]
