@@ -105,7 +105,9 @@ internal sealed class LogAnnouncer : IAsyncDisposable
 
                     await SendAsync(Take()).ConfigureAwait(false);
                 }
-                catch (Exception error) when (PostgresErrors.IsOfDriver(error))
+#pragma warning disable CA1031 // Whatever it is, another connection is tried: otherwise nobody would be told of anything any more.
+                catch (Exception)
+#pragma warning restore CA1031
                 {
                     // Only hints are lost, and whoever waits for appends says so when the server is gone.
                     await CloseAsync().ConfigureAwait(false);
@@ -134,7 +136,7 @@ internal sealed class LogAnnouncer : IAsyncDisposable
         limit.CancelAfter(_timeout);
         if (_connection is null)
         {
-            _connection = await _source.OpenConnectionAsync(limit.Token).ConfigureAwait(false);
+            _connection = await PostgresConnections.OpenAsync(_source, limit.Token).ConfigureAwait(false);
             Volatile.Write(ref _processId, _connection.ProcessID);
         }
 

@@ -60,7 +60,9 @@ internal sealed class LogListener(
                 {
                     await ListenAsync(source, () => pause = TimeSpan.Zero).ConfigureAwait(false);
                 }
-                catch (Exception error) when (PostgresErrors.IsOfDriver(error))
+#pragma warning disable CA1031 // Whatever it is, another connection is tried: otherwise this broker would hear of nothing any more.
+                catch (Exception error)
+#pragma warning restore CA1031
                 {
                     if (_stopping.IsCancellationRequested)
                     {
@@ -85,7 +87,7 @@ internal sealed class LogListener(
 
     private async Task ListenAsync(NpgsqlDataSource source, Action onConnected)
     {
-        var connection = await source.OpenConnectionAsync(_stopping.Token).ConfigureAwait(false);
+        var connection = await PostgresConnections.OpenAsync(source, _stopping.Token).ConfigureAwait(false);
         await using (connection.ConfigureAwait(false))
         {
             connection.Notification += (_, said) =>

@@ -69,7 +69,23 @@ internal sealed class PostgresConnections : IAsyncDisposable
     }
 
     /// <summary>A connection from the pool. Raises the driver's errors.</summary>
-    public ValueTask<NpgsqlConnection> OpenAsync(PostgresWork work) => _pool.OpenConnectionAsync(work.Token);
+    public ValueTask<NpgsqlConnection> OpenAsync(PostgresWork work) => OpenAsync(_pool, work.Token);
+
+    /// <summary>
+    /// A connection. What the driver raises on the way to one and does not call an error of its own becomes one: a client certificate that is being replaced
+    /// cannot be read or does not fit its key, the server asks for a way to authenticate that the driver does not know.
+    /// </summary>
+    public static async ValueTask<NpgsqlConnection> OpenAsync(NpgsqlDataSource source, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (!PostgresErrors.IsOfDriver(error) && error is not (StoreUnavailableException or StoreRefusedException or ObjectDisposedException))
+        {
+            throw new NpgsqlException(error.Message, error);
+        }
+    }
 
     /// <summary>Runs a piece of work that may be abandoned at any point.</summary>
     /// <param name="what">What is being done, for the message of an error.</param>

@@ -16,7 +16,9 @@ internal static class PostgresErrors
     {
         PostgresException said => said.SqlState.StartsWith("08", StringComparison.Ordinal)
             || said.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow,
-        NpgsqlException or IOException or SocketException => true,
+
+        // Not if there was none to be had in time, or none could be made.
+        NpgsqlException { InnerException: null or IOException or SocketException } or IOException or SocketException => true,
         _ => false,
     };
 

@@ -3,6 +3,7 @@ module Tansu.PropertyTests.Stores.Postgres
 
 open System
 open System.Collections.Concurrent
+open System.IO
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -230,6 +231,105 @@ let private brokers = [
                 do! appendNext log tail
                 let! now = heard.WaitAsync(TimeSpan.FromMilliseconds 100.0)
                 told <- now
+        })
+]
+
+let private connecting = [
+    testCaseTask
+        "a connection that the driver cannot make is tried again, and so are announcing and listening"
+        (fun () ->
+            task {
+                let server = Server.Start()
+                let! database = server.NewDatabase()
+                use! writer = openUrl (server.Url database)
+                use! reader = openUrl (server.Url database)
+                let! log = writer.OpenLogAsync("shard-0", none)
+                let! _ = reader.OpenLogAsync("shard-0", none)
+                use heard = new SemaphoreSlim(0)
+                use _ = reader.Subscribe(fun _ -> heard.Release() |> ignore)
+                let! first = heard.WaitAsync patience
+                Expect.isTrue first "the reader listens"
+                do! appendNext log 1L
+
+                // The driver does not know how to authenticate so, and says that with an error that is not of its own kind.
+                let! rulesFile = server.Scalar<string>("postgres", "SHOW hba_file")
+                let rules = File.ReadAllText rulesFile
+
+                let letIn (isLetIn: bool) =
+                    task {
+                        File.WriteAllText(
+                            rulesFile,
+                            (if isLetIn then
+                                 rules
+                             else
+                                 $"host {database} all 127.0.0.1/32 gss\n{rules}")
+                        )
+
+                        do! server.Execute("postgres", "SELECT pg_reload_conf()")
+                    }
+
+                do! letIn false
+                let mutable why = ""
+                use limit = new CancellationTokenSource(patience)
+
+                while not (why.Contains "Integrated security") do
+                    limit.Token.ThrowIfCancellationRequested()
+                    do! server.EndSessions database
+
+                    try
+                        let! _ = tryAppend log 2L (headOf 2L) [||]
+                        ()
+                    with :? StoreUnavailableException as unavailable ->
+                        why <- unavailable.Message
+
+
+                do! letIn true
+                let! isMine = appendUntilKnown log (ref 0) 2L (headOf 2L)
+                Expect.isTrue isMine "the entry"
+
+                // Once it listens again it is told, and then of an append.
+                let mutable tail = 2L
+                let mutable told = 0
+
+                while told < 3 do
+                    limit.Token.ThrowIfCancellationRequested()
+                    tail <- tail + 1L
+                    do! appendNext log tail
+                    let! now = heard.WaitAsync(TimeSpan.FromMilliseconds 100.0)
+                    told <- told + if now then 1 else 0
+            })
+    withDatabase "a full pool says nothing about its connections" (fun server database ->
+        task {
+            use! store = openUrl (server.Url database + "?maximum_pool_size=1&connect_timeout=1")
+            let! log = store.OpenLogAsync("shard-0", none)
+            do! appendNext log 1L
+
+            let sessions =
+                $"SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE datname = '{database}' AND query LIKE '%%advanced%%' AND pid <> pg_backend_pid()"
+
+            let! before = server.Scalar<string>("postgres", sessions)
+
+            let! appending =
+                server.Holding(
+                    database,
+                    "SELECT tail FROM tansu_log FOR UPDATE",
+                    fun () ->
+                        task {
+                            let appending = tryAppend log 2L (headOf 2L) [||]
+
+                            let! _ =
+                                failure<StoreUnavailableException> "no connection in time" (fun () ->
+                                    readHeads log 0L 1)
+
+                            return appending
+                        }
+                )
+
+            let! outcome = appending
+            Expect.equal outcome AppendOutcome.Appended "the append that had it"
+            do! appendNext log 3L
+            let! after = server.Scalar<string>("postgres", sessions)
+            Expect.equal after before "the same connection"
         })
 ]
 
@@ -793,6 +893,7 @@ let private restarts = [
 let tests =
     testList "postgres beyond" [
         testList "brokers" brokers
+        testList "connecting" connecting
         testList "outcomes" appendOutcomes
         testList "storing" storing
         testList "refusals" refusals
