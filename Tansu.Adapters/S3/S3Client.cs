@@ -78,8 +78,9 @@ internal sealed class S3Client : IAsyncDisposable
         {
             return await GetOrThrowAsync(key, position, bytes, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error, cancellationToken))
+        catch (Exception error) when (!IsCallers(error))
         {
+            cancellationToken.ThrowIfCancellationRequested();
             return S3Errors.Classify(error) == S3Fault.NoKey ? null : throw S3Errors.Unavailable($"Reading {key}", Settings, error);
         }
     }
@@ -148,8 +149,9 @@ internal sealed class S3Client : IAsyncDisposable
                 return available;
             }, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error, cancellationToken))
+        catch (Exception error) when (!IsCallers(error))
         {
+            cancellationToken.ThrowIfCancellationRequested();
             return S3Errors.Classify(error) switch
             {
                 S3Fault.NoKey => -1,
@@ -170,9 +172,10 @@ internal sealed class S3Client : IAsyncDisposable
                 async token => (await _driver.GetObjectMetadataAsync(request, token).ConfigureAwait(false)).ContentLength,
                 cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error, cancellationToken))
+        catch (Exception error) when (!IsCallers(error))
         {
-            return S3Errors.Classify(error) == S3Fault.NoKey ? -1 : throw S3Errors.Unavailable($"Looking for {key}", Settings, error);
+            cancellationToken.ThrowIfCancellationRequested();
+            return S3Errors.IsNoKeyWithoutBody(error) ? -1 : throw S3Errors.Unavailable($"Looking for {key}", Settings, error);
         }
     }
 
@@ -205,8 +208,9 @@ internal sealed class S3Client : IAsyncDisposable
             {
                 await DeleteBatchAsync(batch, cancellationToken).ConfigureAwait(false);
             }
-            catch (Exception error) when (!IsCallers(error, cancellationToken))
+            catch (Exception error) when (!IsCallers(error))
             {
+                cancellationToken.ThrowIfCancellationRequested();
                 throw S3Errors.Unavailable($"Deleting {batch[0]}", Settings, error);
             }
         }
@@ -272,10 +276,8 @@ internal sealed class S3Client : IAsyncDisposable
 
     private static string Unquoted(string? eTag) => (eTag ?? string.Empty).Trim('"');
 
-    /// <summary>Whether this is not for the port's errors: the caller cancelled, or has disposed the store.</summary>
-    private static bool IsCallers(Exception error, CancellationToken cancellationToken) =>
-        cancellationToken.IsCancellationRequested
-        || error is ObjectDisposedException or StoreUnavailableException or StoreRefusedException;
+    /// <summary>Whether this is not for the port's errors: it is one, or the caller has disposed the store.</summary>
+    private bool IsCallers(Exception error) => error is StoreUnavailableException or StoreRefusedException || (error is ObjectDisposedException && _disposed);
 
     private static string ChecksumOf(in ReadOnlySequence<byte> content)
     {
@@ -357,8 +359,9 @@ internal sealed class S3Client : IAsyncDisposable
         {
             return await RunAsync(0, token => _driver.ListObjectsV2Async(request, token), cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error, cancellationToken))
+        catch (Exception error) when (!IsCallers(error))
         {
+            cancellationToken.ThrowIfCancellationRequested();
             throw S3Errors.Unavailable($"Listing {prefix}", Settings, error);
         }
     }

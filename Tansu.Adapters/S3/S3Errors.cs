@@ -43,6 +43,9 @@ internal static class S3Errors
             return (int)answer.StatusCode switch
             {
                 404 when answer.ErrorCode == "NoSuchBucket" => S3Fault.Denied,
+
+                // Somebody between here and the store, who knows nothing of its objects: the store says what there is not.
+                404 when answer.ErrorCode is null or "" or "NotFound" => S3Fault.Unsure,
                 404 => S3Fault.NoKey,
                 409 => S3Fault.AskAgain,
                 412 => S3Fault.ConditionFailed,
@@ -61,6 +64,10 @@ internal static class S3Errors
             : S3Fault.Unsure;
     }
 
+    /// <summary>Whether a request for an object's length, to which no answer has a body, found none.</summary>
+    public static bool IsNoKeyWithoutBody(Exception error) =>
+        Find<AmazonServiceException>(error) is { StatusCode: HttpStatusCode.NotFound, ErrorCode: not "NoSuchBucket" };
+
     /// <summary>Whether the server answered, with a 5xx.</summary>
     public static bool IsServersFault(Exception error) => Find<AmazonServiceException>(error) is { StatusCode: >= HttpStatusCode.InternalServerError };
 
@@ -74,7 +81,7 @@ internal static class S3Errors
     /// <summary>The error of the first request: what will not change by itself is refused.</summary>
     public static Exception AtOpen(S3Settings settings, Exception error)
     {
-        var isRefusal = Classify(error) is S3Fault.Denied or S3Fault.NotImplemented or S3Fault.NoKey;
+        var isRefusal = Classify(error) is S3Fault.Denied or S3Fault.NotImplemented or S3Fault.NoKey || IsNoKeyWithoutBody(error);
         var message = $"Opening s3 {settings.Place} failed: {Describe(settings, error)}";
         return isRefusal ? new StoreRefusedException(message, error) : new StoreUnavailableException(message, error);
     }

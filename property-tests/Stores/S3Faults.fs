@@ -55,6 +55,17 @@ let private answerAfterDoing status code : Decide =
             return errorAnswer status code request
         }
 
+/// As from a proxy in whose list the store is not at the moment.
+let private proxyAnswer: Decide =
+    fun request _ _ ->
+        Task.FromResult(
+            new HttpResponseMessage(
+                HttpStatusCode.NotFound,
+                RequestMessage = request,
+                Content = new StringContent("404 page not found")
+            )
+        )
+
 let private expectOutcome expected (log: IEventLog) number =
     task {
         let! outcome = tryAppend log number (headOf number) (payloadOf number)
@@ -286,6 +297,45 @@ let private others = [
                 let! stored = store.GetOrCreateClusterAsync(ReadOnlyMemory [| 5uy |], none)
                 Expect.equal (stored.ToArray()) [| 5uy |] "ours"
             })
+    withFault
+        "what a proxy does not find may be there"
+        3
+        (fun request -> request.Method = HttpMethod.Get)
+        proxyAnswer
+        (fun store log ->
+            task {
+                let room = Memory(Array.zeroCreate<byte> 1)
+
+                do! failsWith<StoreUnavailableException> "the end of the log" (fun () -> readHeads log 0L 1)
+
+                do!
+                    failsWith<StoreUnavailableException> "an entry" (fun () ->
+                        task { do! log.ReadPayloadAsync(1L, 0, room, none) })
+
+                do!
+                    failsWith<StoreUnavailableException> "an object" (fun () ->
+                        task { do! store.Blobs.ReadAsync("a", 0L, room, none) })
+
+                do! expectEntries log 1L 1L
+            })
+    testCaseTask "a request that fails when the caller has given it up ends as given up" (fun () ->
+        task {
+            use givenUp = new CancellationTokenSource()
+
+            let decide: Decide =
+                fun request token send ->
+                    if request.RequestUri.AbsolutePath.EndsWith "/blobs/a" then
+                        givenUp.Cancel()
+                        answer 500 "InternalError" request token send
+                    else
+                        send ()
+
+            use! store = openWith { at (freshPlace ()) with wrap = intercept decide }
+
+            do!
+                failsWith<OperationCanceledException> "given up" (fun () ->
+                    task { do! store.Blobs.ReadAsync("a", 0L, Memory(Array.zeroCreate 1), givenUp.Token) })
+        })
 ]
 
 /// A server in memory that honours the conditions it is told to.
