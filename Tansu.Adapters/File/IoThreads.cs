@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Tansu.Adapters.Ports;
 
 namespace Tansu.Adapters;
 
@@ -9,8 +10,11 @@ namespace Tansu.Adapters;
 /// <remarks>Work is begun in the order it came; with one thread it is also done one by one. Threads start when first needed.</remarks>
 /// <param name="name">The threads' name, for debuggers.</param>
 /// <param name="maxThreads">How many pieces of work may run at once.</param>
-internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
+/// <param name="start">Starts a thread, which fails where there are too many; only tests have another way.</param>
+internal sealed class IoThreads(string name, int maxThreads, Action<Thread>? start = null) : IAsyncDisposable
 {
+    private readonly Action<Thread> _start = start ?? (static thread => thread.Start());
+
     // A monitor and not a Lock: idle threads wait on it.
     private readonly object _gate = new();
     private readonly Queue<IWork> _queue = new();
@@ -25,6 +29,7 @@ internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
     }
 
     /// <summary>Runs <paramref name="work"/> on one of the threads. Errors of the file system come out as the port's errors.</summary>
+    /// <exception cref="StoreUnavailableException">There is no thread, and none can be started: it will not be done.</exception>
     /// <param name="what">What is being done, for the message of an error.</param>
     /// <param name="work">What to do.</param>
     /// <param name="cancellationToken">Heeded until the work begins.</param>
@@ -35,16 +40,14 @@ internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_stopping, this);
+            var isShort = _idle <= _queue.Count && _threads < maxThreads;
+            if (isShort && !TryStart() && _threads == 0)
+            {
+                throw new StoreUnavailableException($"{what} failed: no thread can be started for it; raise the limit on threads or on memory.");
+            }
+
             _queue.Enqueue(item);
-            if (_idle < _queue.Count && _threads < maxThreads)
-            {
-                _threads++;
-                new Thread(Loop) { Name = name, IsBackground = true }.Start();
-            }
-            else
-            {
-                Monitor.Pulse(_gate);
-            }
+            Monitor.Pulse(_gate);
         }
 
         return item.Task;
@@ -64,6 +67,20 @@ internal sealed class IoThreads(string name, int maxThreads) : IAsyncDisposable
         }
 
         await _stopped.Task.ConfigureAwait(false);
+    }
+
+    private bool TryStart()
+    {
+        try
+        {
+            _start(new Thread(Loop) { Name = name, IsBackground = true });
+            _threads++;
+            return true;
+        }
+        catch (Exception error) when (error is OutOfMemoryException or ThreadStartException)
+        {
+            return false;
+        }
     }
 
     private void Loop()

@@ -123,9 +123,11 @@ internal sealed class SnapshotKeeper<TState, TEvent>(
                 await log.TrimAsync(TrimBelow, CancellationToken.None);
             }
         }
-        catch (Exception failure) when (failure is StoreUnavailableException or StoreRefusedException or ObjectDisposedException)
+#pragma warning disable CA1031 // Whatever it is, such as no memory for a large state: the log is whole without the snapshot, and the next one is tried.
+        catch (Exception failure)
+#pragma warning restore CA1031
         {
-            options.OnNotice?.Invoke($"cannot save snapshot {published.EntryNumber} of log {log.Name}: {failure.Message}");
+            options.OnNotice?.Invoke($"cannot save snapshot {published.EntryNumber} of log {log.Name}: {Failures.Describe(failure)}");
         }
     }
 }

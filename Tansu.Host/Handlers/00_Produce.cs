@@ -90,12 +90,20 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
         ProducePlan plan,
         TaskCompletionSource? submitted)
     {
-        var committing = plan.CommitAsync(TimeoutOf(request), context.Connection.Commands);
-        submitted?.TrySetResult();
-        if (!await committing)
+        var isKnown = false;
+        try
         {
-            // The outcome is open, so the store may still be reading the batches out of this request's frame.
-            context.AbandonFrame();
+            var committing = plan.CommitAsync(TimeoutOf(request), context.Connection.Commands);
+            submitted?.TrySetResult();
+            isKnown = await committing;
+        }
+        finally
+        {
+            if (!isKnown)
+            {
+                // An outcome is open, so the store may still be reading the batches out of this request's frame.
+                context.AbandonFrame();
+            }
         }
 
         if (request.Acks != 0)

@@ -85,14 +85,16 @@ internal sealed class MetricsListener : IAsyncDisposable
                 using var client = await _socket.AcceptAsync(_stopping.Token);
                 await ServeAsync(client);
             }
-            catch (SocketException error) when (!_stopping.IsCancellationRequested)
+            catch (Exception error) when (_stopping.IsCancellationRequested || error is ObjectDisposedException)
+            {
+                return;
+            }
+#pragma warning disable CA1031 // Whatever it is, the next one is accepted.
+            catch (Exception error)
+#pragma warning restore CA1031
             {
                 _complaints.Write(LogEventLevel.Warning, "Cannot accept a connection on {MetricsListener}: {Reason}", Endpoint.Url, error.Message);
                 await Task.Delay(AcceptRetryDelay, _timeProvider, CancellationToken.None);
-            }
-            catch (Exception error) when (error is SocketException or OperationCanceledException or ObjectDisposedException)
-            {
-                return;
             }
         }
     }

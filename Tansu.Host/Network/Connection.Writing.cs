@@ -79,6 +79,13 @@ internal sealed partial class Connection
         {
             return false;
         }
+#pragma warning disable CA1031 // The connection is the boundary, and its requests end in here whatever happens.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            _complaints.WriteError(error, "Closing the connection from {RemoteAddress}: a reply cannot be sent", _info.RemoteAddress);
+            return false;
+        }
         finally
         {
             Touch();

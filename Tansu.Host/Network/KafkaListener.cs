@@ -128,14 +128,16 @@ public sealed class KafkaListener : IAsyncDisposable
             {
                 Open(await _socket.AcceptAsync(_stopping.Token).ConfigureAwait(false), processor);
             }
-            catch (SocketException error) when (!_stopping.IsCancellationRequested)
+            catch (Exception error) when (_stopping.IsCancellationRequested || error is ObjectDisposedException)
+            {
+                return;
+            }
+#pragma warning disable CA1031 // Whatever it is, such as no memory for one more connection, the next one is accepted.
+            catch (Exception error)
+#pragma warning restore CA1031
             {
                 _complaints.Write(LogEventLevel.Warning, "Cannot accept a connection on {Listener}: {Reason}", Endpoint.Url, error.Message);
                 await Task.Delay(AcceptRetryDelay, _options.TimeProvider, CancellationToken.None).ConfigureAwait(false);
-            }
-            catch (Exception error) when (error is SocketException or OperationCanceledException or ObjectDisposedException)
-            {
-                return;
             }
         }
     }
@@ -160,21 +162,39 @@ public sealed class KafkaListener : IAsyncDisposable
                 return;
             }
 
-            var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
+            try
             {
-                IsClientGone = () => IsEnded(socket),
-            };
-            var connection = new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints);
-            Interlocked.Increment(ref _connectionCount);
-            _connections[info.Id] = connection;
-            _log.Debug("Connection from {RemoteAddress} opened", remote);
-            connection.Start(ended => Forget(ended, address));
+                Start(socket, address, remote, processor);
+            }
+            catch
+            {
+                _addresses.Remove(address);
+                throw;
+            }
         }
         catch (SocketException)
         {
             // Gone again between the accept and its first question.
             socket.Dispose();
         }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private void Start(Socket socket, IPAddress address, string remote, IRequestProcessor processor)
+    {
+        var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
+        {
+            IsClientGone = () => IsEnded(socket),
+        };
+        var connection = new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints);
+        _connections[info.Id] = connection;
+        Interlocked.Increment(ref _connectionCount);
+        _log.Debug("Connection from {RemoteAddress} opened", remote);
+        connection.Start(ended => Forget(ended, address));
     }
 
     private void Refuse(Socket socket, string why, string remote, int count)

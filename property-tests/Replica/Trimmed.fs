@@ -271,6 +271,33 @@ let tests =
                 Expect.equal records.Length (24 * (recordBatch 1 10).Length) "every byte is there"
             })
 
+        testCaseTask "a save that fails in a way that nobody expects is told of, and stops nothing" (fun () ->
+            task {
+                let notices = Collections.Concurrent.ConcurrentQueue<string>()
+
+                let telling =
+                    ReplicaOptions(
+                        SnapshotEveryEntries = 4,
+                        SnapshotLeastShareOfState = 0.0,
+                        OnNotice = (fun text -> notices.Enqueue text)
+                    )
+
+                let! one = openWith telling 0L (MemorySpace())
+                one.log.HoldSaves(Task.FromException(OutOfMemoryException "as the test wants it"))
+                do! written 4 one
+                do! one.replica.LastSave.WaitAsync patience
+                Expect.hasLength notices 1 "told"
+                Expect.stringContains (Seq.head notices) "OutOfMemoryException: as the test wants it" "why"
+                one.log.HoldSaves Task.CompletedTask
+                do! written 4 one
+                do! one.replica.StopAsync patience
+
+                let! found =
+                    (one.log :> IEventLog).LoadSnapshotAsync(Int64.MaxValue, CancellationToken.None)
+
+                Expect.isGreaterThan found.Number 4L "the next one is saved"
+            })
+
         testCaseTask "disposing twice is fine" (fun () ->
             task {
                 let! one = openMember (MemorySpace())

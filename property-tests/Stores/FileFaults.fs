@@ -4,6 +4,7 @@ module Tansu.PropertyTests.Stores.FileFaults
 open System
 open System.Collections.Generic
 open System.IO
+open System.Threading
 open System.Threading.Tasks
 open Expecto
 open Tansu.Adapters
@@ -246,9 +247,59 @@ let private campaign (seed: int) =
         do! reopened.DisposeAsync()
     }
 
+let private threads =
+    testCaseTask "work for which no thread can be started is not done, and the next is" (fun () ->
+        task {
+            let mutable failing = true
+
+            let start (thread: Thread) =
+                if failing then
+                    raise (OutOfMemoryException())
+
+                thread.Start()
+
+            use threads = new IoThreads("test", 2, start)
+            let mutable ran = 0
+
+            let run () =
+                threads.RunAsync("Counting", (fun () -> Interlocked.Increment &ran), CancellationToken.None)
+
+            let isRefused () =
+                try
+                    run () |> ignore
+                    false
+                with :? StoreUnavailableException ->
+                    true
+
+            Expect.isTrue (isRefused ()) "no thread at all"
+            failing <- false
+            let! first = run ()
+            Expect.equal first 1 "what was refused has not been done"
+
+            // One thread, which is busy, and no other to be had: it does that later.
+            failing <- true
+            use gate = new ManualResetEventSlim()
+
+            let holding =
+                threads.RunAsync(
+                    "Waiting",
+                    (fun () ->
+                        gate.Wait()
+                        0),
+                    CancellationToken.None
+                )
+
+            let waiting = run ()
+            gate.Set()
+            let! _ = holding
+            let! second = waiting
+            Expect.equal second 2 "by the thread there is"
+        })
+
 let tests =
     testList "faults" [
         yield! situations
+        threads
         Check.propertyTimes 100 "every acknowledged entry survives failing disks and restarts" (fun (seed: int) ->
             (campaign seed).GetAwaiter().GetResult())
     ]
