@@ -1,4 +1,4 @@
-using Tansu.Adapters.Ports;
+using System.Runtime.ExceptionServices;
 using Tansu.Adapters.Replica;
 using Tansu.Domain;
 
@@ -57,6 +57,7 @@ internal sealed class Housekeeping : IAsyncDisposable
     {
         var interval = _options.CompactionInterval;
         var leastPause = LeastPause(_options);
+        var pauseAfterFailure = TimeSpan.Zero;
         await PauseAsync(StartDelay < interval ? StartDelay : interval);
         while (!_stopping.IsCancellationRequested)
         {
@@ -64,6 +65,7 @@ internal sealed class Housekeeping : IAsyncDisposable
             {
                 _bell.Hush();
                 await DoAsync();
+                pauseAfterFailure = TimeSpan.Zero;
                 await PauseAsync(leastPause);
                 await _bell.WaitAsync(interval - leastPause);
             }
@@ -81,7 +83,10 @@ internal sealed class Housekeeping : IAsyncDisposable
 #pragma warning restore CA1031
             {
                 _options.OnNotice?.Invoke($"housekeeping goes on later: {Failures.Describe(failure)}");
-                await PauseAsync(_options.StoreTimeout);
+
+                // What lasts is told of less and less often, in the end as often as passes are made.
+                pauseAfterFailure = TimeSpan.FromTicks(Math.Clamp(pauseAfterFailure.Ticks * 2, _options.StoreTimeout.Ticks, Math.Max(interval.Ticks, _options.StoreTimeout.Ticks)));
+                await PauseAsync(pauseAfterFailure);
             }
         }
     }
@@ -105,24 +110,40 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     private async Task DoAllAsync()
     {
+        ExceptionDispatchInfo? first = null;
         foreach (var topic in _cluster.Catalog.TopicsBeingRemoved.Values)
         {
-            await _cluster.FinishRemovalAsync(topic, _options.StoreTimeout);
+            var failure = await TryAsync(() => _cluster.FinishRemovalAsync(topic, _options.StoreTimeout));
+            first ??= failure;
         }
 
         foreach (var shard in _cluster.Shards)
         {
-            await shard.Replica.SubmitAsync(ShardCommand.ForgetExpired, Payload.None, _options.StoreTimeout);
-            try
-            {
-                await CompactAsync(shard);
-            }
-            catch (StoreRefusedException failure) when (!shard.Replica.Completion.IsCompleted)
-            {
-                // What cannot be read is this shard's: the others go on.
-                _options.OnNotice?.Invoke($"{ClusterShard.LogName(shard.Index)} is not compacted: {failure.Message}");
-            }
+            var failure = await TryAsync(() => DoAsync(shard));
+            first ??= failure;
         }
+
+        first?.Throw();
+    }
+
+    /// <summary>One topic or shard must not keep the others waiting. Null, or how it failed.</summary>
+    private async Task<ExceptionDispatchInfo?> TryAsync(Func<Task> part)
+    {
+        try
+        {
+            await part();
+            return null;
+        }
+        catch (Exception failure) when (!_stopping.IsCancellationRequested && !_cluster.Completion.IsCompleted)
+        {
+            return ExceptionDispatchInfo.Capture(failure);
+        }
+    }
+
+    private async Task DoAsync(ClusterShard shard)
+    {
+        await shard.Replica.SubmitAsync(ShardCommand.ForgetExpired, Payload.None, _options.StoreTimeout);
+        await CompactAsync(shard);
     }
 
     /// <summary>

@@ -62,7 +62,8 @@ internal sealed class PacedLoad : IDisposable
 
             if (isEven)
             {
-                pace.WaitFor(sent);
+                // A request is due when the one before it has had its time.
+                pace.WaitFor(sent + 1);
             }
             else
             {

@@ -19,6 +19,9 @@ public sealed class Compactor
     /// <summary>So many times as long as a job took, it rests after it.</summary>
     private const int RestsPerJob = 3;
 
+    /// <summary>So many parts of a pass may be unreadable, then it goes on with what comes after compaction.</summary>
+    private const int MostUnreadable = 16;
+
     private readonly ShardReplica _replica;
     private readonly RecordsReader _reader;
     private readonly IEventLog _log;
@@ -32,8 +35,11 @@ public sealed class Compactor
     private DateTimeOffset _listedAt = DateTimeOffset.MinValue;
     private TimeSpan _restLeft;
 
-    /// <summary>Whether this pass has told of something that cannot be read.</summary>
-    private bool _hasTold;
+    /// <summary>How often something could not be read in this pass.</summary>
+    private int _unreadable;
+
+    /// <summary>Until when partitions are left alone that could not be cleaned: all of the work before what cannot be read would be done again.</summary>
+    private readonly Dictionary<TopicPartition, DateTimeOffset> _leftAlone = [];
 
     /// <summary>When something was last to be trimmed, until a trim has succeeded that is certain to have found it; then null.</summary>
     private DateTimeOffset? _trimsSince;
@@ -129,12 +135,12 @@ public sealed class Compactor
         Interlocked.Exchange(ref _backlogBytes, 0);
         Interlocked.Exchange(ref _backlogEntries, 0);
         _restLeft = _options.MostRest;
-        _hasTold = false;
+        _unreadable = 0;
         var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
         try
         {
-            await CompactAsync(scope, cancellationToken);
-            await CollectAsync(scope, cancellationToken);
+            await TryAsync(scope, () => CompactAsync(scope, cancellationToken), int.MaxValue);
+            await TryAsync(scope, () => CollectAsync(scope, cancellationToken), int.MaxValue);
             await TrimAsync(scope, cancellationToken);
         }
         catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
@@ -209,7 +215,7 @@ public sealed class Compactor
 
         await CleanAsync(scope, cleanup, cancellationToken);
         await MergeAsync(scope, budget, cancellationToken);
-        var pager = new IndexPager(scope);
+        var pager = new IndexPager(scope, part => TryAsync(scope, part));
         await TryAsync(scope, () => pager.PageAsync(cancellationToken));
         await TryAsync(scope, () => pager.FreeAsync(cancellationToken));
     }
@@ -223,7 +229,17 @@ public sealed class Compactor
         {
             var begun = _options.TimeProvider.GetTimestamp();
             var due = all[next];
-            await TryAsync(scope, () => CleanAsync(scope, cleaner, due, cleanup.Invoke(due.Partition.TopicId).Value, nowMs, cancellationToken));
+            if (_leftAlone.TryGetValue(due.Partition, out var until) && _options.TimeProvider.GetUtcNow() < until)
+            {
+                continue;
+            }
+
+            _leftAlone.Remove(due.Partition);
+            if (!await TryAsync(scope, () => CleanAsync(scope, cleaner, due, cleanup.Invoke(due.Partition.TopicId).Value, nowMs, cancellationToken)))
+            {
+                _leftAlone[due.Partition] = _options.TimeProvider.GetUtcNow() + (_options.Grace / 4);
+            }
+
             await RestAsync(begun, all.Length - next, cancellationToken);
         }
     }
@@ -251,34 +267,44 @@ public sealed class Compactor
         }
     }
 
-    /// <summary>Does a part of a pass. What it needs and cannot read is told of, once in a pass, and stays as it is, and the rest of the pass goes on.</summary>
-    private async Task TryAsync(CompactionScope scope, Func<Task> part)
+    /// <summary>
+    /// Does a part of a pass. What it needs and cannot read is told of, once in a pass, and stays as it is, and the rest of the pass goes on: one object must not
+    /// keep everything else from being compacted and deleted. False if that was so.
+    /// </summary>
+    /// <param name="scope">The pass.</param>
+    /// <param name="part">The part.</param>
+    /// <param name="most">After so many in a pass what this is a part of does not go on: a store that cannot be read may take long to say so each time.</param>
+    private async Task<bool> TryAsync(CompactionScope scope, Func<Task> part, int most = MostUnreadable)
     {
         try
         {
             await part();
+            return true;
         }
-        catch (Exception failure) when (failure is EntryMissingException or BlobMissingException or StoreRefusedException)
+        catch (Exception failure) when (_unreadable < most
+            && failure is EntryMissingException or BlobMissingException or StoreRefusedException or StoreUnavailableException)
         {
             scope.Writer.Forget();
-            if (!await IsLostAsync(failure))
+            if (!await IsUnreadableAsync(failure))
             {
                 throw;
             }
 
-            if (!_hasTold)
+            if (_unreadable++ == 0)
             {
-                _hasTold = true;
                 _options.OnNotice?.Invoke($"log {_log.Name}: {failure.Message.TrimEnd('.')}; what needs it is not compacted");
             }
+
+            return false;
         }
     }
 
     /// <summary>
-    /// Whether the newest state needs what was missing, or could not be read. Otherwise another broker has compacted the same, and what it replaced has
-    /// been collected.
+    /// Whether the store is there, and the newest state needs what was missing, or could not be read. Otherwise another broker has compacted the same, and what it
+    /// replaced has been collected.
     /// </summary>
-    private async Task<bool> IsLostAsync(Exception failure)
+    /// <exception cref="TimeoutException">The store is not there.</exception>
+    private async Task<bool> IsUnreadableAsync(Exception failure)
     {
         await _replica.CatchUpAsync(_options.StoreTimeout);
         var state = _replica.Current.State;

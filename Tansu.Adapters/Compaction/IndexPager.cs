@@ -4,7 +4,9 @@ using Tansu.Domain;
 namespace Tansu.Adapters.Compaction;
 
 /// <summary>Keeps the state small: moves the older chunks of long partitions into index pages, and stops counting what pages list that are no longer needed.</summary>
-internal sealed class IndexPager(CompactionScope scope)
+/// <param name="scope">The pass.</param>
+/// <param name="tryAsync">Does something; false if it could not read what it needs.</param>
+internal sealed class IndexPager(CompactionScope scope, Func<Func<Task>, Task<bool>> tryAsync)
 {
     /// <summary>How many dead pages one commit frees.</summary>
     private const int FreedAtOnce = 64;
@@ -54,8 +56,8 @@ internal sealed class IndexPager(CompactionScope scope)
             IndexPage[] old = [];
             if (partition.Pages.Count > 0 && partition.Pages[^1] is var last && last.ChunkCount + settled.Length <= scope.Limits.PageChunks)
             {
-                old = [last];
-                listed.AddRange(await scope.Reader.ListAsync(last, cancellationToken));
+                // If it cannot be read there is another one after it.
+                old = await tryAsync(async () => listed.AddRange(await scope.Reader.ListAsync(last, cancellationToken))) ? [last] : [];
             }
 
             listed.AddRange(settled);
@@ -84,19 +86,18 @@ internal sealed class IndexPager(CompactionScope scope)
     /// <summary>Stops counting what dead pages list.</summary>
     public async Task FreeAsync(CancellationToken cancellationToken)
     {
-        while (!scope.State.DeadPages.IsEmpty)
+        foreach (var pages in scope.State.DeadPages.Chunk(FreedAtOnce))
         {
-            var before = scope.State.DeadPages.Count;
             var freed = new List<PageToFree>();
-            foreach (var page in scope.State.DeadPages.Take(FreedAtOnce))
+            foreach (var page in pages)
             {
-                freed.Add(new PageToFree(page, References.Of(await scope.Reader.ListAsync(page, cancellationToken)).ToArray()));
+                // What one that cannot be read lists stays counted, and is not deleted.
+                await tryAsync(async () => freed.Add(new PageToFree(page, References.Of(await scope.Reader.ListAsync(page, cancellationToken)).ToArray())));
             }
 
-            await scope.SubmitAsync(ShardCommand.NewFreePages([.. freed]));
-            if (scope.State.DeadPages.Count >= before)
+            if (freed.Count > 0)
             {
-                return;
+                await scope.SubmitAsync(ShardCommand.NewFreePages([.. freed]));
             }
         }
     }

@@ -1,3 +1,5 @@
+using Tansu.Adapters.Ports;
+
 namespace Tansu.Adapters;
 
 /// <summary>
@@ -18,13 +20,19 @@ internal sealed class FreedSpace : IAsyncDisposable
     {
         if (Interlocked.Increment(ref _waiting) <= MostWaiting)
         {
-            // Does not fail: what cannot be given back little by little goes when the file is closed.
-            _ = _thread.RunAsync("Giving back space", () => GiveBack(file), CancellationToken.None);
+            try
+            {
+                // Does not fail: what cannot be given back little by little goes when the file is closed.
+                _ = _thread.RunAsync("Giving back space", () => GiveBack(file), CancellationToken.None);
+                return;
+            }
+            catch (StoreUnavailableException)
+            {
+                // There is no thread.
+            }
         }
-        else
-        {
-            _ = GiveBack(file);
-        }
+
+        _ = GiveBack(file);
     }
 
     /// <summary>From now on everything is given back at once.</summary>

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Threading.Channels;
 using Npgsql;
 using static Tansu.Adapters.PostgresCommands;
@@ -38,6 +39,7 @@ internal sealed class LogAnnouncer : IAsyncDisposable
 
     private readonly NpgsqlDataSource _source;
     private readonly TimeSpan _timeout;
+    private readonly Action<string>? _notice;
     private readonly Lock _gate = new();
     private readonly HashSet<string> _appended = new(StringComparer.Ordinal);
     private readonly Channel<bool> _wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -49,9 +51,10 @@ internal sealed class LogAnnouncer : IAsyncDisposable
     private bool _othersListen;
     private long _nextLook;
 
-    public LogAnnouncer(NpgsqlDataSource source, TimeSpan timeout)
+    public LogAnnouncer(NpgsqlDataSource source, TimeSpan timeout, Action<string>? notice)
     {
         _source = source;
+        _notice = notice;
         _timeout = timeout;
         _loop = RunAsync();
     }
@@ -93,6 +96,7 @@ internal sealed class LogAnnouncer : IAsyncDisposable
     {
         try
         {
+            var hasTold = false;
             while (await _wake.Reader.WaitToReadAsync(_stopping.Token).ConfigureAwait(false))
             {
                 _wake.Reader.TryRead(out _);
@@ -104,13 +108,20 @@ internal sealed class LogAnnouncer : IAsyncDisposable
                     }
 
                     await SendAsync(Take()).ConfigureAwait(false);
+                    hasTold = false;
                 }
 #pragma warning disable CA1031 // Whatever it is, another connection is tried: otherwise nobody would be told of anything any more.
-                catch (Exception)
+                catch (Exception error)
 #pragma warning restore CA1031
                 {
-                    // Only hints are lost, and whoever waits for appends says so when the server is gone.
+                    // Only hints are lost: others look by themselves as well.
                     await CloseAsync().ConfigureAwait(false);
+                    if (!hasTold && !_stopping.IsCancellationRequested)
+                    {
+                        hasTold = true;
+                        _notice?.Invoke($"{PostgresErrors.WhileRunning("Telling other brokers of appends", error).Message}; trying again");
+                    }
+
                     await Task.Delay(PauseAfterFailure, _stopping.Token).ConfigureAwait(false);
                 }
             }
@@ -159,9 +170,9 @@ internal sealed class LogAnnouncer : IAsyncDisposable
         {
             return await connection.ScalarAsync(Look, cancellationToken, Parameter(Volatile.Read(ref _listenerProcessId))).ConfigureAwait(false) is true;
         }
-        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.InsufficientPrivilege)
+        catch (PostgresException) when (connection.FullState == ConnectionState.Open)
         {
-            // A role that may not read pg_locks notifies always. All other errors may have closed the connection.
+            // A role that may not read pg_locks, and a server that has none, notifies always. Not so if the error has closed the connection.
             return true;
         }
     }

@@ -81,7 +81,8 @@ internal sealed class PostgresConnections : IAsyncDisposable
         {
             return await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!PostgresErrors.IsOfDriver(error) && error is not (StoreUnavailableException or StoreRefusedException or ObjectDisposedException))
+        catch (Exception error) when (PostgresErrors.IsOfFile(error)
+            || (!PostgresErrors.IsOfDriver(error) && error is not (StoreUnavailableException or StoreRefusedException or ObjectDisposedException)))
         {
             throw new NpgsqlException(error.Message, error);
         }

@@ -18,9 +18,13 @@ internal static class PostgresErrors
             || said.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow,
 
         // Not if there was none to be had in time, or none could be made.
-        NpgsqlException { InnerException: null or IOException or SocketException } or IOException or SocketException => true,
+        NpgsqlException { InnerException: { } inner } => inner is (IOException or SocketException) && !IsOfFile(inner),
+        IOException or SocketException => true,
         _ => false,
     };
+
+    /// <summary>Whether a file is not there or cannot be read: a certificate, or its key.</summary>
+    public static bool IsOfFile(Exception error) => error is FileNotFoundException or DirectoryNotFoundException or UnauthorizedAccessException;
 
     /// <summary>
     /// Whether an error in reply to a statement says for certain that its transaction was not committed. Not so when the
@@ -58,6 +62,14 @@ internal static class PostgresErrors
             return Advice(said.SqlState, user) is { } advice
                 ? new StoreRefusedException($"{store}: {OneLine(said)}: {advice}.", error)
                 : WhileRunning($"Opening {store}", error);
+        }
+
+        if (error is NpgsqlException { InnerException: { } cause }
+            && (IsOfFile(cause) || cause is ArgumentException or NotSupportedException or System.Security.Cryptography.CryptographicException))
+        {
+            return new StoreRefusedException(
+                $"{store}: the driver cannot connect as the storage engine's URL says ({OneLine(cause.Message)}); check the ssl parameters, their files, and how the server wants clients to authenticate.",
+                error);
         }
 
         // Without a cause of its own it is a judgement of the driver: no password given, encryption not to be had.

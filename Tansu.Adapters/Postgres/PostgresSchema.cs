@@ -84,7 +84,7 @@ internal static class PostgresSchema
         StoreOptions options,
         CancellationToken cancellationToken)
     {
-        var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        var connection = await PostgresConnections.OpenAsync(source, cancellationToken).ConfigureAwait(false);
         await using (connection.ConfigureAwait(false))
         {
             if (!await CheckServerAsync(connection, store, options.OnNotice, cancellationToken).ConfigureAwait(false))

@@ -21,7 +21,7 @@ public sealed class PostgresStore : IStore, ILogSignal
     {
         _options = options;
         _connections = new PostgresConnections(settings, options.RequestTimeout);
-        _announcer = new LogAnnouncer(_connections.Unpooled(keepAliveSeconds: 0), options.RequestTimeout);
+        _announcer = new LogAnnouncer(_connections.Unpooled(keepAliveSeconds: 0), options.RequestTimeout, options.OnNotice);
         _listener = new LogListener(_connections, OpenLogNames, _announcer, options.OnNotice);
         Blobs = new PostgresBlobs(_connections);
     }

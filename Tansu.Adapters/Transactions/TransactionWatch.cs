@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.ExceptionServices;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Replica;
 using Tansu.Domain;
@@ -31,6 +32,9 @@ internal sealed class TransactionWatch : IAsyncDisposable
     /// found, or the coordinators' logs were last read because of it.
     /// </summary>
     private Dictionary<(long ProducerId, long Number), long> _unknown = [];
+
+    /// <summary>What was told of the last look, if it failed.</summary>
+    private string? _told;
 
     public TransactionWatch(
         TransactionCoordinator coordinator,
@@ -71,7 +75,8 @@ internal sealed class TransactionWatch : IAsyncDisposable
 
         _due = due;
 
-        // Those that have waited longest first; in an order that does not depend on this process.
+        // Those that have waited longest first; in an order that does not depend on this process. One that cannot be ended must not keep the others waiting.
+        ExceptionDispatchInfo? first = null;
         foreach (var (transactionalId, one) in due.OrderBy(static item => item.Value.SeenAt).ThenBy(static item => item.Key, StringComparer.Ordinal))
         {
             if (_stopping.IsCancellationRequested)
@@ -84,15 +89,19 @@ internal sealed class TransactionWatch : IAsyncDisposable
                 continue;
             }
 
-            if (one.IsPrepared)
+            try
             {
-                await _coordinator.FinishAsync(transactionalId, _options.StoreTimeout);
+                await (one.IsPrepared
+                    ? _coordinator.FinishAsync(transactionalId, _options.StoreTimeout)
+                    : _coordinator.FenceAsync(transactionalId, isTimeout: true, _options.StoreTimeout));
             }
-            else
+            catch (Exception failure) when (failure is not StoreRefusedException)
             {
-                await _coordinator.FenceAsync(transactionalId, isTimeout: true, _options.StoreTimeout);
+                first ??= ExceptionDispatchInfo.Capture(failure);
             }
         }
+
+        first?.Throw();
     }
 
     private async Task RunAsync()
@@ -103,6 +112,7 @@ internal sealed class TransactionWatch : IAsyncDisposable
             try
             {
                 await LookAsync();
+                _told = null;
             }
             catch (StoreRefusedException)
             {
@@ -113,7 +123,13 @@ internal sealed class TransactionWatch : IAsyncDisposable
             catch (Exception failure)
 #pragma warning restore CA1031
             {
-                _options.OnNotice?.Invoke($"ending transactions goes on later: {Failures.Describe(failure)}");
+                var text = $"ending transactions goes on later: {Failures.Describe(failure)}";
+                if (text != _told)
+                {
+                    // Once, not each second.
+                    _told = text;
+                    _options.OnNotice?.Invoke(text);
+                }
             }
         }
     }

@@ -97,6 +97,24 @@ internal sealed partial class Connection
     {
         // The caller accepts connections and must not be held up by what this one sends.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await ServeAsync().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // The connection is the boundary: it is not there any more, whatever has happened.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            _complaints.WriteError(error, "The connection from {RemoteAddress} has failed", _info.RemoteAddress);
+            Abort();
+        }
+
+        _log.Debug("Connection from {RemoteAddress} closed", _info.RemoteAddress);
+        onEnd(this);
+    }
+
+    private async Task ServeAsync()
+    {
         using var idleTimer = StartIdleTimer();
         var writing = WriteAsync();
         var ending = await ReadAsync().ConfigureAwait(false);
@@ -115,8 +133,6 @@ internal sealed partial class Connection
         Abort();
         await writing.ConfigureAwait(false);
         _reader.Dispose();
-        _log.Debug("Connection from {RemoteAddress} closed", _info.RemoteAddress);
-        onEnd(this);
     }
 
     /// <summary>Stops to read; what is pending is still answered.</summary>

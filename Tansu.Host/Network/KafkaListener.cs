@@ -164,7 +164,11 @@ public sealed class KafkaListener : IAsyncDisposable
 
             try
             {
-                Start(socket, address, remote, processor);
+                var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
+                {
+                    IsClientGone = () => IsEnded(socket),
+                };
+                Start(new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints), address, remote);
             }
             catch
             {
@@ -184,14 +188,9 @@ public sealed class KafkaListener : IAsyncDisposable
         }
     }
 
-    private void Start(Socket socket, IPAddress address, string remote, IRequestProcessor processor)
+    private void Start(Connection connection, IPAddress address, string remote)
     {
-        var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
-        {
-            IsClientGone = () => IsEnded(socket),
-        };
-        var connection = new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints);
-        _connections[info.Id] = connection;
+        _connections[connection.Id] = connection;
         Interlocked.Increment(ref _connectionCount);
         _log.Debug("Connection from {RemoteAddress} opened", remote);
         connection.Start(ended => Forget(ended, address));

@@ -283,6 +283,9 @@ let private connecting = [
                         why <- unavailable.Message
 
 
+                while heard.Wait 0 do
+                    ()
+
                 do! letIn true
                 let! isMine = appendUntilKnown log (ref 0) 2L (headOf 2L)
                 Expect.isTrue isMine "the entry"
