@@ -47,6 +47,9 @@ public sealed class Cluster : IAsyncDisposable
         _catalog = catalog;
         _catalogSettings = catalogSettings;
         _shards = shards;
+        Completion = Task.WhenAny(
+            [catalog.Completion, .. shards.Select(static shard => shard.Replica.Completion), .. shards.Select(static shard => shard.Groups.Completion)])
+            .Unwrap();
         ClusterId = identity.ClusterId;
         Waiters = waiters;
         Cache = cache;
@@ -115,9 +118,7 @@ public sealed class Cluster : IAsyncDisposable
     public long ProducerIdExpirationMs => _options.ProducerIdExpirationMs;
 
     /// <summary>Faults when a log can no longer be used: the broker must end.</summary>
-    public Task Completion => Task.WhenAny(
-        [_catalog.Completion, .. _shards.Select(static shard => shard.Replica.Completion), .. _shards.Select(static shard => shard.Groups.Completion)])
-        .Unwrap();
+    public Task Completion { get; }
 
     /// <summary>Opens the logs, creating the cluster if the store is empty, and registers this broker's address.</summary>
     /// <exception cref="StoreRefusedException">The store cannot be used; the message says why and what to do.</exception>

@@ -37,7 +37,7 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
     public TimeProvider TimeProvider => timeProvider;
 
     /// <summary>Fetch sessions of this broker's clients (KIP-227).</summary>
-    public FetchSessions FetchSessions { get; } = new(settings.MaxFetchSessions, timeProvider);
+    public FetchSessions FetchSessions { get; } = new(settings.MaxFetchSessions, settings.MaxFetchSessionPartitions, timeProvider);
 
     /// <summary>The memory of the records that are being read and sent, of all connections together.</summary>
     public ByteBudget FetchBudget { get; } = new(settings.FetchMemoryBytes);

@@ -33,6 +33,9 @@ internal sealed record BrokerSettings
     /// <summary>How many incremental fetch sessions are kept (<c>max.incremental.fetch.session.cache.slots</c>).</summary>
     public int MaxFetchSessions { get; init; } = 1000;
 
+    /// <summary>How many partitions all of them may have: those of clients that are gone stay until there is no more room.</summary>
+    public long MaxFetchSessionPartitions { get; init; } = 1_000_000;
+
     /// <summary>The most partitions one DescribeTopicPartitions answers (<c>max.request.partition.size.limit</c>).</summary>
     public int MaxDescribedPartitions { get; init; } = 2000;
 
@@ -70,6 +73,7 @@ internal sealed record BrokerSettings
         AdvertisedListener = advertised,
         MaxRequestBytes = memory.MaxRequestBytes,
         FetchMemoryBytes = memory.FetchBytes,
+        MaxFetchSessionPartitions = memory.FetchSessionPartitions,
         FetchMaxBytes = (int)Math.Min(55L * 1024 * 1024, memory.FetchBytes),
         ConnectionIdleMs = options.ConnectionIdleMs,
         AutoCreateTopics = options.AutoCreateTopics,

@@ -13,6 +13,9 @@ internal sealed record MemoryPlan
     /// <summary>What a connection may take with nothing under way: its loops, its socket and their buffers. 32 KiB.</summary>
     private const long ConnectionBytes = 32 * 1024;
 
+    /// <summary>What a fetch session takes for a partition.</summary>
+    private const long SessionPartitionBytes = 256;
+
     /// <summary>Records for readers (<c>--cache-bytes</c>).</summary>
     public required long CacheBytes { get; init; }
 
@@ -34,6 +37,9 @@ internal sealed record MemoryPlan
     /// <summary>Records on their way to consumers.</summary>
     public required long FetchBytes { get; init; }
 
+    /// <summary>The partitions of all fetch sessions.</summary>
+    public required long FetchSessionPartitions { get; init; }
+
     /// <summary>One entry, or one data object: written, cached and read as a whole.</summary>
     public required int EntryBytes { get; init; }
 
@@ -53,6 +59,7 @@ internal sealed record MemoryPlan
             LargeRequestBytes = largeRequestBytes,
             MaxRequestBytes = options.MaxRequestBytes >= 0 ? options.MaxRequestBytes : (int)Math.Min(100 * MiB, largeRequestBytes),
             FetchBytes = Math.Min(256 * MiB, heapBytes / 8),
+            FetchSessionPartitions = Math.Min(1_000_000, heapBytes / 64 / SessionPartitionBytes),
             EntryBytes = (int)Math.Min(8 * MiB, heapBytes / 64),
             MaxConnections = options.MaxConnections >= 0 ? options.MaxConnections : (int)Math.Min(20_000, heapBytes / 4 / ConnectionBytes),
         };

@@ -97,13 +97,15 @@ internal sealed class LogListener(
                     Signal(said.Payload);
                 }
             };
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+            limit.CancelAfter(connections.RequestTimeout);
             var command = connection.Command($"LISTEN {LogAnnouncer.ChannelName}");
             await using (command.ConfigureAwait(false))
             {
-                await command.ExecuteNonQueryAsync(_stopping.Token).ConfigureAwait(false);
+                await command.ExecuteNonQueryAsync(limit.Token).ConfigureAwait(false);
             }
 
-            announcer.ListenerProcessId = await connection.ScalarAsync(LogAnnouncer.BeListener, _stopping.Token).ConfigureAwait(false) as int? ?? 0;
+            announcer.ListenerProcessId = await connection.ScalarAsync(LogAnnouncer.BeListener, limit.Token).ConfigureAwait(false) as int? ?? 0;
             onConnected();
             foreach (var name in openLogNames())
             {

@@ -34,6 +34,9 @@ internal sealed class PostgresConnections : IAsyncDisposable
         _reads = new ReadGate(Math.Max(1, settings.MaxPoolSize / 2), requestTimeout, TimeProvider.System);
     }
 
+    /// <summary>How long a request may take, apart from what it moves.</summary>
+    public TimeSpan RequestTimeout => _requestTimeout;
+
     /// <summary>What and where, without secrets.</summary>
     public string Description { get; }
 

@@ -377,9 +377,15 @@ public sealed class RecordsReader(int shard, IEventLog log, IBlobStore blobs, Re
 
     private async Task LoadAheadAsync(Chunk chunk)
     {
-        // A failure is told to whoever reads the chunk.
-        await LoadAsync(chunk, lease: null).Settled();
-        cache.Ahead.Release(chunk.Length);
+        try
+        {
+            // A failure is told to whoever reads the chunk.
+            await LoadAsync(chunk, lease: null).Settled();
+        }
+        finally
+        {
+            cache.Ahead.Release(chunk.Length);
+        }
     }
 
     private Task<ReadOnlyMemory<byte>> LoadAsync(Chunk chunk, RecordLease? lease)

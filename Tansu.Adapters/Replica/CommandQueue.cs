@@ -6,6 +6,9 @@ namespace Tansu.Adapters.Replica;
 /// </summary>
 internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, DataObjectUploader uploader)
 {
+    /// <summary>So many that were given up do not matter.</summary>
+    private const int FewGivenUp = 64;
+
     private readonly Lock _lock = new();
     private readonly Queue<PendingCommand<TCommand, TReply>> _waiting = new();
 
@@ -21,6 +24,12 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     private int _awaited;
     private long _looseBytes;
 
+    /// <summary>How many have been given up since those were last removed.</summary>
+    private int _givenUp;
+
+    /// <summary>With so many requests to catch up, those that were given up are removed.</summary>
+    private int _manyCatchUps = FewGivenUp;
+
     /// <summary>Whether the loop is busy with what it took last.</summary>
     private bool _isCommitting;
     private bool _isClosed;
@@ -34,6 +43,18 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             lock (_lock)
             {
                 return _waiting.Count > 0;
+            }
+        }
+    }
+
+    /// <summary>How many commands and requests to catch up are in it.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _waiting.Count + _catchUps.Count;
             }
         }
     }
@@ -110,6 +131,13 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             {
                 caughtUp.SetException(refusal);
                 return caughtUp.Task;
+            }
+
+            // While the store is away nobody takes them.
+            if (_catchUps.Count >= _manyCatchUps)
+            {
+                _catchUps.RemoveAll(static pending => pending.Task.IsCompleted);
+                _manyCatchUps = Math.Max(FewGivenUp, _catchUps.Count * 2);
             }
 
             _catchUps.Add(caughtUp);
@@ -237,6 +265,7 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
     /// </summary>
     public void Release(PendingCommand<TCommand, TReply> pending)
     {
+        List<PendingCommand<TCommand, TReply>>? dropped = null;
         lock (_lock)
         {
             if (pending.Queue is null)
@@ -254,7 +283,39 @@ internal sealed class CommandQueue<TCommand, TReply>(ReplicaOptions options, Dat
             }
 
             pending.Payload = Payload.None;
+            if (++_givenUp >= FewGivenUp && _givenUp * 2 >= _waiting.Count)
+            {
+                dropped = RemoveGivenUp();
+            }
         }
+
+        dropped?.ForEach(static pending => pending.Drop());
+    }
+
+    /// <summary>While the store is away those that were given up would fill the memory: what is not in a data object leaves the queue before its turn.</summary>
+    private List<PendingCommand<TCommand, TReply>> RemoveGivenUp()
+    {
+        var removed = new List<PendingCommand<TCommand, TReply>>();
+        for (var left = _waiting.Count; left > 0; left--)
+        {
+            var pending = _waiting.Dequeue();
+            if (pending.DataObject is null && pending.IsAbandoned)
+            {
+                // It may be about to release its payload.
+                _looseBytes -= pending.Payload.Length;
+                pending.Payload = Payload.None;
+                pending.Queue = null;
+                removed.Add(pending);
+            }
+            else
+            {
+                _waiting.Enqueue(pending);
+            }
+        }
+
+        _loose.RemoveAll(static pending => pending.Queue is null);
+        _givenUp = 0;
+        return removed;
     }
 
     /// <summary>Wakes the loop.</summary>

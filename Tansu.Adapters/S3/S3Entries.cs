@@ -9,7 +9,8 @@ internal sealed class S3Entries(S3Client client, S3Keys keys, string logName)
     /// <summary>One ranged GET brings at most this much: most heads whole, with the payload when the entry is small.</summary>
     private const int FirstBytes = 64 * 1024;
 
-    private const int MaxLayouts = 65_536;
+    /// <summary>Some 80 bytes each, in each log; what is not remembered takes one request more.</summary>
+    private const int MaxLayouts = 8_192;
 
     private readonly ConcurrentDictionary<long, S3Frame> _layouts = new();
     private readonly ConcurrentDictionary<long, Lazy<Task<(S3Frame Frame, byte[] Bytes)?>>> _starts = new();

@@ -44,7 +44,7 @@ internal sealed class FetchScope
                 sessions.Remove(request.SessionId);
             }
 
-            var session = request.SessionEpoch == InitialEpoch && request.Topics.Length > 0 ? sessions.Create(usesTopicIds) : null;
+            var session = request.SessionEpoch == InitialEpoch && request.Topics.Length > 0 ? sessions.Create(usesTopicIds, request.Topics.Sum(static topic => topic.Partitions.Length)) : null;
             session?.TryEnter();
             return (ErrorCode.None, new FetchScope(session, AllOf(request, usesTopicIds, session), isIncremental: false));
         }

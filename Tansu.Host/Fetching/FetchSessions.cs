@@ -7,8 +7,9 @@ namespace Tansu.Host.Fetching;
 /// restart) is told FETCH_SESSION_ID_NOT_FOUND and starts a new one, as with Kafka.
 /// </summary>
 /// <param name="capacity">The most sessions kept; with more clients the rest fetch without one.</param>
+/// <param name="maxPartitions">The most partitions that all of them may have when another one is made.</param>
 /// <param name="timeProvider">Says which session is old enough to make room.</param>
-internal sealed class FetchSessions(int capacity, TimeProvider timeProvider)
+internal sealed class FetchSessions(int capacity, long maxPartitions, TimeProvider timeProvider)
 {
     /// <summary>A session that was used more recently than this is not evicted (as Kafka's cache).</summary>
     private static readonly TimeSpan LeastAge = TimeSpan.FromMinutes(2);
@@ -17,13 +18,23 @@ internal sealed class FetchSessions(int capacity, TimeProvider timeProvider)
     private readonly Dictionary<int, FetchSession> _sessions = [];
 
     /// <summary>A new session; null when there is no room.</summary>
-    public FetchSession? Create(bool usesTopicIds)
+    /// <param name="usesTopicIds">How it names partitions.</param>
+    /// <param name="partitions">How many it begins with.</param>
+    public FetchSession? Create(bool usesTopicIds, int partitions)
     {
+        if (partitions > maxPartitions)
+        {
+            return null;
+        }
+
         lock (_lock)
         {
-            if (_sessions.Count >= capacity && !TryEvict())
+            while (_sessions.Count >= capacity || _sessions.Values.Sum(static session => (long)session.Count) + partitions > maxPartitions)
             {
-                return null;
+                if (!TryEvict())
+                {
+                    return null;
+                }
             }
 
             int id;

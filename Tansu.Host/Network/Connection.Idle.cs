@@ -55,6 +55,12 @@ internal sealed partial class Connection
             left = Shorter(left, allowed - Since(ref _lastProgress));
         }
 
+        // Its client has long given the request up by then, and others wait behind it.
+        if (_reader.WaitsForMemory)
+        {
+            left = Shorter(left, _options.StallTimeout - Since(ref _lastProgress));
+        }
+
         // With a request in flight the client waits for us.
         if (_inFlight.Requests == 0 || _sender.IsSending || _reader.IsStarved)
         {

@@ -21,6 +21,9 @@ public sealed class FrameBuffer : IDisposable
     private int _filled;
     private bool _isAbandoned;
 
+    /// <summary>Whether the array has room for all of the request.</summary>
+    private bool _isWhole;
+
     private FrameBuffer(RequestBudget budget, int length)
     {
         _budget = budget;
@@ -49,8 +52,17 @@ public sealed class FrameBuffer : IDisposable
     public static async ValueTask<FrameBuffer> RentAsync(RequestBudget budget, int length, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(budget);
-        await FirstOf(budget, length).HoldAsync(Math.Min(length, FirstBytes), cancellationToken).ConfigureAwait(false);
-        return new FrameBuffer(budget, length);
+        var bytes = Math.Min(length, FirstBytes);
+        await FirstOf(budget, length).HoldAsync(bytes, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return new FrameBuffer(budget, length);
+        }
+        catch
+        {
+            FirstOf(budget, length).Release(bytes);
+            throw;
+        }
     }
 
     /// <summary>Says that bytes were put into <see cref="Free"/>.</summary>
@@ -71,6 +83,7 @@ public sealed class FrameBuffer : IDisposable
         _bytes.AsSpan(0, _filled).CopyTo(whole);
         ArrayPool<byte>.Shared.Return(_bytes);
         _bytes = whole;
+        _isWhole = true;
         ReleaseFirst();
     }
 
@@ -91,22 +104,19 @@ public sealed class FrameBuffer : IDisposable
         var bytes = _bytes;
         _bytes = [];
         _filled = 0;
-        if (_heldLargeBytes == 0)
+        if (_isWhole && !_isAbandoned)
         {
-            if (!_isAbandoned)
-            {
-                ArrayPool<byte>.Shared.Return(bytes);
-            }
-
-            ReleaseFirst();
+            _budget.Arrays.Return(bytes);
         }
-        else
+        else if (!_isAbandoned)
         {
-            if (!_isAbandoned)
-            {
-                _budget.Arrays.Return(bytes);
-            }
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
 
+        // Both, if there was no memory for all of it after its share had been held.
+        ReleaseFirst();
+        if (_heldLargeBytes != 0)
+        {
             _budget.Large.Release(_heldLargeBytes);
             _heldLargeBytes = 0;
         }

@@ -38,6 +38,7 @@ internal sealed class FrameReader : IDisposable
     private int _sinceProgress;
     private bool _isLarge;
     private volatile bool _isStarved;
+    private volatile bool _waitsForMemory;
 
     /// <summary>A reader that has read nothing.</summary>
     /// <param name="receiver">Where to read.</param>
@@ -60,6 +61,9 @@ internal sealed class FrameReader : IDisposable
 
     /// <summary>Whether a request has begun to arrive and the client owes the rest of it.</summary>
     public bool IsStarved => _isStarved;
+
+    /// <summary>Whether it waits for memory for a request, and does not notice meanwhile if the client has gone.</summary>
+    public bool WaitsForMemory => _waitsForMemory;
 
     /// <summary>The length of the next request, checked; null if the client has closed the connection.</summary>
     /// <exception cref="KafkaFormatException">No request can have that length.</exception>
@@ -97,10 +101,12 @@ internal sealed class FrameReader : IDisposable
     public async ValueTask<FrameBuffer> ReadFrameAsync(int length, CancellationToken cancellationToken)
     {
         _isLarge = length > LargeBufferBytes / 2;
+        _waitsForMemory = true;
         var frame = await FrameBuffer.RentAsync(_budget, length, cancellationToken).ConfigureAwait(false);
         try
         {
             // Waiting for memory is not the client's fault: its time to send begins now.
+            _waitsForMemory = false;
             Progress();
             while (true)
             {
@@ -112,7 +118,9 @@ internal sealed class FrameReader : IDisposable
 
                 if (frame.NeedsGrowth)
                 {
+                    _waitsForMemory = true;
                     await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
+                    _waitsForMemory = false;
                     Progress();
                 }
                 else
@@ -220,7 +228,9 @@ internal sealed class FrameReader : IDisposable
         var left = _buffer.AsSpan(_start, _end - _start);
         if (_buffer == _rest)
         {
-            _buffer = ArrayPool<byte>.Shared.Rent(Interlocked.Increment(ref buffers) <= MaxLargeBuffers ? LargeBufferBytes : BufferBytes);
+            // Two that come at once may both get a large one, or both none.
+            _buffer = ArrayPool<byte>.Shared.Rent(Volatile.Read(ref buffers) < MaxLargeBuffers ? LargeBufferBytes : BufferBytes);
+            Interlocked.Increment(ref buffers);
         }
 
         left.CopyTo(_buffer);

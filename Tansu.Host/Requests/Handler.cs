@@ -127,6 +127,10 @@ internal abstract class Handler<TRequest, TResponse> : Handler
     }
 
     /// <summary>Writes a response with its header.</summary>
+    /// <param name="response">The response; null if there is none to be sent.</param>
+    /// <param name="version">The request's version.</param>
+    /// <param name="correlationId">The request's.</param>
+    /// <param name="borrowed">What the response refers to: the reply's from now on, or given back if there is none.</param>
     internal static Reply? Write(TResponse? response, short version, int correlationId, IDisposable? borrowed)
     {
         if (response is null)
@@ -135,9 +139,10 @@ internal abstract class Handler<TRequest, TResponse> : Handler
             return null;
         }
 
-        var writer = new KafkaWriter();
+        KafkaWriter? writer = null;
         try
         {
+            writer = new KafkaWriter();
             writer.WriteInt32(correlationId);
             // A client that asks for the versions cannot know yet whether the broker speaks flexible ones (KIP-511).
             if (version >= TResponse.FirstFlexibleVersion && TResponse.ApiKey != ApiVersionsKey)
@@ -150,7 +155,8 @@ internal abstract class Handler<TRequest, TResponse> : Handler
         }
         catch
         {
-            writer.Dispose();
+            writer?.Dispose();
+            borrowed?.Dispose();
             throw;
         }
     }

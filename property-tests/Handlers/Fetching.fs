@@ -7,6 +7,7 @@ open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
 open Tansu.Host
+open Tansu.Host.Fetching
 open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Handlers.Desk
 
@@ -320,6 +321,52 @@ let private sessions =
             })
     ]
 
+let private sessionRoom =
+    testList "session memory" [
+        testCase "sessions have so many partitions together; old ones make room"
+        <| fun () ->
+            let time = ManualTime()
+            let sessions = FetchSessions(1000, 10L, time)
+
+            let create count =
+                match sessions.Create(true, count) with
+                | null -> false
+                | session ->
+                    for partition in 1..count do
+                        session.Set(FetchKey("", Guid.Empty, partition)) |> ignore
+
+                    true
+
+            Expect.isFalse (create 11) "more than there may be"
+            Expect.isTrue (create 6) "the first"
+            Expect.isFalse (create 5) "no room"
+            Expect.isTrue (create 4) "just enough"
+            time.Advance(TimeSpan.FromMinutes 3.0)
+            Expect.isTrue (create 5) "the oldest goes"
+            Expect.isFalse (create 10) "one of them is in use"
+
+        testCase "a reply that cannot be written gives back what it borrowed"
+        <| fun () ->
+            // As one has it that was asked for bytes that are no UTF-8: each becomes three.
+            let response =
+                FetchResponse(Responses = [| FetchResponse.FetchableTopicResponse(Topic = String('\uFFFD', 11_000)) |])
+
+            let mutable given = 0
+
+            let borrowed = {
+                new IDisposable with
+                    member _.Dispose() = given <- given + 1
+            }
+
+            Expect.throws
+                (fun () ->
+                    Tansu.Host.Requests.Handler<FetchRequest, FetchResponse>.Write(response, 12s, 1, borrowed)
+                    |> ignore)
+                "too long"
+
+            Expect.equal given 1 "given back"
+    ]
+
 /// A broker that has memory for one reply, which is in use.
 let private shortOfMemory (check: Desk -> ManualTime -> Task<FetchResponse> -> Task<unit>) =
     fun () ->
@@ -375,4 +422,4 @@ let private memory =
             })
     ]
 
-let tests = testList "fetch" [ limits; polls; sessions; memory ]
+let tests = testList "fetch" [ limits; polls; sessions; sessionRoom; memory ]

@@ -308,6 +308,27 @@ let private frames =
                 Expect.equal buffer.Memory.Span[FrameBuffer.FirstBytes - 1] 7uy "kept"
             }
 
+        testCaseTask "a frame that finds no memory for all of its bytes gives back all that it holds"
+        <| fun () ->
+            task {
+                let budget = RequestBudget(NetworkOptions(MaxLargeRequestBytes = Int64.MaxValue))
+                let! buffer = FrameBuffer.RentAsync(budget, Int32.MaxValue, never)
+                buffer.Advance buffer.Free.Length
+
+                let! failure =
+                    task {
+                        try
+                            do! buffer.GrowAsync never
+                            return null
+                        with failure ->
+                            return failure
+                    }
+
+                Expect.isNotNull failure "no array is that long"
+                buffer.Dispose()
+                Expect.equal (budget.Beginnings.HeldBytes, budget.Large.HeldBytes) (0L, 0L) "held"
+            }
+
         testCaseTask "a client that goes away within a request leaves nothing and no line"
         <| fun () ->
             task {

@@ -296,6 +296,31 @@ let private idle =
                 Expect.isEmpty (server.Lines.AtLeast LogEventLevel.Information) "no line"
             }
 
+        testCaseTask "a request that waits for memory for too long goes with its connection"
+        <| fun () ->
+            task {
+                let time = ManualTime()
+                let length = FrameBuffer.FirstBytes * 2
+                let toy = manualToy ()
+
+                use server =
+                    new Server(toy, NetworkOptions(MaxLargeRequestBytes = int64 length, TimeProvider = time))
+
+                use one = new Client(server)
+                do! one.Send(frame 1 length)
+                let! (first: ToyRequest) = toy.Next()
+                use two = new Client(server)
+                let sending = two.Send(frame 2 length)
+                do! eventually "it waits" (fun () -> server.Listener.Budget.Large.HasWaiters)
+                let! passed = untilClosed time (TimeSpan.FromSeconds 5.0) two
+                Expect.isGreaterThanOrEqual passed (TimeSpan.FromSeconds 30.0) "not before its time"
+                do! sending.ContinueWith(ignore<Task>)
+                do! eventually "what it held is given back" (fun () -> server.Listener.Budget.Beginnings.HeldBytes = 0L)
+                first.Echo()
+                let! id = one.ReceiveId()
+                Expect.equal id 1 "who has memory is served"
+            }
+
         testCaseTask "a client that waits for a reply is not idle"
         <| fun () ->
             task {

@@ -153,4 +153,33 @@ let tests =
             thread.Join()
             Expect.isTrue isWoken "one that is not brief"
             Expect.isTrue isOtherWoken "another thread's"
+
+        testCaseTask "those that were given up do not fill the queue while nobody takes them" (fun () ->
+            task {
+                let queue = newQueue ()
+                let kept = command false
+                queue.Enqueue kept
+                let soon = TimeSpan.FromMilliseconds 1.0
+
+                for _ in 1..40 do
+                    let givenUp = [
+                        for _ in 1..25 do
+                            let one = command false
+                            queue.Enqueue one
+                            one.SetDeadline(soon, TimeProvider.System)
+                            one.Task :> Task
+                            queue.EnqueueCatchUp soon
+                    ]
+
+                    for one in givenUp do
+                        do! one.ContinueWith(ignore<Task>).WaitAsync patience
+
+                // A deadline ends the task before it tells the queue.
+                let last = command false
+                queue.Enqueue last
+                Expect.isLessThan queue.Count 400 "of two thousand"
+                let taken = queue.Take()
+                Expect.sequenceEqual taken [ kept; last ] "those that wait"
+                Expect.equal (queue.Take().Count) 0 "nothing else"
+            })
     ]
