@@ -222,22 +222,30 @@ public sealed class Compactor
 
     private async Task CleanAsync(CompactionScope scope, FSharpFunc<TopicId, FSharpValueOption<Cleanup>> cleanup, CancellationToken cancellationToken)
     {
-        var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
+        var now = _options.TimeProvider.GetUtcNow();
+        var nowMs = now.ToUnixTimeMilliseconds();
+        foreach (var (partition, until) in _leftAlone)
+        {
+            if (now >= until)
+            {
+                _leftAlone.Remove(partition);
+            }
+        }
+
         var cleaner = new PartitionCleaner(scope, _options);
         var all = CompactionPlan.cleanings(cleanup, nowMs, scope.State);
         for (var next = 0; next < all.Length; next++)
         {
             var begun = _options.TimeProvider.GetTimestamp();
             var due = all[next];
-            if (_leftAlone.TryGetValue(due.Partition, out var until) && _options.TimeProvider.GetUtcNow() < until)
+            if (_leftAlone.ContainsKey(due.Partition))
             {
                 continue;
             }
 
-            _leftAlone.Remove(due.Partition);
             if (!await TryAsync(scope, () => CleanAsync(scope, cleaner, due, cleanup.Invoke(due.Partition.TopicId).Value, nowMs, cancellationToken)))
             {
-                _leftAlone[due.Partition] = _options.TimeProvider.GetUtcNow() + (_options.Grace / 4);
+                _leftAlone[due.Partition] = now + (_options.Grace / 4);
             }
 
             await RestAsync(begun, all.Length - next, cancellationToken);

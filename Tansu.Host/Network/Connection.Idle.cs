@@ -55,10 +55,19 @@ internal sealed partial class Connection
             left = Shorter(left, allowed - Since(ref _lastProgress));
         }
 
-        // Its client has long given the request up by then, and others wait behind it.
         if (_reader.WaitsForMemory)
         {
             left = Shorter(left, _options.StallTimeout - Since(ref _lastProgress));
+            if (left <= TimeSpan.Zero)
+            {
+                // Its client has long given the request up, and others wait behind it.
+                _complaints.Write(
+                    LogEventLevel.Warning,
+                    "Closing the connection from {RemoteAddress}: its request has waited for {AllowedMs} ms for memory that others hold",
+                    _info.RemoteAddress,
+                    (long)_options.StallTimeout.TotalMilliseconds);
+                return null;
+            }
         }
 
         // With a request in flight the client waits for us.

@@ -101,12 +101,10 @@ internal sealed class FrameReader : IDisposable
     public async ValueTask<FrameBuffer> ReadFrameAsync(int length, CancellationToken cancellationToken)
     {
         _isLarge = length > LargeBufferBytes / 2;
-        _waitsForMemory = true;
-        var frame = await FrameBuffer.RentAsync(_budget, length, cancellationToken).ConfigureAwait(false);
+        var frame = await WithMemoryAsync(FrameBuffer.RentAsync(_budget, length, cancellationToken)).ConfigureAwait(false);
         try
         {
             // Waiting for memory is not the client's fault: its time to send begins now.
-            _waitsForMemory = false;
             Progress();
             while (true)
             {
@@ -118,9 +116,7 @@ internal sealed class FrameReader : IDisposable
 
                 if (frame.NeedsGrowth)
                 {
-                    _waitsForMemory = true;
-                    await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
-                    _waitsForMemory = false;
+                    await WithMemoryAsync(GrowAsync(frame, cancellationToken)).ConfigureAwait(false);
                     Progress();
                 }
                 else
@@ -254,6 +250,32 @@ internal sealed class FrameReader : IDisposable
             _end -= _start;
             _start = 0;
         }
+    }
+
+    /// <summary>Waits for memory, if it has to: from now on, however long nothing has come before.</summary>
+    private ValueTask<FrameBuffer> WithMemoryAsync(ValueTask<FrameBuffer> frame)
+    {
+        return frame.IsCompleted ? frame : WaitAsync();
+
+        async ValueTask<FrameBuffer> WaitAsync()
+        {
+            Progress();
+            _waitsForMemory = true;
+            try
+            {
+                return await frame.ConfigureAwait(false);
+            }
+            finally
+            {
+                _waitsForMemory = false;
+            }
+        }
+    }
+
+    private static async ValueTask<FrameBuffer> GrowAsync(FrameBuffer frame, CancellationToken cancellationToken)
+    {
+        await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
+        return frame;
     }
 
     private void Progress()

@@ -486,6 +486,68 @@ let private losses =
                     Expect.hasLength notices 1 "told once"
                     Expect.stringContains notices[0] lost.Value "of what"
                 })
+
+        testCaseTask "is left alone for a while by cleaning, and an index page has another one after it" (fun () ->
+            task {
+                let lost = ref ""
+
+                let! one =
+                    openThrough (without lost (fun name -> StoreUnavailableException name)) options 0L (MemorySpace())
+
+                let notices = Collections.Generic.List<string>()
+                let rules = ref kept
+
+                let compactor =
+                    Compactor(
+                        one.replica,
+                        one.reader,
+                        one.log,
+                        one.blobs,
+                        (fun _ -> ValueSome rules.Value),
+                        CompactorOptions(
+                            OnNotice = (fun text -> notices.Add text),
+                            Limits = {
+                                LargeChunkBytes = 1
+                                MaxChunkBytes = 100_000
+                                MergeWidth = 2
+                                PagedAtChunks = 2
+                                UnpagedChunks = 1
+                                PageChunks = 100
+                            }
+                        )
+                    )
+
+                let write times =
+                    task {
+                        for _ in 1..times do
+                            for number in 0..1 do
+                                let! _ = append one (partition number) 3
+                                ()
+
+                            let! _ = pass compactor
+                            ()
+                    }
+
+                let pagesOf number =
+                    (stateOf one (partition number)).Pages |> Seq.toList
+
+                do! write 4
+                let page = Expect.wantSome (List.tryLast (pagesOf 0)) "a page"
+                lost.Value <- page.ObjectName
+                let before = notices.Count
+                do! write 3
+                Expect.equal (pagesOf 0).Length 2 "one more"
+                Expect.equal (pagesOf 0).Head page "after the one that is lost"
+                Expect.isGreaterThan notices.Count before "told"
+                rules.Value <- { kept with Compacts = true }
+                let before = notices.Count
+
+                for _ in 1..3 do
+                    let! _ = pass compactor
+                    ()
+
+                Expect.equal notices.Count (before + 1) "tried once"
+            })
     ]
 
 let private retention =
