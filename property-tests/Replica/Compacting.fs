@@ -27,8 +27,11 @@ let kept = {
     MinCleanableDirtyRatio = 0.0
 }
 
-let private compactorWith (options: CompactorOptions) cleanup (one: Member) =
-    Compactor(one.replica, one.reader, one.log, one.blobs, (fun _ -> ValueSome cleanup), options)
+/// A compactor by rules that may change.
+let private compactorBy (options: CompactorOptions) (rules: Cleanup ref) (one: Member) =
+    Compactor(one.replica, one.reader, one.log, one.blobs, (fun _ -> ValueSome rules.Value), options)
+
+let private compactorWith options cleanup one = compactorBy options (ref cleanup) one
 
 let compactor cleanup one =
     compactorWith (CompactorOptions(Grace = TimeSpan.Zero)) cleanup one
@@ -443,24 +446,19 @@ let private losses =
             [
                 "is missing", (fun name -> BlobMissingException(name, $"{name} is gone") :> exn)
                 "is refused", (fun name -> StoreRefusedException $"{name} is gone")
+                "is unavailable", (fun name -> StoreUnavailableException $"{name} is gone")
             ] do
             testCaseTask $"and {what} is told of once, and the rest of the pass goes on" (fun () ->
                 task {
                     let lost = ref ""
                     let! one = openThrough (without lost failure) options 0L (MemorySpace())
                     let notices = Collections.Generic.List<string>()
-
                     let rules = ref kept
 
-                    let compactor =
-                        Compactor(
-                            one.replica,
-                            one.reader,
-                            one.log,
-                            one.blobs,
-                            (fun _ -> ValueSome rules.Value),
-                            CompactorOptions(Grace = TimeSpan.Zero, OnNotice = (fun text -> notices.Add text))
-                        )
+                    let options =
+                        CompactorOptions(Grace = TimeSpan.Zero, OnNotice = (fun text -> notices.Add text))
+
+                    let compactor = compactorBy options rules one
 
                     // Each has a segment to itself.
                     for number in 0..2 do
@@ -497,25 +495,19 @@ let private losses =
                 let notices = Collections.Generic.List<string>()
                 let rules = ref kept
 
-                let compactor =
-                    Compactor(
-                        one.replica,
-                        one.reader,
-                        one.log,
-                        one.blobs,
-                        (fun _ -> ValueSome rules.Value),
-                        CompactorOptions(
-                            OnNotice = (fun text -> notices.Add text),
-                            Limits = {
-                                LargeChunkBytes = 1
-                                MaxChunkBytes = 100_000
-                                MergeWidth = 2
-                                PagedAtChunks = 2
-                                UnpagedChunks = 1
-                                PageChunks = 100
-                            }
-                        )
-                    )
+                let limits = {
+                    LargeChunkBytes = 1
+                    MaxChunkBytes = 100_000
+                    MergeWidth = 2
+                    PagedAtChunks = 2
+                    UnpagedChunks = 1
+                    PageChunks = 100
+                }
+
+                let options =
+                    CompactorOptions(OnNotice = (fun text -> notices.Add text), Limits = limits)
+
+                let compactor = compactorBy options rules one
 
                 let write times =
                     task {
