@@ -145,8 +145,7 @@ public sealed class Compactor
         }
         catch (Exception missing) when (missing is EntryMissingException or BlobMissingException)
         {
-            // Another broker has compacted the same, and what it replaced has been collected. The next pass begins with a newer state.
-            await _replica.CatchUpAsync(_options.StoreTimeout);
+            // Another broker has compacted the same, and what it replaced has been collected. The next pass begins with the newer state that has shown it.
         }
         finally
         {
@@ -289,8 +288,7 @@ public sealed class Compactor
             await part();
             return true;
         }
-        catch (Exception failure) when (_unreadable < most
-            && failure is EntryMissingException or BlobMissingException or StoreRefusedException or StoreUnavailableException)
+        catch (Exception failure) when (_unreadable < most && RecordsReader.IsFailure(failure))
         {
             scope.Writer.Forget();
             if (!await IsUnreadableAsync(failure))

@@ -29,11 +29,11 @@ internal sealed class IoThreads(string name, int maxThreads, Action<Thread>? sta
     }
 
     /// <summary>Runs <paramref name="work"/> on one of the threads. Errors of the file system come out as the port's errors.</summary>
-    /// <exception cref="StoreUnavailableException">There is no thread, and none can be started: it will not be done.</exception>
     /// <param name="what">What is being done, for the message of an error.</param>
     /// <param name="work">What to do.</param>
     /// <param name="cancellationToken">Heeded until the work begins.</param>
     /// <param name="continuesHere">Whether what follows runs on the thread: it is brief, or ends in more work for the thread.</param>
+    /// <exception cref="StoreUnavailableException">There is no thread, and none can be started: it will not be done.</exception>
     public Task<T> RunAsync<T>(string what, Func<T> work, CancellationToken cancellationToken, bool continuesHere = false)
     {
         var item = new Work<T>(what, work, continuesHere, cancellationToken);

@@ -15,7 +15,6 @@ internal sealed class PostgresConnections : IAsyncDisposable
     private readonly NpgsqlConnectionStringBuilder _settings;
     private readonly NpgsqlDataSource _pool;
     private readonly ReadGate _reads;
-    private readonly TimeSpan _requestTimeout;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _running;
@@ -24,7 +23,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
     public PostgresConnections(NpgsqlConnectionStringBuilder settings, TimeSpan requestTimeout)
     {
         _settings = settings;
-        _requestTimeout = requestTimeout;
+        RequestTimeout = requestTimeout;
         Description = PostgresUrl.Describe(settings);
         var builder = Builder(settings.ConnectionString);
         builder.UsePhysicalConnectionInitializer(
@@ -35,7 +34,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
     }
 
     /// <summary>How long a request may take, apart from what it moves.</summary>
-    public TimeSpan RequestTimeout => _requestTimeout;
+    public TimeSpan RequestTimeout { get; }
 
     /// <summary>What and where, without secrets.</summary>
     public string Description { get; }
@@ -68,7 +67,7 @@ internal sealed class PostgresConnections : IAsyncDisposable
             _running++;
         }
 
-        return new PostgresWork(this, _requestTimeout + TimeSpan.FromSeconds(bytes / BytesPerSecond), cancellationToken);
+        return new PostgresWork(this, RequestTimeout + TimeSpan.FromSeconds(bytes / BytesPerSecond), cancellationToken);
     }
 
     /// <summary>A connection from the pool. Raises the driver's errors.</summary>

@@ -78,9 +78,8 @@ internal sealed class S3Client : IAsyncDisposable
         {
             return await GetOrThrowAsync(key, position, bytes, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error))
+        catch (Exception error) when (!IsCallers(error, cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
             return S3Errors.Classify(error) == S3Fault.NoKey ? null : throw S3Errors.Unavailable($"Reading {key}", Settings, error);
         }
     }
@@ -149,9 +148,8 @@ internal sealed class S3Client : IAsyncDisposable
                 return available;
             }, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error))
+        catch (Exception error) when (!IsCallers(error, cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
             return S3Errors.Classify(error) switch
             {
                 S3Fault.NoKey => -1,
@@ -172,9 +170,8 @@ internal sealed class S3Client : IAsyncDisposable
                 async token => (await _driver.GetObjectMetadataAsync(request, token).ConfigureAwait(false)).ContentLength,
                 cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error))
+        catch (Exception error) when (!IsCallers(error, cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
             return S3Errors.IsNoKeyWithoutBody(error) ? -1 : throw S3Errors.Unavailable($"Looking for {key}", Settings, error);
         }
     }
@@ -208,9 +205,8 @@ internal sealed class S3Client : IAsyncDisposable
             {
                 await DeleteBatchAsync(batch, cancellationToken).ConfigureAwait(false);
             }
-            catch (Exception error) when (!IsCallers(error))
+            catch (Exception error) when (!IsCallers(error, cancellationToken))
             {
-                cancellationToken.ThrowIfCancellationRequested();
                 throw S3Errors.Unavailable($"Deleting {batch[0]}", Settings, error);
             }
         }
@@ -276,8 +272,11 @@ internal sealed class S3Client : IAsyncDisposable
 
     private static string Unquoted(string? eTag) => (eTag ?? string.Empty).Trim('"');
 
-    /// <summary>Whether this is not for the port's errors: it is one, or the caller has disposed the store.</summary>
-    private bool IsCallers(Exception error) => error is StoreUnavailableException or StoreRefusedException || (error is ObjectDisposedException && _disposed);
+    /// <summary>Whether this is not for the port's errors: it is one, or the caller cancelled, or has disposed the store.</summary>
+    private bool IsCallers(Exception error, CancellationToken cancellationToken) =>
+        cancellationToken.IsCancellationRequested
+        || error is StoreUnavailableException or StoreRefusedException
+        || (error is ObjectDisposedException && _disposed);
 
     private static string ChecksumOf(in ReadOnlySequence<byte> content)
     {
@@ -303,7 +302,7 @@ internal sealed class S3Client : IAsyncDisposable
 
         try
         {
-            var response = await RunAsync(content.Length, token => _driver.PutObjectAsync(request, token), cancellationToken).ConfigureAwait(false);
+            var response = await SendAsync(content.Length, token => _driver.PutObjectAsync(request, token), cancellationToken).ConfigureAwait(false);
             return new S3PutResult(null, default, Unquoted(response.ETag));
         }
         catch (Exception error) when (error is not ObjectDisposedException || !_disposed)
@@ -359,16 +358,28 @@ internal sealed class S3Client : IAsyncDisposable
         {
             return await RunAsync(0, token => _driver.ListObjectsV2Async(request, token), cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (!IsCallers(error))
+        catch (Exception error) when (!IsCallers(error, cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
             throw S3Errors.Unavailable($"Listing {prefix}", Settings, error);
         }
     }
 
     private TimeSpan TimeFor(long bytes) => _options.RequestTimeout + TimeSpan.FromSeconds(bytes / SlowestBytesPerSecond);
 
+    /// <summary>Sends a request of which nobody asks what became of it once the caller has given it up: it ends as given up then, however it failed.</summary>
     private async Task<T> RunAsync<T>(long bytes, Func<CancellationToken, Task<T>> send, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await SendAsync(bytes, send, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (cancellationToken.IsCancellationRequested && error is not OperationCanceledException)
+        {
+            throw new OperationCanceledException(error.Message, error, cancellationToken);
+        }
+    }
+
+    private async Task<T> SendAsync<T>(long bytes, Func<CancellationToken, Task<T>> send, CancellationToken cancellationToken)
     {
         Begin();
         try

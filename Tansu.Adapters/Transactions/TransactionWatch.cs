@@ -33,9 +33,6 @@ internal sealed class TransactionWatch : IAsyncDisposable
     /// </summary>
     private Dictionary<(long ProducerId, long Number), long> _unknown = [];
 
-    /// <summary>What was told of the last look, if it failed.</summary>
-    private string? _told;
-
     public TransactionWatch(
         TransactionCoordinator coordinator,
         IReadOnlyList<Replica<ShardState, ShardCommand, ShardEvent, ShardReply>> shards,
@@ -106,13 +103,14 @@ internal sealed class TransactionWatch : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        string? told = null;
         while (!_stopping.IsCancellationRequested)
         {
             await Task.Delay(_options.LookInterval, _options.TimeProvider, _stopping.Token).Settled();
             try
             {
                 await LookAsync();
-                _told = null;
+                told = null;
             }
             catch (StoreRefusedException)
             {
@@ -124,10 +122,10 @@ internal sealed class TransactionWatch : IAsyncDisposable
 #pragma warning restore CA1031
             {
                 var text = $"ending transactions goes on later: {Failures.Describe(failure)}";
-                if (text != _told)
+                if (text != told)
                 {
                     // Once, not each second.
-                    _told = text;
+                    told = text;
                     _options.OnNotice?.Invoke(text);
                 }
             }

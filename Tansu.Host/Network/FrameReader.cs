@@ -101,7 +101,9 @@ internal sealed class FrameReader : IDisposable
     public async ValueTask<FrameBuffer> ReadFrameAsync(int length, CancellationToken cancellationToken)
     {
         _isLarge = length > LargeBufferBytes / 2;
-        var frame = await WithMemoryAsync(FrameBuffer.RentAsync(_budget, length, cancellationToken)).ConfigureAwait(false);
+        var renting = FrameBuffer.RentAsync(_budget, length, cancellationToken);
+        ExpectMemory(renting.IsCompleted);
+        var frame = await renting.ConfigureAwait(false);
         try
         {
             // Waiting for memory is not the client's fault: its time to send begins now.
@@ -116,7 +118,9 @@ internal sealed class FrameReader : IDisposable
 
                 if (frame.NeedsGrowth)
                 {
-                    await WithMemoryAsync(GrowAsync(frame, cancellationToken)).ConfigureAwait(false);
+                    var growing = frame.GrowAsync(cancellationToken);
+                    ExpectMemory(growing.IsCompleted);
+                    await growing.ConfigureAwait(false);
                     Progress();
                 }
                 else
@@ -252,35 +256,20 @@ internal sealed class FrameReader : IDisposable
         }
     }
 
-    /// <summary>Waits for memory, if it has to: from now on, however long nothing has come before.</summary>
-    private ValueTask<FrameBuffer> WithMemoryAsync(ValueTask<FrameBuffer> frame)
+    /// <summary>Memory is waited for, unless it is there: from now on, however long nothing has come before, until there is progress.</summary>
+    private void ExpectMemory(bool isThere)
     {
-        return frame.IsCompleted ? frame : WaitAsync();
-
-        async ValueTask<FrameBuffer> WaitAsync()
+        if (!isThere)
         {
             Progress();
             _waitsForMemory = true;
-            try
-            {
-                return await frame.ConfigureAwait(false);
-            }
-            finally
-            {
-                _waitsForMemory = false;
-            }
         }
-    }
-
-    private static async ValueTask<FrameBuffer> GrowAsync(FrameBuffer frame, CancellationToken cancellationToken)
-    {
-        await frame.GrowAsync(cancellationToken).ConfigureAwait(false);
-        return frame;
     }
 
     private void Progress()
     {
         _sinceProgress = 0;
+        _waitsForMemory = false;
         _onActivity();
         _onProgress();
     }

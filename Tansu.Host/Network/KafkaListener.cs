@@ -162,19 +162,7 @@ public sealed class KafkaListener : IAsyncDisposable
                 return;
             }
 
-            try
-            {
-                var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
-                {
-                    IsClientGone = () => IsEnded(socket),
-                };
-                Start(new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints), address, remote);
-            }
-            catch
-            {
-                _addresses.Remove(address);
-                throw;
-            }
+            Start(socket, address, remote, processor);
         }
         catch (SocketException)
         {
@@ -188,12 +176,25 @@ public sealed class KafkaListener : IAsyncDisposable
         }
     }
 
-    private void Start(Connection connection, IPAddress address, string remote)
+    private void Start(Socket socket, IPAddress address, string remote, IRequestProcessor processor)
     {
-        _connections[connection.Id] = connection;
-        Interlocked.Increment(ref _connectionCount);
-        _log.Debug("Connection from {RemoteAddress} opened", remote);
-        connection.Start(ended => Forget(ended, address));
+        try
+        {
+            var info = new ConnectionInfo(++_lastConnectionId, remote, Endpoint.Url, _stopping.Token)
+            {
+                IsClientGone = () => IsEnded(socket),
+            };
+            var connection = new Connection(socket, info, processor, _options, _threads, _budget, _log, _complaints);
+            _connections[info.Id] = connection;
+            Interlocked.Increment(ref _connectionCount);
+            _log.Debug("Connection from {RemoteAddress} opened", remote);
+            connection.Start(ended => Forget(ended, address));
+        }
+        catch
+        {
+            _addresses.Remove(address);
+            throw;
+        }
     }
 
     private void Refuse(Socket socket, string why, string remote, int count)

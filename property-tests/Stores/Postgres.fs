@@ -203,15 +203,7 @@ let private brokers = [
             do! appendNext log 1L
 
             // Nobody listens, so whoever announces has asked only whether somebody does, and does so again before the next announcement.
-            let looks =
-                $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state = 'idle' AND query LIKE '%%pg_locks%%'"
-
-            let mutable looked = 0L
-
-            while looked = 0L do
-                let! count = server.Scalar<int64>("postgres", looks)
-                looked <- count
-
+            do! server.UntilAny(database, "state = 'idle' AND query LIKE '%pg_locks%'")
             do! server.EndSessions database
             let! isMine = appendUntilKnown log (ref 0) 2L (headOf 2L)
             Expect.isTrue isMine "the entry"
@@ -376,14 +368,7 @@ let private appendOutcomes = [
                         task {
                             let append = tryAppend log 1L [| 1uy |] [||]
 
-                            let waiting =
-                                $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"
-
-                            let mutable isWaiting = 0L
-
-                            while isWaiting = 0L do
-                                let! count = server.Scalar<int64>("postgres", waiting)
-                                isWaiting <- count
+                            do! server.UntilAny(database, "wait_event_type = 'Lock'")
 
                             do!
                                 server.Execute(

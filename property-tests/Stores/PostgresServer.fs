@@ -121,6 +121,21 @@ type Server private (directory: string, port: int) =
                 }
         )
 
+    /// Waits until a session is as the condition on `pg_stat_activity` says.
+    member this.UntilAny(database: string, condition: string) =
+        task {
+            let mutable count = 0L
+
+            while count = 0L do
+                let! now =
+                    this.Scalar<int64>(
+                        "postgres",
+                        $"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {condition}"
+                    )
+
+                count <- now
+        }
+
     /// Does something while a transaction holds what a statement locks.
     member this.Holding(database: string, statement: string, body: unit -> Task<'result>) =
         this.With(
