@@ -58,6 +58,21 @@ let private report countsFile (passed: int) (failed: int) =
     | Some(file: string) -> File.WriteAllText(file, line + "\n")
     | None -> Console.Out.WriteLine line
 
+/// How many of the slowest tests are named at the end.
+[<Literal>]
+let private SlowestTold = 25
+
+/// Where the time went: tests that ran beside others have waited for them as well.
+let private tellSlowest (summary: Impl.TestRunSummary) =
+    let slowest =
+        summary.results
+        |> List.sortByDescending (fun (_, result) -> result.duration)
+        |> List.truncate SlowestTold
+        |> List.filter (fun (_, result) -> result.duration >= TimeSpan.FromSeconds 1.)
+
+    for test, result in slowest do
+        Console.Out.WriteLine $"{result.duration.TotalSeconds, 6:F1} s  {String.Join('.', test.name)}"
+
 let private runTests arguments =
     Console.Out.WriteLine $"seed {Check.seed} (the same cases again: ./test --seed {Check.seed})"
     let mutable counts = None
@@ -65,7 +80,10 @@ let private runTests arguments =
     let printer =
         Impl.TestPrinters.withSummary
             (fun _ summary ->
-                async { counts <- Some(summary.passed.Length, summary.failed.Length + summary.errored.Length) })
+                async {
+                    counts <- Some(summary.passed.Length, summary.failed.Length + summary.errored.Length)
+                    tellSlowest summary
+                })
             Impl.TestPrinters.defaultPrinter
 
     let wanted = testList "" all |> Test.filter "." (isWanted arguments.names)
