@@ -19,8 +19,8 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
     private static readonly TimeSpan NewEnough = TimeSpan.FromMilliseconds(50);
 
     /// <summary>
-    /// How long a fetch waits for memory before it answers without records. Not for ever: the replies that hold the memory may
-    /// be waiting for this one to be sent before them on its connection.
+    /// How long a fetch waits for memory before it answers without records: clients that take their replies slowly may hold it for longer than
+    /// this client waits for an answer.
     /// </summary>
     private static readonly TimeSpan MemoryPatience = TimeSpan.FromSeconds(5);
 
@@ -63,7 +63,8 @@ internal sealed class FetchHandler(Broker broker) : Handler<FetchRequest, FetchR
                 }
             }
 
-            // Reading is what takes memory; it goes on until the client has taken the reply.
+            // Reading is what takes memory, which is held until the client has taken the reply: not while an earlier request keeps it waiting.
+            await context.UntilInTurnAsync(cancellationToken);
             var memory = new FetchMemory(broker.FetchBudget);
             context.DisposeAfterReply(memory);
             await memory.TryHoldAsync(reader.BytesToHold(), MemoryPatience, broker.TimeProvider, context.Stopping, cancellationToken);

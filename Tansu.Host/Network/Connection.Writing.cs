@@ -63,6 +63,10 @@ internal sealed partial class Connection
             IsEndedByRequest = true;
             _complaints.WriteError(error, "Closing the connection from {RemoteAddress}: a request failed", _info.RemoteAddress);
         }
+        finally
+        {
+            _info.Answers.Answer();
+        }
 
         return false;
     }

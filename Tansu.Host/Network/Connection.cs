@@ -213,6 +213,7 @@ internal sealed partial class Connection
     // An exception becomes a failed reply, so that the replies before it leave and one place judges it.
     private ValueTask<Reply?> Start(FrameBuffer frame)
     {
+        _info.Answers.Start();
         try
         {
             return _processor.ProcessAsync(_info, frame, _closed.Token);

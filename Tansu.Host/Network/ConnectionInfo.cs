@@ -20,6 +20,9 @@ public sealed record ConnectionInfo(long Id, string RemoteAddress, string Listen
     /// <summary>What the connection's producers sent: it takes effect in that order, or from some point on not at all.</summary>
     public CommandChain Commands { get; } = new();
 
+    /// <summary>Which of the connection's requests have their reply.</summary>
+    internal AnswerOrder Answers { get; } = new();
+
     /// <summary>
     /// Keeps the connection's next request from being started until a task is done. For the handler of the newest request, before
     /// it first awaits.

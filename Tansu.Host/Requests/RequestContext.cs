@@ -6,6 +6,7 @@ namespace Tansu.Host.Requests;
 internal sealed class RequestContext
 {
     private readonly FrameBuffer? _frame;
+    private readonly long _number;
     private List<IDisposable>? _borrowed;
 
     /// <summary>Creates the context of one request.</summary>
@@ -17,6 +18,7 @@ internal sealed class RequestContext
     public RequestContext(ConnectionInfo connection, short version, int correlationId, string? clientId, FrameBuffer? frame = null)
     {
         _frame = frame;
+        _number = connection.Answers.Newest;
         Connection = connection;
         Version = version;
         CorrelationId = correlationId;
@@ -45,6 +47,12 @@ internal sealed class RequestContext
     /// called before the handler first awaits.
     /// </summary>
     public void HoldFollowing(Task task) => Connection.HoldFollowing(task);
+
+    /// <summary>
+    /// Waits until every request before this one on its connection has its reply. To be called by who is about to hold much until its own was sent.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">Nobody waits for the reply any more.</exception>
+    public ValueTask UntilInTurnAsync(CancellationToken cancellationToken) => Connection.Answers.UntilInTurnAsync(_number, cancellationToken);
 
     /// <summary>Leaves the request's memory to the garbage collector: whoever still reads it may go on.</summary>
     public void AbandonFrame() => _frame?.Abandon();

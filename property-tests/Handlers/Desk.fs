@@ -74,6 +74,9 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
     member _.Broker = broker
     member _.Handlers = handlers
 
+    /// Which of the connection's requests have their reply.
+    member _.Answers = connection.Answers
+
     /// The broker begins to stop: long polls are answered.
     member _.Stop() = stopping.Cancel()
 

@@ -395,7 +395,25 @@ let private memory =
                 Expect.equal desk.Broker.FetchBudget.HeldBytes 0L "given back"
             })
 
-        testCaseTask "it does not wait for ever, since those replies may be waiting for it"
+        testCaseTask "a fetch behind a request that still waits holds none"
+        <| fun () ->
+            task {
+                let! desk = Desk.Open()
+                let! _ = desk.Create("a", 1, [])
+                do! filled desk 0 1
+
+                for _ in 1..2 do
+                    desk.Answers.Start()
+
+                let asked = ask desk (fetch "a" [ wanted 0 0L 1000 ])
+                Expect.isFalse asked.IsCompleted "it waits for its turn"
+                Expect.equal desk.Broker.FetchBudget.HeldBytes 0L "and holds nothing"
+                desk.Answers.Answer()
+                let! response = asked.WaitAsync patience
+                Expect.equal (answered response) [ 0, [ 0L ] ] "records"
+            }
+
+        testCaseTask "it does not wait for ever"
         <| shortOfMemory (fun desk time asked ->
             task {
                 time.Advance(TimeSpan.FromSeconds 5.0)

@@ -140,6 +140,32 @@ let private order =
                 Expect.equal second.Id 2 "now it has"
             }
 
+        testCaseTask "a request is in turn when those before it have their reply"
+        <| fun () ->
+            task {
+                let toy = manualToy ()
+                use server = new Server(toy, options)
+                use client = new Client(server)
+                do! client.Send(Array.concat [ frame 1 10; frame 2 10; frame 3 10 ])
+                let! (first: ToyRequest) = toy.Next()
+                let! (second: ToyRequest) = toy.Next()
+                let! (third: ToyRequest) = toy.Next()
+                let answers = first.Connection.Answers
+
+                let turn number =
+                    answers.UntilInTurnAsync(number, never).AsTask()
+
+                let one, two, three = turn 1L, turn 2L, turn 3L
+                Expect.isTrue one.IsCompleted "nothing is before the first"
+                second.Echo()
+                Expect.isFalse two.IsCompleted "the first has no reply yet"
+                first.Echo()
+                do! three.WaitAsync patience
+                Expect.isTrue two.IsCompleted "two and three"
+                third.Echo()
+                do! (turn (answers.Newest + 1L)).WaitAsync patience
+            }
+
         testCaseTask "a reply in thousands of pieces arrives whole"
         <| fun () ->
             task {
