@@ -677,16 +677,11 @@ module Shard =
                 TransactionChanged(transactionalId, TransactionCompleted)
         |]
 
-    let private decideTransaction (settings: ShardSettings) (state: ShardState) (context: DecideContext) id command =
-        TransactionRules.decide
-            settings.Transactions
-            context.NowMs
-            state.RemovedTopics.ContainsKey
-            (transaction id state)
-            command
+    let private decideTransaction (settings: ShardSettings) (state: ShardState) id command =
+        TransactionRules.decide settings.Transactions state.RemovedTopics.ContainsKey (transaction id state) command
 
     let private askTransaction settings (state: ShardState) (context: DecideContext) transactionalId command =
-        let decision = decideTransaction settings state context transactionalId command
+        let decision = decideTransaction settings state transactionalId command
 
         let events = [|
             for event in decision.Events do
@@ -714,7 +709,7 @@ module Shard =
         let here = { EntryNumber = 0L; TimeMs = context.NowMs }
 
         let added =
-            decideTransaction settings state context transactionalId (AddToTransaction addition)
+            decideTransaction settings state transactionalId (AddToTransaction addition)
 
         match added.Reply with
         | InTransaction number ->

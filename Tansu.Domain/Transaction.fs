@@ -87,7 +87,7 @@ type Transaction = {
     Partitions: ImmutableDictionary<TopicPartition, int>
     /// The groups whose offsets are part of it, and the shard of each.
     Groups: ImmutableDictionary<string, int>
-    /// When it was begun, in milliseconds since 1970; -1 for none.
+    /// When it was begun, in milliseconds since 1970; -1 for none. To be shown, not to be counted from: it is another broker's clock.
     StartTimeMs: int64
     /// When it last changed, in milliseconds since 1970.
     LastUpdateMs: int64
@@ -172,8 +172,6 @@ type TransactionToFence = {
     ProducerId: int64
     /// Which one.
     Number: int64
-    /// Only if it has been open for longer than it may.
-    IsTimeout: bool
     /// Of the epoch after the producer's.
     Marker: MarkerToAppend
 }
@@ -322,11 +320,6 @@ module Transaction =
     /// Whether a transaction is open.
     let isOngoing (transaction: Transaction) =
         transaction.State = TransactionState.Ongoing
-
-    /// Whether the open transaction has been open for longer than it may.
-    let isTimedOut (nowMs: int64) (transaction: Transaction) =
-        isOngoing transaction
-        && nowMs - transaction.StartTimeMs > int64 transaction.TimeoutMs
 
     /// Whether the producer has an epoch that nothing but fencing comes after.
     let isExhausted (producerEpoch: int16) = producerEpoch >= LastEpoch - 1s

@@ -252,14 +252,13 @@ module TransactionRules =
             | TransactionState.CompleteAbort -> endAgain (not ending.IsCommit)
             | TransactionState.Empty -> endNothing ()
 
-    let private fence nowMs (fencing: TransactionToFence) (transaction: Transaction) =
+    let private fence (fencing: TransactionToFence) (transaction: Transaction) =
         let isMeant =
             Transaction.isOngoing transaction
             && transaction.ProducerId = fencing.ProducerId
             && transaction.Number = fencing.Number
             && transaction.ProducerEpoch < Transaction.LastEpoch
             && fencing.Marker.ProducerEpoch = transaction.ProducerEpoch + 1s
-            && (not fencing.IsTimeout || Transaction.isTimedOut nowMs transaction)
 
         if not isMeant then
             answer TransactionDone
@@ -281,7 +280,6 @@ module TransactionRules =
     /// Judges one command; `transaction` is none when nothing is known under that id, `isDeleted` says which topics are gone.
     let decide
         (settings: TransactionSettings)
-        (nowMs: int64)
         (isDeleted: TopicId -> bool)
         (transaction: Transaction voption)
         (command: TransactionCommand)
@@ -294,7 +292,7 @@ module TransactionRules =
         | EndTransaction _ when transaction.IsNone -> refuse InvalidProducerIdMapping
         | AddToTransaction addition -> add isDeleted addition known
         | EndTransaction ending -> endTransaction ending known
-        | FenceTransaction fencing -> fence nowMs fencing known
+        | FenceTransaction fencing -> fence fencing known
         | CompleteTransaction number when Transaction.isPrepared known && known.Number = number -> {
             Events = [| TransactionCompleted |]
             Reply = TransactionDone

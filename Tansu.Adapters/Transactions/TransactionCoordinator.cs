@@ -89,7 +89,7 @@ public sealed class TransactionCoordinator : IAsyncDisposable
             }
             else if (reply.IsTransactionIsOpen)
             {
-                await FenceAsync(transactionalId, isTimeout: false, timeout);
+                await FenceAsync(transactionalId, timeout);
             }
             else if (reply.IsTransactionIsEnding)
             {
@@ -176,38 +176,10 @@ public sealed class TransactionCoordinator : IAsyncDisposable
 
     /// <summary>Aborts the transaction that is open, if there is one, and fences its producer.</summary>
     /// <param name="transactionalId">Whose.</param>
-    /// <param name="isTimeout">Only if it has been open for too long.</param>
     /// <param name="timeout">For each command to the store.</param>
     /// <exception cref="TimeoutException">The outcome was not known in time.</exception>
-    public async Task FenceAsync(string transactionalId, bool isTimeout, TimeSpan timeout)
-    {
-        if (Find(transactionalId) is { } transaction
-            && TransactionModule.isOngoing(transaction)
-            && transaction.ProducerEpoch < TransactionModule.LastEpoch)
-        {
-            var batch = MarkerBatch.Of(transaction.ProducerId, (short)(transaction.ProducerEpoch + 1), isCommit: false, NowMs);
-            await AskAsync(
-                transactionalId,
-                TransactionCommand.NewFenceTransaction(new TransactionToFence(
-                    ShardOf(transactionalId),
-                    transaction.ProducerId,
-                    transaction.Number,
-                    isTimeout,
-                    batch.Marker)),
-                timeout,
-                batch.Payload);
-            await FinishAsync(transactionalId, timeout);
-            if (isTimeout
-                && Find(transactionalId) is { } ended
-                && ended.Number == transaction.Number
-                && ended.ProducerEpoch == batch.Marker.ProducerEpoch
-                && (ended.State.IsPrepareAbort || ended.State.IsCompleteAbort))
-            {
-                _options.OnNotice?.Invoke(
-                    $"a transaction of {transactionalId} was open for longer than its timeout of {transaction.TimeoutMs} ms: it is aborted, and its producer is fenced");
-            }
-        }
-    }
+    public Task FenceAsync(string transactionalId, TimeSpan timeout) =>
+        Find(transactionalId) is { } transaction ? FenceAsync(transactionalId, transaction, timeout) : Task.CompletedTask;
 
     /// <summary>Ends a transaction that is decided: writes the markers of other shards, then that it is complete. Any number of brokers may do so.</summary>
     /// <exception cref="TimeoutException">The outcome was not known in time.</exception>
@@ -244,6 +216,21 @@ public sealed class TransactionCoordinator : IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _watch.DisposeAsync();
 
+    /// <summary>The same as <see cref="FenceAsync(string, TimeSpan)"/> for one that has been open for too long, and for no other; the operator is told.</summary>
+    internal async Task TimeOutAsync(string transactionalId, Transaction transaction, TimeSpan timeout)
+    {
+        await FenceAsync(transactionalId, transaction, timeout);
+        if (Find(transactionalId) is { } ended
+            && ended.ProducerId == transaction.ProducerId
+            && ended.Number == transaction.Number
+            && ended.ProducerEpoch == transaction.ProducerEpoch + 1
+            && (ended.State.IsPrepareAbort || ended.State.IsCompleteAbort))
+        {
+            _options.OnNotice?.Invoke(
+                $"a transaction of {transactionalId} was open for longer than its timeout of {transaction.TimeoutMs} ms: it is aborted, and its producer is fenced");
+        }
+    }
+
     /// <summary>Does once what is otherwise done every <see cref="TransactionCoordinatorOptions.LookInterval"/>.</summary>
     internal Task LookAsync() => _watch.LookAsync();
 
@@ -255,6 +242,27 @@ public sealed class TransactionCoordinator : IAsyncDisposable
     {
         var reply = await ReplicaOf(transactionalId).SubmitAsync(ShardCommand.NewAskTransaction(transactionalId, command), payload, timeout);
         return ((ShardReply.TransactionAnswered)reply).reply;
+    }
+
+    /// <summary>Aborts this transaction if it is open, and fences its producer.</summary>
+    private async Task FenceAsync(string transactionalId, Transaction transaction, TimeSpan timeout)
+    {
+        if (!TransactionModule.isOngoing(transaction) || transaction.ProducerEpoch >= TransactionModule.LastEpoch)
+        {
+            return;
+        }
+
+        var batch = MarkerBatch.Of(transaction.ProducerId, (short)(transaction.ProducerEpoch + 1), isCommit: false, NowMs);
+        await AskAsync(
+            transactionalId,
+            TransactionCommand.NewFenceTransaction(new TransactionToFence(
+                ShardOf(transactionalId),
+                transaction.ProducerId,
+                transaction.Number,
+                batch.Marker)),
+            timeout,
+            batch.Payload);
+        await FinishAsync(transactionalId, timeout);
     }
 
     /// <summary>The decision stands, whatever becomes of the markers now: the watch writes them otherwise.</summary>

@@ -18,14 +18,17 @@ internal sealed class TransactionWatch : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly Task _loop;
 
-    /// <summary>By shard, what was looked through last if nothing in it can become due.</summary>
+    /// <summary>By shard, what was looked through last if nothing in it has to end.</summary>
     private readonly ImmutableDictionary<string, Transaction>?[] _idle;
 
     /// <summary>By shard, what was looked through last for transactions of which nothing else is known here.</summary>
     private readonly Published<ShardState>?[] _learned;
 
-    /// <summary>What was found due, which transaction it was, and when that was.</summary>
-    private Dictionary<string, Due> _due = [];
+    /// <summary>
+    /// What has to end: is open, or half ended. Its time is counted from when it was first seen so, by this broker's monotonic clock: when it was
+    /// begun is known only by the clock of another, which may be wrong.
+    /// </summary>
+    private Dictionary<string, Seen> _seen = [];
 
     /// <summary>
     /// Transactions that are open in a partition or group here, and not at their coordinator as far as this broker knows; and when that was
@@ -64,33 +67,33 @@ internal sealed class TransactionWatch : IAsyncDisposable
             await LearnAsync();
         }
 
-        var due = new Dictionary<string, Due>();
+        var now = _options.TimeProvider.GetTimestamp();
+        var seen = new Dictionary<string, Seen>();
         for (var shard = 0; shard < _shards.Count; shard++)
         {
-            Look(shard, due);
+            Look(shard, now, seen);
         }
 
-        _due = due;
+        _seen = seen;
 
-        // Those that have waited longest first; in an order that does not depend on this process. One that cannot be ended must not keep the others waiting.
+        // Those that are the longest overdue first; in an order that does not depend on this process. One that cannot be ended must not keep the others waiting.
         ExceptionDispatchInfo? first = null;
-        foreach (var (transactionalId, one) in due.OrderBy(static item => item.Value.SeenAt).ThenBy(static item => item.Key, StringComparer.Ordinal))
+        foreach (var (transactionalId, one, _) in seen
+            .Select(item => (item.Key, item.Value, Overdue: _options.TimeProvider.GetElapsedTime(item.Value.At, now) - Patience(item.Value)))
+            .Where(item => IsItsTurn(item.Value.Shard, item.Overdue))
+            .OrderByDescending(static item => item.Overdue)
+            .ThenBy(static item => item.Key, StringComparer.Ordinal))
         {
             if (_stopping.IsCancellationRequested)
             {
                 return;
             }
 
-            if (_options.TimeProvider.GetElapsedTime(one.SeenAt) < Patience(one))
-            {
-                continue;
-            }
-
             try
             {
                 await (one.IsPrepared
                     ? _coordinator.FinishAsync(transactionalId, _options.StoreTimeout)
-                    : _coordinator.FenceAsync(transactionalId, isTimeout: true, _options.StoreTimeout));
+                    : _coordinator.TimeOutAsync(transactionalId, one.Transaction, _options.StoreTimeout));
             }
             catch (Exception failure) when (failure is not StoreRefusedException)
             {
@@ -209,7 +212,7 @@ internal sealed class TransactionWatch : IAsyncDisposable
         return open;
     }
 
-    private void Look(int shard, Dictionary<string, Due> due)
+    private void Look(int shard, long now, Dictionary<string, Seen> seen)
     {
         var transactions = _shards[shard].Current.State.Transactions;
         if (ReferenceEquals(transactions, _idle[shard]))
@@ -217,28 +220,36 @@ internal sealed class TransactionWatch : IAsyncDisposable
             return;
         }
 
-        var nowMs = _options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds();
         var isIdle = true;
         foreach (var (transactionalId, transaction) in transactions)
         {
-            var isPrepared = TransactionModule.isPrepared(transaction);
-            isIdle &= !isPrepared && !TransactionModule.isOngoing(transaction);
-            if (isPrepared || TransactionModule.isTimedOut(nowMs, transaction))
+            if (TransactionModule.isOngoing(transaction) || TransactionModule.isPrepared(transaction))
             {
-                var found = new Due(shard, transaction.Number, isPrepared, _options.TimeProvider.GetTimestamp());
-                due.Add(transactionalId, _due.TryGetValue(transactionalId, out var before) && before.IsSame(found) ? before : found);
+                isIdle = false;
+                var found = new Seen(shard, transaction, now);
+                seen.Add(
+                    transactionalId,
+                    _seen.TryGetValue(transactionalId, out var before) && before.IsSame(found) ? found with { At = before.At } : found);
             }
         }
 
         _idle[shard] = isIdle ? transactions : null;
     }
 
-    private TimeSpan Patience(Due due) =>
-        (due.IsPrepared ? _options.EndingPatience : TimeSpan.Zero)
-        + (_options.IsLeaderOf(due.Shard) ? TimeSpan.Zero : _options.ForeignDelay);
+    private TimeSpan Patience(Seen seen) =>
+        seen.IsPrepared ? _options.EndingPatience : TimeSpan.FromMilliseconds(seen.Transaction.TimeoutMs);
 
-    private readonly record struct Due(int Shard, long Number, bool IsPrepared, long SeenAt)
+    /// <summary>Whether this broker is to act on what is overdue. Who leads is asked only then: it is worked out each time.</summary>
+    private bool IsItsTurn(int shard, TimeSpan overdue) =>
+        overdue >= _options.ForeignDelay || (overdue >= TimeSpan.Zero && _options.IsLeaderOf(shard));
+
+    private readonly record struct Seen(int Shard, Transaction Transaction, long At)
     {
-        public bool IsSame(Due other) => Number == other.Number && IsPrepared == other.IsPrepared;
+        public bool IsPrepared => TransactionModule.isPrepared(Transaction);
+
+        public bool IsSame(Seen other) =>
+            Transaction.ProducerId == other.Transaction.ProducerId
+            && Transaction.Number == other.Transaction.Number
+            && IsPrepared == other.IsPrepared;
     }
 }

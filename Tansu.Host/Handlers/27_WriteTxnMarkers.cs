@@ -82,7 +82,7 @@ internal sealed class WriteTxnMarkersHandler(Broker broker) : Handler<WriteTxnMa
                 {
                     return await Groups.GuardAsync(async () =>
                     {
-                        await broker.Transacting().FenceAsync(transactionalId, isTimeout: false, broker.Settings.CoordinatorTimeout);
+                        await broker.Transacting().FenceAsync(transactionalId, broker.Settings.CoordinatorTimeout);
                         await broker.Transacting().FinishAsync(transactionalId, broker.Settings.CoordinatorTimeout);
                         return ErrorCode.None;
                     });

@@ -87,7 +87,7 @@ type Shards(count: int) =
             }
         )
 
-    member this.Fence(isTimeout: bool) =
+    member this.Fence() =
         let transaction = this.Transaction
 
         this.Ask(
@@ -95,7 +95,6 @@ type Shards(count: int) =
                 Shard = 0
                 ProducerId = transaction.ProducerId
                 Number = transaction.Number
-                IsTimeout = isTimeout
                 Marker = marker (transaction.ProducerEpoch + 1s)
             }
         )

@@ -40,7 +40,7 @@ type History(seed: int, shardCount: int) =
             client.Number <- 0L
             client.BumpsEpoch <- random.Next 2 = 0
             client.Sequences.Clear()
-        | TransactionIsOpen -> shards.Fence false |> ignore
+        | TransactionIsOpen -> shards.Fence() |> ignore
         | _ -> ()
 
     let add (client: Client) =
@@ -132,7 +132,7 @@ type History(seed: int, shardCount: int) =
     /// Ends everything as brokers do: what is decided, and what is open.
     member _.Settle() =
         shards.Finish()
-        shards.Fence false |> ignore
+        shards.Fence() |> ignore
         shards.Finish()
 
         for batch in late do

@@ -69,11 +69,43 @@ let private fenced =
                         })
     ]
 
-let private timeProvider (offset: TimeSpan ref) = {
-    new TimeProvider() with
-        override _.GetUtcNow() =
-            TimeProvider.System.GetUtcNow() + offset.Value
-}
+/// The clock of one broker, which may be ahead of the others', and on which more time passes than passes.
+type private OwnTime(ahead: TimeSpan) =
+    inherit TimeProvider()
+
+    member val Passed = TimeSpan.Zero with get, set
+
+    override this.GetUtcNow() =
+        TimeProvider.System.GetUtcNow() + ahead + this.Passed
+
+    override this.GetTimestamp() =
+        TimeProvider.System.GetTimestamp()
+        + this.Passed.Ticks
+          * (TimeProvider.System.TimestampFrequency / TimeSpan.TicksPerSecond)
+
+let private openAt (space: MemorySpace) port shards (time: TimeProvider) (onNotice: string -> unit) =
+    Desk.Open(
+        store = new MemoryStore(space, StoreOptions.Default),
+        options =
+            ClusterOptions(
+                AdvertisedHost = "localhost",
+                AdvertisedPort = port,
+                ShardCount = shards,
+                OnNotice = Action<string> onNotice,
+                TimeProvider = time
+            ),
+        time = time
+    )
+
+/// Lets a broker look for transactions that have been open for too long.
+let private look (desk: Desk) =
+    desk.Broker.Cluster.Transactions.LookAsync()
+
+let private expectState (desk: Desk) expected what =
+    Expect.equal (desk.Broker.Cluster.Transactions.Find "tx").State expected what
+
+/// More than the producer's timeout of a minute, and than a broker waits for the one that is to act first.
+let private tooLong = TimeSpan.FromSeconds 65.0
 
 let private timedOut =
     testList "a transaction that is open for too long" [
@@ -81,41 +113,24 @@ let private timedOut =
             testCaseTask $"is aborted by whichever broker knows of it, {shards} shard(s)" (fun () ->
                 task {
                     let space = MemorySpace()
-                    let offset = ref TimeSpan.Zero
+                    let time = OwnTime TimeSpan.Zero
                     let notices = ConcurrentQueue<string>()
-
-                    let opened port =
-                        Desk.Open(
-                            store = new MemoryStore(space, StoreOptions.Default),
-                            options =
-                                ClusterOptions(
-                                    AdvertisedHost = "localhost",
-                                    AdvertisedPort = port,
-                                    ShardCount = shards,
-                                    OnNotice = Action<string> notices.Enqueue,
-                                    TimeProvider = timeProvider offset
-                                ),
-                            time = timeProvider offset
-                        )
-
-                    let! one = opened 9092
+                    let! one = openAt space 9092 shards time notices.Enqueue
                     let! _ = one.Create("a", 6, [])
                     let transactor = Transactor("tx", false)
                     do! transactor.Initialize one
                     let! _ = transactor.Produce(one, "a", [ for partition in 0..5 -> partition, "no" ])
-                    do! one.Broker.Cluster.Transactions.LookAsync()
-                    Expect.isTrue (Transaction.isOngoing (one.Broker.Cluster.Transactions.Find "tx")) "not yet"
+                    do! look one
+                    expectState one TransactionState.Ongoing "not yet"
                     do! close one
 
                     // Another broker finds it in the log.
-                    let! other = opened 9093
-                    offset.Value <- TimeSpan.FromSeconds 61.0
-                    do! other.Broker.Cluster.Transactions.FenceAsync("tx", true, patience)
-
-                    Expect.equal
-                        (other.Broker.Cluster.Transactions.Find "tx").State
-                        TransactionState.CompleteAbort
-                        "aborted"
+                    let! other = openAt space 9093 shards time notices.Enqueue
+                    do! look other
+                    expectState other TransactionState.Ongoing "not yet for the other one"
+                    time.Passed <- tooLong
+                    do! look other
+                    expectState other TransactionState.CompleteAbort "aborted"
 
                     Expect.exists
                         notices
@@ -131,6 +146,74 @@ let private timedOut =
                     Expect.equal ended.ErrorCode ErrorCode.ProducerFenced "its producer is fenced"
                     do! close other
                 })
+
+        testCaseTask "is not one that a broker finds whose clock is ahead of the one that began it" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! one = openAt space 9092 1 (OwnTime TimeSpan.Zero) ignore
+                let! _ = one.Create("a", 1, [])
+                let transactor = Transactor("tx", false)
+                do! transactor.Initialize one
+                let! _ = transactor.Produce(one, "a", [ 0, "yes" ])
+                do! close one
+                let time = OwnTime tooLong
+                let! other = openAt space 9093 1 time ignore
+                do! look other
+                time.Passed <- TimeSpan.FromSeconds 5.0
+                do! look other
+                expectState other TransactionState.Ongoing "it has just been begun"
+                do! transactor.End(other, true)
+                let! read = readCommitted other "a" 0
+                Expect.equal read [ "yes" ] "its producer is not fenced"
+                do! close other
+            })
+
+        testCaseTask "is aborted in its time although a clock that was ahead has written to the log" (fun () ->
+            task {
+                let space = MemorySpace()
+                let! ahead = openAt space 9092 1 (OwnTime(TimeSpan.FromHours 1.0)) ignore
+                let! _ = ahead.Create("a", 1, [])
+                let transactor = Transactor("tx", false)
+                do! transactor.Initialize ahead
+                do! close ahead
+                let time = OwnTime TimeSpan.Zero
+                let! desk = openAt space 9092 1 time ignore
+                let! _ = transactor.Produce(desk, "a", [ 0, "no" ])
+                do! look desk
+                time.Passed <- tooLong
+                do! look desk
+                expectState desk TransactionState.CompleteAbort "not an hour later"
+                do! close desk
+            })
+
+        testCaseTask "is not the next one of its producer, nor is that one taken for it" (fun () ->
+            task {
+                let time = OwnTime TimeSpan.Zero
+                let! desk = openAt (MemorySpace()) 9092 1 time ignore
+                let coordinator = desk.Broker.Cluster.Transactions
+                let! _ = desk.Create("a", 1, [])
+                let transactor = Transactor("tx", false)
+                do! transactor.Initialize desk
+                let! _ = transactor.Produce(desk, "a", [ 0, "1" ])
+                do! look desk
+                let first = coordinator.Find "tx"
+                time.Passed <- TimeSpan.FromSeconds 40.0
+                do! transactor.End(desk, true)
+                // The same producer id and epoch, in transactions v1.
+                let! _ = transactor.Produce(desk, "a", [ 0, "2" ])
+                do! look desk
+                time.Passed <- TimeSpan.FromSeconds 80.0
+                do! look desk
+                expectState desk TransactionState.Ongoing "its own time"
+                do! coordinator.TimeOutAsync("tx", first, patience)
+                expectState desk TransactionState.Ongoing "the first was meant"
+                time.Passed <- TimeSpan.FromSeconds 40.0 + tooLong
+                do! look desk
+                expectState desk TransactionState.CompleteAbort "its time is over too"
+                let! read = readCommitted desk "a" 0
+                Expect.equal read [ "1" ] "only the first counts"
+                do! close desk
+            })
 
         testCaseTask "is ended by a broker that knows no more of it than its records" (fun () ->
             task {
