@@ -1,3 +1,4 @@
+using Tansu.Adapters;
 using Tansu.Codec;
 using Tansu.Codec.Messages;
 using Tansu.Domain;
@@ -8,35 +9,60 @@ namespace Tansu.Host.Handlers;
 /// <summary>DescribeProducers (API key 61, KIP-664): the idempotent producers a partition remembers, and where their open transactions began.</summary>
 internal sealed class DescribeProducersHandler(Broker broker) : Handler<DescribeProducersRequest, DescribeProducersResponse>
 {
-    public override ValueTask<DescribeProducersResponse?> HandleAsync(
+    public override async ValueTask<DescribeProducersResponse?> HandleAsync(
         RequestContext context,
         DescribeProducersRequest request,
         CancellationToken cancellationToken)
     {
+        await broker.CatchUpForAsync(request.Topics.Select(static topic => topic.Name));
+        var found = Array.ConvertAll(request.Topics, topic => broker.FindTopic(false, default, topic.Name));
+
+        // What other brokers acknowledged before this request was sent must count.
+        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, ShardsOf(request, found));
         var topics = new DescribeProducersResponse.TopicResponse[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
             var wanted = request.Topics[index];
-            var topic = broker.FindTopic(false, default, wanted.Name);
+            var topic = found[index];
             topics[index] = new DescribeProducersResponse.TopicResponse
             {
                 Name = wanted.Name,
-                Partitions = [.. wanted.PartitionIndexes.Select(partition => Describe(topic, partition))],
+                Partitions = [.. wanted.PartitionIndexes.Select(partition => Describe(topic, partition, isKnown))],
             };
         }
 
-        return new ValueTask<DescribeProducersResponse?>(new DescribeProducersResponse { Topics = topics });
+        return new DescribeProducersResponse { Topics = topics };
     }
 
-    private DescribeProducersResponse.PartitionResponse Describe(Topic? topic, int partition)
+    private List<ClusterShard> ShardsOf(DescribeProducersRequest request, Topic?[] found)
     {
-        if (topic is null || partition < 0 || partition >= topic.PartitionCount)
+        var shards = new List<ClusterShard>();
+        for (var index = 0; index < found.Length; index++)
         {
-            return new DescribeProducersResponse.PartitionResponse
+            foreach (var partition in request.Topics[index].PartitionIndexes)
             {
-                PartitionIndex = partition,
-                ErrorCode = ErrorCode.UnknownTopicOrPartition,
-            };
+                if (found[index] is { } topic && Has(topic, partition))
+                {
+                    shards.Add(broker.Cluster.ShardOf(topic, partition));
+                }
+            }
+        }
+
+        return shards;
+    }
+
+    private static bool Has(Topic topic, int partition) => partition >= 0 && partition < topic.PartitionCount;
+
+    private DescribeProducersResponse.PartitionResponse Describe(Topic? topic, int partition, bool isKnown)
+    {
+        if (topic is null || !Has(topic, partition))
+        {
+            return Refuse(partition, ErrorCode.UnknownTopicOrPartition);
+        }
+
+        if (!isKnown)
+        {
+            return Refuse(partition, ErrorCode.RequestTimedOut);
         }
 
         var state = broker.Cluster.ShardOf(topic, partition).Partition(new TopicPartition(topic.Id, partition));
@@ -48,6 +74,9 @@ internal sealed class DescribeProducersHandler(Broker broker) : Handler<Describe
                 .Select(producer => Describe(state, producer.Key, producer.Value))],
         };
     }
+
+    private static DescribeProducersResponse.PartitionResponse Refuse(int partition, ErrorCode error) =>
+        new() { PartitionIndex = partition, ErrorCode = error };
 
     private bool IsActive(KeyValuePair<long, Producer> producer) =>
         broker.NowMs - producer.Value.LastTimeMs < broker.Cluster.ProducerIdExpirationMs;

@@ -4,44 +4,14 @@ module Tansu.PropertyTests.Handlers.Pipelining
 open System.Threading
 open System.Threading.Tasks
 open Expecto
-open Tansu.Adapters
-open Tansu.Adapters.Ports
 open Tansu.PropertyTests.Handlers.Desk
 open Tansu.PropertyTests.Replica.ScriptedLog
-
-/// A memory store whose shard log follows a script.
-let private scriptedStore () =
-    task {
-        let memory = new MemoryStore() :> IStore
-        let! inner = memory.OpenLogAsync("shard-0", CancellationToken.None)
-        let log = ScriptedLog inner
-
-        let store = {
-            new IStore with
-                member _.Description = memory.Description
-                member _.Limits = memory.Limits
-                member _.Blobs = memory.Blobs
-
-                member _.OpenLogAsync(name, cancellationToken) =
-                    if name = inner.Name then
-                        ValueTask<IEventLog>(log :> IEventLog)
-                    else
-                        memory.OpenLogAsync(name, cancellationToken)
-
-                member _.GetOrCreateClusterAsync(proposed, cancellationToken) =
-                    memory.GetOrCreateClusterAsync(proposed, cancellationToken)
-
-                member _.DisposeAsync() = memory.DisposeAsync()
-        }
-
-        return store, log
-    }
 
 let tests =
     testList "pipelining" [
         testCaseTask "five produce requests in flight on one connection share a commit, in their order" (fun () ->
             task {
-                let! store, log = scriptedStore ()
+                let! store, log = scriptedStore "shard-0"
                 let! desk = Desk.Open(store = store)
                 let! _ = desk.Create("a", 1, [])
                 let before = log.Appends

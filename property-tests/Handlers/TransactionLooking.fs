@@ -2,9 +2,12 @@
 module Tansu.PropertyTests.Handlers.TransactionLooking
 
 open System
+open System.Threading.Tasks
 open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
+open Tansu.Host
+open Tansu.PropertyTests.Replica.ScriptedLog
 open Tansu.PropertyTests.Handlers.Desk
 open Tansu.PropertyTests.Handlers.TransactionRig
 
@@ -24,6 +27,28 @@ let private listed (desk: Desk) (request: ListTransactionsRequest) =
         return
             List.sort [
                 for state in response.TransactionStates -> state.TransactionalId, state.TransactionState
+            ]
+    }
+
+/// The error of a topic's partition 0, and the producers that it knows.
+let private producers (desk: Desk) (topic: string) =
+    task {
+        let! response =
+            desk.Ask<_, DescribeProducersResponse>(
+                DescribeProducersRequest(
+                    Topics = [|
+                        DescribeProducersRequest.TopicRequest(Name = topic, PartitionIndexes = [| 0 |])
+                    |]
+                ),
+                0
+            )
+
+        let answer = response.Topics[0].Partitions[0]
+
+        return
+            answer.ErrorCode,
+            [
+                for one in answer.ActiveProducers -> one.ProducerId, one.CurrentTxnStartOffset
             ]
     }
 
@@ -136,34 +161,48 @@ let tests =
                 let! _ = desks[0].Produce("a", [ 0, batch 3 ])
                 let! _ = transactor.Produce(desks[0], "a", [ 0, "x" ])
 
-                let producers () =
-                    task {
-                        let! response =
-                            desks[0]
-                                .Ask<_, DescribeProducersResponse>(
-                                    DescribeProducersRequest(
-                                        Topics = [|
-                                            DescribeProducersRequest.TopicRequest(
-                                                Name = "a",
-                                                PartitionIndexes = [| 0 |]
-                                            )
-                                        |]
-                                    ),
-                                    0
-                                )
-
-                        return [
-                            for one in response.Topics[0].Partitions[0].ActiveProducers ->
-                                one.ProducerId, one.CurrentTxnStartOffset
-                        ]
-                    }
-
-                let! found = producers ()
-                Expect.equal found [ transactor.Id, 3L ] "open"
+                let! found = producers desks[0] "a"
+                Expect.equal found (ErrorCode.None, [ transactor.Id, 3L ]) "open"
                 let id = transactor.Id
                 do! transactor.End(desks[0], true)
-                let! found = producers ()
-                Expect.equal found [ id, -1L ] "ended"
+                let! found = producers desks[0] "a"
+                Expect.equal found (ErrorCode.None, [ id, -1L ]) "ended"
+            })
+
+        twoTest "DescribeProducers tells at any broker of what has just happened at another" (fun desks transactor ->
+            task {
+                let! _ = transactor.Produce(desks[0], "a", [ 0, "x" ])
+                let! found = producers desks[1] "a"
+                Expect.equal found (ErrorCode.None, [ transactor.Id, 0L ]) "open"
+                let! _ = desks[0].Create("b", 1, [])
+                let! _ = transactor.Produce(desks[0], "b", [ 0, "x" ])
+                let! found = producers desks[1] "b"
+                Expect.equal found (ErrorCode.None, [ transactor.Id, 0L ]) "in a topic that it did not know"
+                let id = transactor.Id
+                do! transactor.End(desks[0], true)
+                let! found = producers desks[1] "a"
+                Expect.equal found (ErrorCode.None, [ id, -1L ]) "ended"
+            })
+
+        testCaseTask "DescribeProducers does not answer from what may be old" (fun () ->
+            task {
+                let! store, log = scriptedStore "shard-0"
+
+                let! desk =
+                    Desk.Open(
+                        store = store,
+                        settings = BrokerSettings(CatchUpTimeout = TimeSpan.FromMilliseconds 100.0)
+                    )
+
+                let! _ = desk.Create("a", 1, [])
+                let gate = TaskCompletionSource()
+                log.BeforeRead <- fun () -> gate.Task
+                let! found = producers desk "a"
+                Expect.equal found (ErrorCode.RequestTimedOut, []) "the store does not answer"
+                let! found = producers desk "b"
+                Expect.equal found (ErrorCode.UnknownTopicOrPartition, []) "there is no such topic"
+                gate.SetResult()
+                do! close desk
             })
 
         twoTest "WriteTxnMarkers aborts the whole of an open transaction" (fun desks transactor ->

@@ -6,6 +6,7 @@ open System.Buffers
 open System.Collections.Concurrent
 open System.Threading
 open System.Threading.Tasks
+open Tansu.Adapters
 open Tansu.Adapters.Ports
 
 /// What an append comes to.
@@ -152,3 +153,31 @@ type ScriptedLog(inner: IEventLog) as this =
             inner.TrimAsync(below, cancellationToken)
 
         member _.DisposeAsync() = inner.DisposeAsync()
+
+/// A memory store of which one log follows a script.
+let scriptedStore (name: string) =
+    task {
+        let memory = new MemoryStore() :> IStore
+        let! inner = memory.OpenLogAsync(name, CancellationToken.None)
+        let log = ScriptedLog inner
+
+        let store = {
+            new IStore with
+                member _.Description = memory.Description
+                member _.Limits = memory.Limits
+                member _.Blobs = memory.Blobs
+
+                member _.OpenLogAsync(name, cancellationToken) =
+                    if name = inner.Name then
+                        ValueTask<IEventLog>(log :> IEventLog)
+                    else
+                        memory.OpenLogAsync(name, cancellationToken)
+
+                member _.GetOrCreateClusterAsync(proposed, cancellationToken) =
+                    memory.GetOrCreateClusterAsync(proposed, cancellationToken)
+
+                member _.DisposeAsync() = memory.DisposeAsync()
+        }
+
+        return store, log
+    }
