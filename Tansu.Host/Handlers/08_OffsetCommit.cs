@@ -20,11 +20,32 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
         CancellationToken cancellationToken)
     {
         var byId = context.Version >= FirstVersionWithTopicIds;
-        if (Array.Exists(request.Topics, topic => broker.FindTopic(byId, topic.TopicId, topic.Name) is null))
+        if (Array.TrueForAll(request.Topics, topic => broker.FindTopic(byId, topic.TopicId, topic.Name) is not null))
         {
-            await broker.CatchUpCatalogAsync();
+            return await CommitAsync(context, request, byId, submitted: null);
         }
 
+        // Another broker may have created the topic. Later requests of this connection must not overtake this one meanwhile: a newer commit would be
+        // undone by it.
+        var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.HoldFollowing(submitted.Task);
+        try
+        {
+            await broker.CatchUpCatalogAsync();
+            return await CommitAsync(context, request, byId, submitted);
+        }
+        finally
+        {
+            submitted.TrySetResult();
+        }
+    }
+
+    private async ValueTask<OffsetCommitResponse?> CommitAsync(
+        RequestContext context,
+        OffsetCommitRequest request,
+        bool byId,
+        TaskCompletionSource? submitted)
+    {
         var offsets = new List<OffsetToCommit>();
         var places = new List<OffsetCommitResponse.OffsetCommitResponsePartition>();
         var response = new OffsetCommitResponse
@@ -42,13 +63,15 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
             return null;
         }
 
-        var (reply, error) = await Groups.AskGroupAsync(() => broker.CoordinatorOf(request.GroupId).CommitAsync(
+        var committing = Groups.AskGroupAsync(() => broker.CoordinatorOf(request.GroupId).CommitAsync(
             request.GroupId,
             request.MemberId,
             request.GroupInstanceId,
             request.GenerationIdOrMemberEpoch,
             [.. offsets],
             broker.Settings.CoordinatorTimeout));
+        submitted?.TrySetResult();
+        var (reply, error) = await committing;
         if (error == ErrorCode.GroupIdNotFound && context.Version < FirstVersionWithGroupIdNotFound)
         {
             error = ErrorCode.IllegalGeneration;

@@ -23,6 +23,25 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
         TxnOffsetCommitRequest request,
         CancellationToken cancellationToken)
     {
+        // Topics or the transaction may have to be looked for. Later requests of this connection must not overtake this one meanwhile: a newer commit
+        // would be undone by it.
+        var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.HoldFollowing(submitted.Task);
+        try
+        {
+            return await AnswerAsync(context, request, submitted);
+        }
+        finally
+        {
+            submitted.TrySetResult();
+        }
+    }
+
+    private async ValueTask<TxnOffsetCommitResponse?> AnswerAsync(
+        RequestContext context,
+        TxnOffsetCommitRequest request,
+        TaskCompletionSource submitted)
+    {
         if (Array.Exists(request.Topics, topic => broker.FindTopic(false, default, topic.Name) is null))
         {
             await broker.CatchUpCatalogAsync();
@@ -36,7 +55,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             return response;
         }
 
-        var (reply, error) = await CommitAsync(context, request, [.. offsets]);
+        var (reply, error) = await CommitAsync(context, request, [.. offsets], submitted);
         if (reply is null && error == ErrorCode.None)
         {
             return null;
@@ -68,7 +87,8 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
     private async ValueTask<(GroupReply? Reply, ErrorCode Error)> CommitAsync(
         RequestContext context,
         TxnOffsetCommitRequest request,
-        OffsetToCommit[] offsets)
+        OffsetToCommit[] offsets,
+        TaskCompletionSource submitted)
     {
         if (request.TransactionalId.Length == 0)
         {
@@ -80,7 +100,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
         {
             for (var attempt = 1; ; attempt++)
             {
-                (reply, var refused) = await TryCommitAsync(context, request, offsets);
+                (reply, var refused) = await TryCommitAsync(context, request, offsets, submitted);
                 if (reply is not GroupReply.GroupRefused { refusal.IsCommitOvertaken: true } || attempt == MaxAttempts)
                 {
                     return reply is GroupReply.GroupRefused { refusal: var refusal }
@@ -98,7 +118,8 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
     private async ValueTask<(GroupReply? Reply, ErrorCode Error)> TryCommitAsync(
         RequestContext context,
         TxnOffsetCommitRequest request,
-        OffsetToCommit[] offsets)
+        OffsetToCommit[] offsets,
+        TaskCompletionSource submitted)
     {
         var group = broker.CoordinatorOf(request.GroupId).Find(request.GroupId) ?? GroupModule.initial;
         var commit = new TransactionalCommit(
@@ -124,7 +145,9 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             return (null, ErrorCode.None);
         }
 
-        return await broker.Cluster.ShardOf(request.GroupId).Replica.SubmitAsync(found, Payload.None, broker.Settings.CoordinatorTimeout) switch
+        var committing = broker.Cluster.ShardOf(request.GroupId).Replica.SubmitAsync(found, Payload.None, broker.Settings.CoordinatorTimeout);
+        submitted.TrySetResult();
+        return await committing switch
         {
             ShardReply.GroupAnswered answered => (answered.reply, ErrorCode.None),
             ShardReply.TransactionAnswered { reply: TransactionReply.TransactionRefused { refusal: var refused } } =>

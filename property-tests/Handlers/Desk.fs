@@ -77,6 +77,12 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
     /// Which of the connection's requests have their reply.
     member _.Answers = connection.Answers
 
+    /// What the connection waits for before it takes its next request.
+    member _.UntilNext() : Task =
+        match connection.TakeHold() with
+        | null -> Task.CompletedTask
+        | hold -> hold
+
     /// The broker begins to stop: long polls are answered.
     member _.Stop() = stopping.Cancel()
 
