@@ -4,7 +4,7 @@ namespace Tansu.Codec.Records;
 
 /// <summary>
 /// Decides whether the record data that a client sent for one partition may be stored as it came. Raises no exception
-/// for anything in the bytes, and allocates only to decompress, if that is asked for.
+/// for anything in the bytes, and allocates only to decompress, if that is asked for or the batch does not say its largest timestamp.
 /// </summary>
 public static class RecordBatchValidator
 {
@@ -33,7 +33,8 @@ public static class RecordBatchValidator
             return CheckRecords(bytes.Span, header, limits);
         }
 
-        return limits.LooksIntoCompressed || limits.RequiresKeys
+        // Some clients do not say the largest timestamp of a batch that they compress (Sarama up to 1.45): only its records do.
+        return limits.LooksIntoCompressed || limits.RequiresKeys || header.MaxTimestamp < header.BaseTimestamp
             ? CheckCompressedRecords(bytes, header, limits)
             : CheckTimestampsOfHeader(header, limits);
     }

@@ -215,6 +215,20 @@ let private outcomeTests =
             Expect.equal (outcomeWith deep garbage) RecordBatchOutcome.BadCompression "asked"
         }
 
+        test "looks into compressed records if the batch does not say the largest timestamp" {
+            for codec in compressingCodecs do
+                let unsaid = batchOf codec records3
+                RecordBatchEditor.SetMaxTimestamp(unsaid.AsSpan(), -1L)
+                let found = validateWith (RecordBatchLimits()) unsaid
+                Expect.equal found.Outcome RecordBatchOutcome.Valid $"{codec}"
+                Expect.equal found.MaxTimestampMs 1_700_000_000_500L "of the records"
+
+                let found =
+                    validateWith (RecordBatchLimits(LatestTimestampMs = 1_700_000_000_499L)) unsaid
+
+                Expect.equal (found.Outcome, found.RecordIndex) (RecordBatchOutcome.BadTimestamp, 2) "too late"
+        }
+
         test "finds the flip of any single bit after the CRC" {
             for codec in codecs do
                 let bytes = batchOf codec records3

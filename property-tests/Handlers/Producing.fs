@@ -10,9 +10,12 @@ open Tansu.Domain
 open Tansu.Codec.Records
 open Tansu.PropertyTests.Handlers.Desk
 
-let private highWatermark (desk: Desk) topic partition =
+let private stateOf (desk: Desk) topic partition =
     let topic = desk.Broker.FindTopic(false, Guid.Empty, topic)
-    desk.Broker.Cluster.ShardOf(topic, partition).Partition({ TopicId = topic.Id; Partition = partition }).HighWatermark
+    desk.Broker.Cluster.ShardOf(topic, partition).Partition({ TopicId = topic.Id; Partition = partition })
+
+let private highWatermark desk topic partition =
+    (stateOf desk topic partition).HighWatermark
 
 let private one (answers: ProduceResponse.PartitionProduceResponse list) = List.exactlyOne answers
 
@@ -180,6 +183,35 @@ let tests =
                 let! answers = desk.Produce("a", [ 0, future ])
                 Expect.equal (one answers).ErrorCode ErrorCode.InvalidTimestamp "too far ahead"
                 Expect.equal (one answers).RecordErrors.Length 1 "the record at fault"
+            })
+
+        deskTest "finds the largest timestamp of compressed records if the batch does not say it" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 1, [])
+                let first = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()
+                let bytes = batchAt CompressionCodec.Zstd first 3 10
+                // As Sarama does up to 1.45.
+                RecordBatchEditor.SetMaxTimestamp(bytes.AsSpan(), -1L)
+                let! answers = desk.Produce("a", [ 0, bytes ])
+                Expect.equal (one answers).ErrorCode ErrorCode.None "taken"
+                Expect.equal (stateOf desk "a" 0).Chunks[0].MaxTimestampMs (first + 2L) "in the index"
+                let! fetched = desk.Ask<_, FetchResponse>(fetch "a" [ wanted 0 0L 10_000 ], 11)
+                let stored = fetched.Responses[0].Partitions[0].Records.Joined()
+                let _, header = RecordBatchHeader.TryRead stored.Span
+                Expect.equal header.MaxTimestamp (first + 2L) "in the batch"
+                Expect.equal header.Crc (Crc32C.Compute(stored.Span.Slice 21)) "whose CRC is right"
+
+                for timestamp, offset in [ first, 0L; first + 1L, 1L; first + 3L, -1L; -3L, 2L ] do
+                    let partition =
+                        ListOffsetsRequest.ListOffsetsPartition(PartitionIndex = 0, Timestamp = timestamp)
+
+                    let topic =
+                        ListOffsetsRequest.ListOffsetsTopic(Name = "a", Partitions = [| partition |])
+
+                    let! found =
+                        desk.Ask<_, ListOffsetsResponse>(ListOffsetsRequest(Topics = [| topic |]), 7)
+
+                    Expect.equal found.Topics[0].Partitions[0].Offset offset $"at {timestamp - first}"
             })
 
         deskTest "stamps the broker's time where the topic says so" (fun desk ->
