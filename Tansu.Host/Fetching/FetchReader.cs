@@ -242,6 +242,11 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
         var state = found.State;
         var endOffset = EndOf(state);
+        if (partition.FetchOffset >= endOffset)
+        {
+            return 0;
+        }
+
         if (PartitionModule.pagesBefore(partition.FetchOffset, state) is var page && page < state.Pages.Count)
         {
             // What the chunks there are like is not known before the page has been read; compactors make none larger.
@@ -263,8 +268,13 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
 
     private static long Readable(Partition state, FetchPartition partition, long endOffset)
     {
-        // A page may begin before what is decided ends, and hold much that is not decided.
-        var readable = partition.FetchOffset < endOffset ? PagedBytes(state, partition, endOffset) : 0;
+        // A chunk or page may begin before what is decided ends, and hold much that is not decided.
+        if (partition.FetchOffset >= endOffset)
+        {
+            return 0;
+        }
+
+        var readable = PagedBytes(state, partition, endOffset);
         for (var index = state.Chunks.IndexOf(partition.FetchOffset);
             index < state.Chunks.Count && state.Chunks[index].BaseOffset < endOffset && readable < partition.MaxBytes;
             index++)
@@ -335,7 +345,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         {
             var limits = new ReadLimits(maxBytes, atLeastOneBatch) { Partitions = _partitionsWithRecords };
             var records = RecordBytes.Empty;
-            if ((maxBytes > 0 || atLeastOneBatch) && !_isStoreAway)
+            if (partition.FetchOffset < EndOf(found.State) && (maxBytes > 0 || atLeastOneBatch) && !_isStoreAway)
             {
                 try
                 {

@@ -91,6 +91,62 @@ let private records =
             })
     ]
 
+/// A plain record, and behind it in the same chunk one of a transaction that is open.
+let private besideAnOpenTransaction (desk: Desk) (transactor: Transactor) =
+    task {
+        let! id = desk.Create("a", 1, [])
+        do! transactor.Initialize desk
+        let! errors = transactor.AddPartitions(desk, "a", [ 0 ])
+        Expect.allEqual errors ErrorCode.None "added"
+        let undecided = transactionalBatch transactor.Id transactor.Epoch 0 "x"
+
+        let! produced =
+            desk.Ask<_, ProduceResponse>(produceRequest "tx" "a" [ 0, batch 1; 0, undecided ], 9)
+
+        Expect.equal
+            [ for answer in produced.Responses[0].PartitionResponses -> answer.BaseOffset ]
+            [ 0L; 1L ]
+            "produced"
+
+        let topic = desk.Broker.FindTopic(true, id, null)
+
+        let state =
+            desk.Broker.Cluster.ShardOf(topic, 0).Partition({ TopicId = topic.Id; Partition = 0 })
+
+        Expect.equal state.Chunks.Count 1 "one chunk"
+    }
+
+let private fetchUndecided maxWaitMs =
+    let request = fetch "a" [ wanted 0 1L 100_000 ]
+    request.IsolationLevel <- 1y
+    request.MaxWaitMs <- maxWaitMs
+    request
+
+let private undecided =
+    testList "what is not decided, in a chunk that begins with what is" [
+        deskTest "is waited for" (fun desk ->
+            task {
+                let transactor = Transactor("tx", false)
+                do! besideAnOpenTransaction desk transactor
+                let polling = desk.Ask<_, FetchResponse>(fetchUndecided 60_000, 11)
+                Expect.isFalse polling.IsCompleted "it waits"
+                do! transactor.End(desk, true)
+                let! response = polling.WaitAsync patience
+                Expect.equal (recordsOf response.Responses[0].Partitions[0]) [ 1L, "x" ] "until the transaction ends"
+            })
+
+        deskTest "takes no memory" (fun desk ->
+            task {
+                do! besideAnOpenTransaction desk (Transactor("tx", false))
+                Expect.isTrue (desk.Broker.FetchBudget.TryHold desk.Broker.Settings.FetchMemoryBytes) "all of it"
+                let asked = desk.Ask<_, FetchResponse>(fetchUndecided 0, 11)
+                Expect.isFalse desk.Broker.FetchBudget.HasWaiters "nothing waits for it"
+                let! response = asked.WaitAsync patience
+                let data = response.Responses[0].Partitions[0]
+                Expect.equal (data.LastStableOffset, data.Records.Length) (1L, 0) "empty"
+            })
+    ]
+
 let private offsets =
     testList "offsets" [
         forEach "count with the transaction, and are unstable until then" (fun desk transactor ->
@@ -316,4 +372,5 @@ let private reading =
             })
     ]
 
-let tests = testList "transactions" [ records; offsets; verified; costs; reading ]
+let tests =
+    testList "transactions" [ records; undecided; offsets; verified; costs; reading ]
