@@ -22,6 +22,7 @@ internal sealed class CreateTopicsHandler(Broker broker) : Handler<CreateTopicsR
         var results = new CreateTopicsResponse.CreatableTopicResult[request.Topics.Length];
         var sound = new List<(int Index, NewTopic Topic)>();
         var seen = Count(request.Topics);
+        var isCaughtUp = false;
         for (var index = 0; index < results.Length; index++)
         {
             var wanted = request.Topics[index];
@@ -32,7 +33,15 @@ internal sealed class CreateTopicsHandler(Broker broker) : Handler<CreateTopicsR
             }
             else if (Check(wanted) is { } refusal)
             {
-                Refuse(results[index], Errors.Of(refusal), Errors.Describe(refusal));
+                // Whether it exists comes before all but the name, as in Kafka. Another broker may have created it.
+                if (!isCaughtUp && !refusal.IsInvalidTopicName)
+                {
+                    await broker.CatchUpCatalogAsync();
+                    isCaughtUp = true;
+                }
+
+                var found = broker.FindTopic(false, default, wanted.Name) is null ? refusal : Refusal.NewTopicAlreadyExists(wanted.Name);
+                Refuse(results[index], Errors.Of(found), Errors.Describe(found));
             }
             else
             {

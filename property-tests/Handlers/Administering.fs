@@ -87,6 +87,21 @@ let private creation =
                     "errors"
             })
 
+        deskTest "says that a topic exists, whatever else is wrong with the wish" (fun desk ->
+            task {
+                let! _ = create desk [ wish "a" 1 1s ] false
+                let configured = wish "a" 1 1s
+
+                configured.Configs <- [|
+                    CreateTopicsRequest.CreatableTopicConfig(Name = "retention.ms", Value = null)
+                |]
+
+                for topic in [ wish "a" 1 3s; wish "a" 0 1s; assigned "a" [ 0, [ 99 ] ]; configured ] do
+                    for validateOnly in [ false; true ] do
+                        let! results = create desk [ topic ] validateOnly
+                        Expect.equal (List.exactlyOne results).ErrorCode ErrorCode.TopicAlreadyExists "error"
+            })
+
         deskTest "only validates when asked to" (fun desk ->
             task {
                 let! results = create desk [ wish "a" 1 1s ] true

@@ -264,6 +264,25 @@ let private together =
                     Expect.equal response.Topics[0].ErrorCode expected $"%A{brokers}"
             })
 
+        twoTest
+            "say that a topic exists that the other has created, whatever else is wrong with the wish"
+            (fun _ time one other ->
+                task {
+                    do! drive time (one.Create("new", 1, []))
+
+                    for validateOnly in [ true; false ] do
+                        let topic =
+                            CreateTopicsRequest.CreatableTopic(Name = "new", NumPartitions = 1, ReplicationFactor = 3s)
+
+                        let! response =
+                            other.Ask<_, CreateTopicsResponse>(
+                                CreateTopicsRequest(Topics = [| topic |], ValidateOnly = validateOnly),
+                                7
+                            )
+
+                        Expect.equal response.Topics[0].ErrorCode ErrorCode.TopicAlreadyExists "error"
+                })
+
         twoTest "keep renewing: neither loses the other" (fun _ time one other ->
             task {
                 for _ in 1..20 do
