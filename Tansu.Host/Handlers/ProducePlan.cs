@@ -20,11 +20,17 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
     private readonly List<ShardPart> _parts = [];
     private ProduceTransaction? _transaction;
 
+    /// <summary>A shard has removed a topic that the catalog known here still has.</summary>
+    private bool _isCatalogOld;
+
     /// <summary>The response as far as it is known.</summary>
     public ProduceResponse Response { get; private set; } = new();
 
     /// <summary>Whether the store has to be asked about the transaction before anything is submitted: see <see cref="EnterTransactionAsync"/>.</summary>
     public bool MustEnterTransaction { get; private set; }
+
+    /// <summary>What an unknown topic is called: clients that name topics do not know UNKNOWN_TOPIC_ID.</summary>
+    private ErrorCode UnknownTopic => byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
 
     /// <summary>Validates every batch and prepares the response; what is sound waits for <see cref="CommitAsync"/>.</summary>
     public void Judge(ProduceRequest request)
@@ -99,6 +105,12 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
             known &= await FillAsync(_parts[index], pending[index], timeout);
         }
 
+        if (_isCatalogOld)
+        {
+            // Another broker has deleted the topic, and may have created it anew: the client's next try is to find what is there now.
+            await broker.CatchUpCatalogAsync();
+        }
+
         return known;
     }
 
@@ -134,7 +146,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         }
         else if (topic is null)
         {
-            Refuse(answer, byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition, null);
+            Refuse(answer, UnknownTopic, null);
         }
         else if (data.Index < 0 || data.Index >= topic.PartitionCount)
         {
@@ -288,16 +300,21 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         return ErrorCode.ConcurrentTransactions;
     }
 
-    private static void Fill(ProduceResponse.PartitionProduceResponse answer, AppendReply reply)
+    private void Fill(ProduceResponse.PartitionProduceResponse answer, AppendReply reply)
     {
         if (reply.IsAppended)
         {
             answer.BaseOffset = reply.baseOffset;
             answer.LogStartOffset = reply.logStartOffset;
         }
+        else if (reply.refusal!.IsUnknownTopicId)
+        {
+            _isCatalogOld = true;
+            Refuse(answer, UnknownTopic, null);
+        }
         else
         {
-            Refuse(answer, Errors.Of(reply.refusal!), null);
+            Refuse(answer, Errors.Of(reply.refusal), null);
         }
     }
 

@@ -283,6 +283,29 @@ let private together =
                         Expect.equal response.Topics[0].ErrorCode ErrorCode.TopicAlreadyExists "error"
                 })
 
+        twoTest
+            "find a topic that the other has deleted and created anew with a producer's second try"
+            (fun _ time one other ->
+                task {
+                    do!
+                        drive
+                            time
+                            (one.Ask<_, DeleteTopicsResponse>(
+                                DeleteTopicsRequest(TopicNames = [| "t" |], TimeoutMs = 1000),
+                                5
+                            ))
+
+                    do! drive time (one.Create("t", shards, []))
+
+                    for expected in [ ErrorCode.UnknownTopicOrPartition; ErrorCode.None ] do
+                        let produced =
+                            other.Produce("t", [ for partition in 0 .. shards - 1 -> partition, batch 1 ])
+
+                        do! drive time produced
+                        let! answers = produced
+                        Expect.allEqual [ for answer in answers -> answer.ErrorCode ] expected "every partition"
+                })
+
         twoTest "keep renewing: neither loses the other" (fun _ time one other ->
             task {
                 for _ in 1..20 do
