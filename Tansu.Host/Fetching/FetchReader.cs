@@ -27,6 +27,9 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     /// </summary>
     public bool IsEndUnknown { get; set; }
 
+    /// <summary>The most that the request may give.</summary>
+    private int MaxBytes => Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes);
+
     /// <summary>Keeps what <see cref="ReadAsync(long, CancellationToken)"/> gives as it is; to be disposed when the answer has been sent.</summary>
     public RecordLease Lease { get; } = new();
 
@@ -51,6 +54,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     public bool IsReady()
     {
         long readable = 0;
+        var enough = Math.Min(request.MinBytes, MaxBytes);
         foreach (var partition in scope.Partitions)
         {
             if (Judge(partition, out var found) != ErrorCode.None)
@@ -59,13 +63,13 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
             }
 
             readable += Readable(found.State, partition, EndOf(found.State));
-            if (readable >= request.MinBytes)
+            if (readable >= enough)
             {
                 return true;
             }
         }
 
-        return readable >= request.MinBytes;
+        return readable >= enough;
     }
 
     /// <summary>The shards of partitions that are asked for beyond the end that this broker knows: they may have grown elsewhere.</summary>
@@ -122,13 +126,12 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     {
         _partitionsWithRecords = 0;
         long bytes = 0;
-        var most = Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes);
         foreach (var partition in scope.Partitions)
         {
             if (ChunkBytes(partition) is > 0 and var chunks)
             {
                 _partitionsWithRecords++;
-                bytes += bytes == 0 || bytes < most ? chunks : 0;
+                bytes += bytes == 0 || bytes < MaxBytes ? chunks : 0;
             }
         }
 
@@ -156,7 +159,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
     private async ValueTask<FetchResponse.PartitionData[]> ReadAllAsync(long memoryBytes, CancellationToken cancellationToken)
     {
         var data = new FetchResponse.PartitionData[scope.Partitions.Count];
-        var left = (int)Math.Min(memoryBytes, Math.Min(request.MaxBytes, broker.Settings.FetchMaxBytes));
+        var left = (int)Math.Min(memoryBytes, MaxBytes);
         long unpromised = left;
         var atLeastOneBatch = memoryBytes > 0;
         var underWay = new Queue<Reading>();

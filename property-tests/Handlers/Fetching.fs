@@ -158,6 +158,22 @@ let private polls =
                 Expect.equal (answered response) [ 0, [ 0L; 3L ] ] "both batches"
             })
 
+        testCaseTask "wait for no more than a fetch may give" (fun () ->
+            task {
+                let! desk = Desk.Open(settings = BrokerSettings(FetchMaxBytes = 2 * batchBytes))
+
+                let! _ = desk.Create("a", 1, [])
+                do! filled desk 0 3
+
+                for maxBytes, offsets in [ batchBytes, [ 0L ]; Int32.MaxValue, [ 0L; 3L ] ] do
+                    let request = fetch "a" [ wanted 0 0L 100_000 ]
+                    request.MaxWaitMs <- 60_000
+                    request.MinBytes <- 100_000
+                    request.MaxBytes <- maxBytes
+                    let! response = (ask desk request).WaitAsync patience
+                    Expect.equal (answered response) [ 0, offsets ] $"at most {maxBytes} bytes"
+            })
+
         testCaseTask "end with their time" (fun () ->
             task {
                 let time = ManualTime()
