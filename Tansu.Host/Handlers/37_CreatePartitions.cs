@@ -15,6 +15,12 @@ internal sealed class CreatePartitionsHandler(Broker broker) : Handler<CreatePar
     {
         var results = new CreatePartitionsResponse.CreatePartitionsTopicResult[request.Topics.Length];
         var sound = new List<(int Index, PartitionsToAdd Wanted)>();
+        if (Array.Exists(request.Topics, static topic => topic.Assignments is { Length: > 0 }))
+        {
+            // How many partitions there are says how many assignments are needed, and another broker may have added some.
+            await broker.CatchUpCatalogAsync();
+        }
+
         for (var index = 0; index < results.Length; index++)
         {
             var wanted = request.Topics[index];
@@ -53,14 +59,17 @@ internal sealed class CreatePartitionsHandler(Broker broker) : Handler<CreatePar
         }
     }
 
+    /// <summary>What is wrong with the assignments; null if nothing is, or if the catalog refuses the topic or the count anyway, which comes first.</summary>
     private Refusal? CheckAssignments(CreatePartitionsRequest.CreatePartitionsTopic wanted)
     {
-        if (wanted.Assignments is null || wanted.Assignments.Length == 0)
+        if (wanted.Assignments is null
+            || wanted.Assignments.Length == 0
+            || broker.FindTopic(false, default, wanted.Name) is not { PartitionCount: var present }
+            || wanted.Count <= present)
         {
             return null;
         }
 
-        var present = broker.FindTopic(false, default, wanted.Name)?.PartitionCount ?? 0;
         if (wanted.Count - present != wanted.Assignments.Length)
         {
             return Refusal.NewInvalidReplicaAssignment(

@@ -344,6 +344,35 @@ let private partitions =
                 let! fewer = desk.Ask<_, CreatePartitionsResponse>(add 2, 3)
                 Expect.equal fewer.Results[0].ErrorCode ErrorCode.InvalidPartitions "fewer"
             })
+
+        deskTest "judges topic and count before assignments" (fun desk ->
+            task {
+                let! _ = desk.Create("a", 2, [])
+
+                let assignment broker =
+                    CreatePartitionsRequest.CreatePartitionsAssignment(BrokerIds = [| broker |])
+
+                for topic, count, brokers, error in
+                    [
+                        "missing", 3, [ 1 ], ErrorCode.UnknownTopicOrPartition
+                        "a", 2, [ 1 ], ErrorCode.InvalidPartitions
+                        "a", 1, [ 99 ], ErrorCode.InvalidPartitions
+                        "a", 3, [ 1; 1 ], ErrorCode.InvalidReplicaAssignment
+                        "a", 3, [ 99 ], ErrorCode.InvalidReplicaAssignment
+                        "a", 3, [ 1 ], ErrorCode.None
+                    ] do
+                    let wanted =
+                        CreatePartitionsRequest.CreatePartitionsTopic(
+                            Name = topic,
+                            Count = count,
+                            Assignments = [| for broker in brokers -> assignment broker |]
+                        )
+
+                    let! response =
+                        desk.Ask<_, CreatePartitionsResponse>(CreatePartitionsRequest(Topics = [| wanted |]), 3)
+
+                    Expect.equal response.Results[0].ErrorCode error $"{topic}, {count}, {brokers}"
+            })
     ]
 
 let tests = testList "administering" [ creation; deletion; configs; partitions ]

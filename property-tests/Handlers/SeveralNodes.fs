@@ -283,6 +283,36 @@ let private together =
                         Expect.equal response.Topics[0].ErrorCode ErrorCode.TopicAlreadyExists "error"
                 })
 
+        twoTest "count the assignments of new partitions by what the other has added" (fun _ time one other ->
+            task {
+                let add (desk: Desk) count brokers =
+                    task {
+                        let topic =
+                            CreatePartitionsRequest.CreatePartitionsTopic(
+                                Name = "t",
+                                Count = count,
+                                Assignments = [|
+                                    for broker in brokers ->
+                                        CreatePartitionsRequest.CreatePartitionsAssignment(BrokerIds = [| broker |])
+                                |]
+                            )
+
+                        let asked =
+                            desk.Ask<_, CreatePartitionsResponse>(
+                                CreatePartitionsRequest(Topics = [| topic |], TimeoutMs = 1000),
+                                3
+                            )
+
+                        do! drive time asked
+                        let! response = asked
+                        return response.Results[0].ErrorCode
+                    }
+
+                let! first = add one (shards + 1) [ 1 ]
+                let! second = add other (shards + 2) [ 2 ]
+                Expect.equal (first, second) (ErrorCode.None, ErrorCode.None) "one each"
+            })
+
         twoTest
             "find a topic that the other has deleted and created anew with a producer's second try"
             (fun _ time one other ->
