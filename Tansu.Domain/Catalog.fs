@@ -310,13 +310,13 @@ module Catalog =
         | Ok() ->
             match TopicConfig.validateAll topic.Configs with
             | Error reason -> refuse (InvalidConfig reason)
-            | Ok() ->
+            | Ok configs ->
                 let created: Topic = {
                     Id = topic.Id
                     Name = topic.Name
                     PartitionCount = topic.PartitionCount
                     FirstShard = state.NextFirstShard
-                    Configs = topic.Configs
+                    Configs = configs
                     CreatedAtMs = nowMs
                 }
 
@@ -377,7 +377,7 @@ module Catalog =
 
             match
                 applyChanges state.DefaultConfigs start request.Changes
-                |> Result.bind (fun configs -> TopicConfig.validateAll configs |> Result.map (fun () -> configs))
+                |> Result.bind TopicConfig.validateAll
             with
             | Error reason -> refuse (InvalidConfig reason)
             | Ok configs when configs = topic.Configs -> [], TopicChanged topic
@@ -411,11 +411,11 @@ module Catalog =
                 |> List.rev
                 |> Array.ofList
                 |> applyChanges Map.empty start
-                |> Result.bind (fun configs -> TopicConfig.validateAll configs |> Result.map (fun () -> configs))
+                |> Result.bind TopicConfig.validateAll
                 |> Result.mapError InvalidRequest)
         | OneGroup _ ->
             applyChanges Map.empty start request.Changes
-            |> Result.bind (fun configs -> GroupConfig.validateAll configs |> Result.map (fun () -> configs))
+            |> Result.bind GroupConfig.validateAll
             |> Result.mapError InvalidConfig
 
     let private alterOwnerConfigs (state: CatalogState) (request: OwnerConfigChanges) validateOnly =

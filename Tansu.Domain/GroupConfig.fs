@@ -33,14 +33,11 @@ module GroupConfig =
     let private validate (name: string) (value: string) =
         match definitions |> Array.tryFind (fun definition -> definition.Name = name) with
         | None -> Error $"Unknown group config name: {name}"
-        | Some definition when TopicConfig.isAccepted definition value -> Ok()
-        | Some definition ->
-            Error $"Invalid value {value} for configuration {name}: must be {TopicConfig.expectation definition}."
+        | Some definition -> TopicConfig.validateBy definition value
 
-    /// Validates what is set on a group.
-    let validateAll (configs: Map<string, string>) : Result<unit, string> =
-        (Ok(), configs)
-        ||> Map.fold (fun result name value -> result |> Result.bind (fun () -> validate name value))
+    /// What is set on a group as it is kept, if it is valid.
+    let validateAll (configs: Map<string, string>) : Result<Map<string, string>, string> =
+        TopicConfig.validateEach validate configs
 
     /// The value in force: the group's own, else Kafka's default.
     let effective (definition: ConfigDefinition) (configs: Map<string, string>) =

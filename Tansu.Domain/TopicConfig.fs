@@ -323,7 +323,7 @@ module TopicConfig =
             let ok, number = Double.TryParse(value, NumberStyles.Float, culture)
             if ok && Double.IsFinite number then Some number else None
 
-    let internal isAccepted (definition: ConfigDefinition) (value: string) =
+    let private isAccepted (definition: ConfigDefinition) (value: string) =
         match definition.Type, definition.Rule with
         | ConfigType.Boolean, _ -> value = "true" || value = "false"
         | ConfigType.String, OneOf words -> List.contains value words
@@ -340,7 +340,7 @@ module TopicConfig =
             | Some number, Between(least, most) -> number >= least && number <= most
             | Some _, (OneOf _ | Anything) -> true
 
-    let internal expectation (definition: ConfigDefinition) =
+    let private expectation (definition: ConfigDefinition) =
         match definition.Type, definition.Rule with
         | ConfigType.Boolean, _ -> "true or false"
         | ConfigType.List, OneOf words ->
@@ -355,12 +355,34 @@ module TopicConfig =
         | ConfigType.Long, Anything -> "a whole number"
         | _, Anything -> "a value"
 
-    /// Whether Kafka would accept the value; the reason when not.
-    let validate (name: string) (value: string) : Result<unit, string> =
+    /// The value as Kafka reads it: without space around it or its elements, and true or false in any letters.
+    let private read (definition: ConfigDefinition) (value: string) =
+        match definition.Type with
+        | ConfigType.Boolean -> value.Trim().ToLowerInvariant()
+        | ConfigType.List -> String.Join(",", elements value)
+        | _ -> value.Trim()
+
+    /// The value as it is kept, if Kafka would accept it; the reason when not.
+    let internal validateBy (definition: ConfigDefinition) (value: string) : Result<string, string> =
+        let kept = read definition value
+
+        if isAccepted definition kept then
+            Ok kept
+        else
+            Error $"Invalid value {value} for configuration {definition.Name}: must be {expectation definition}."
+
+    /// The value as it is kept, if Kafka would accept it; the reason when not.
+    let validate (name: string) (value: string) : Result<string, string> =
         match tryFind name with
         | None -> Error $"Unknown topic config name: {name}"
-        | Some definition when isAccepted definition value -> Ok()
-        | Some definition -> Error $"Invalid value {value} for configuration {name}: must be {expectation definition}."
+        | Some definition -> validateBy definition value
+
+    /// All values as they are kept, or why one is not accepted.
+    let internal validateEach (validate: string -> string -> Result<string, string>) (configs: Map<string, string>) =
+        (Ok Map.empty, configs)
+        ||> Map.fold (fun result name value ->
+            result
+            |> Result.bind (fun kept -> validate name value |> Result.map (fun value -> Map.add name value kept)))
 
     let private number name (configs: Map<string, string>) =
         let text =
@@ -373,13 +395,11 @@ module TopicConfig =
             Error
                 "Conflicting topic config setting min.compaction.lag.ms: it may not be larger than max.compaction.lag.ms."
         else
-            Ok()
+            Ok configs
 
-    /// Validates a topic's overrides, each by itself and all together.
-    let validateAll (configs: Map<string, string>) : Result<unit, string> =
-        (Ok(), configs)
-        ||> Map.fold (fun result name value -> result |> Result.bind (fun () -> validate name value))
-        |> Result.bind (fun () -> validateTogether configs)
+    /// A topic's overrides as they are kept, if they are valid, each by itself and all together.
+    let validateAll (configs: Map<string, string>) : Result<Map<string, string>, string> =
+        validateEach validate configs |> Result.bind validateTogether
 
     let private changeList name (configs: Map<string, string>) (change: string[] -> string[]) =
         match tryFind name with

@@ -96,6 +96,8 @@ let private creation =
                     "cleanup.policy", ""
                     "min.cleanable.dirty.ratio", "1.5"
                     "compression.type", "rar"
+                    "message.timestamp.type", "createtime"
+                    "retention.ms", "5 0"
                     "max.message.bytes", "3000000000"
                     "preallocate", "yes"
                 ] do
@@ -213,6 +215,22 @@ let private configs =
 
             Expect.isEmpty (decide state command).Events "events"
 
+        testCase "are read as Kafka reads them, and kept in one form"
+        <| fun () ->
+            for name, given, kept in
+                [
+                    "preallocate", " TRUE ", "true"
+                    "retention.ms", " 5\n", "5"
+                    "min.cleanable.dirty.ratio", "0.1 ", "0.1"
+                    "compression.type", " zstd", "zstd"
+                    "cleanup.policy", " compact , delete ", "compact,delete"
+                ] do
+                let topic = { newTopic "a" with Configs = Map [ name, given ] }
+                let created = after Catalog.initial (CreateTopics([| topic |], false))
+                Expect.equal created.TopicsByName["a"].Configs (Map [ name, kept ]) "created"
+                let changed = change (withTopics [ "a" ]) false [ SetConfig(name, given) ]
+                Expect.equal changed.TopicsByName["a"].Configs (Map [ name, kept ]) "changed"
+
         testCase "have defaults that are valid themselves"
         <| fun () ->
             for definition in TopicConfig.definitions do
@@ -287,6 +305,9 @@ let private clusterWide =
 
             let state = after Catalog.initial (set "50000")
             Expect.equal (Catalog.ownerConfigs state (OneGroup "g")).Count 1 "set"
+            let same = decide state (set " 50000 ")
+            Expect.equal same.Reply (OwnerConfigsJudged ValueNone) "taken as Kafka reads it"
+            Expect.isEmpty same.Events "which changes nothing"
             Expect.isEmpty (Catalog.ownerConfigs state (OneGroup "h")) "not on another"
             Expect.isTrue (ownerRefusal state (set "1")).IsInvalidConfig "too short"
 
