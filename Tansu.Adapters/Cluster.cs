@@ -132,6 +132,7 @@ public sealed class Cluster : IAsyncDisposable
             CommitInterval = options.CommitInterval ?? store.Limits.DefaultCommitInterval,
             InlinePayloadBytes = Math.Min(store.Limits.InlinePayloadBytes, options.MaxEntryBytes),
             DataObjectBytes = Math.Min(store.Limits.DataObjectBytes, options.MaxEntryBytes),
+            MaxHeadBytes = options.MaxHeadBytes,
             IsShared = store.Limits.IsShared,
             SnapshotEveryEntries = store.Limits.SnapshotEveryEntries,
             TimeProvider = options.TimeProvider,

@@ -1,3 +1,4 @@
+using Tansu.Adapters.Replica;
 using Tansu.Domain;
 
 namespace Tansu.Adapters;
@@ -49,6 +50,9 @@ public sealed record ClusterOptions
 
     /// <summary>The most partitions one topic may have: a bound on what one request can make the catalog do.</summary>
     public int MaxPartitionsPerTopic { get; init; } = 100_000;
+
+    /// <summary>The most bytes of events in one entry of a log (<see cref="ReplicaOptions.MaxHeadBytes"/>).</summary>
+    public int MaxHeadBytes { get; init; } = ReplicaOptions.DefaultMaxHeadBytes;
 
     /// <summary>How many producer ids are taken from the catalog at a time.</summary>
     public int ProducerIdBlockSize { get; init; } = 1000;

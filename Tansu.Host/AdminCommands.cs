@@ -1,4 +1,5 @@
 using Tansu.Adapters.Ports;
+using Tansu.Adapters.Replica;
 using Tansu.Codec;
 using Tansu.Domain;
 using Tansu.Host.Handlers;
@@ -45,6 +46,10 @@ internal static class AdminCommands
         {
             return new AlteredResult(ErrorCode.KafkaStorageError, null);
         }
+        catch (EntryTooLargeException tooLarge)
+        {
+            return new AlteredResult(ErrorCode.PolicyViolation, tooLarge.Message);
+        }
     }
 
     /// <summary>Deletes topics, records and all.</summary>
@@ -62,22 +67,27 @@ internal static class AdminCommands
             return [];
         }
 
-        var error = ErrorCode.None;
+        var failure = new TopicOutcome(null, ErrorCode.None, null);
         try
         {
             return Array.ConvertAll(await ask(), ToOutcome);
         }
         catch (TimeoutException)
         {
-            error = ErrorCode.RequestTimedOut;
+            failure = failure with { Error = ErrorCode.RequestTimedOut };
         }
         catch (StoreRefusedException)
         {
-            error = ErrorCode.KafkaStorageError;
+            failure = failure with { Error = ErrorCode.KafkaStorageError };
+        }
+        catch (EntryTooLargeException tooLarge)
+        {
+            // What Kafka's controller says of a batch of too many records.
+            failure = failure with { Error = ErrorCode.PolicyViolation, Message = tooLarge.Message };
         }
 
         var failed = new TopicOutcome[count];
-        Array.Fill(failed, new TopicOutcome(null, error, null));
+        Array.Fill(failed, failure);
         return failed;
     }
 

@@ -1,6 +1,7 @@
 using System.Net;
 using Tansu.Adapters.Groups;
 using Tansu.Adapters.Ports;
+using Tansu.Adapters.Replica;
 using Tansu.Codec;
 using Tansu.Domain;
 using Tansu.Host.Handlers;
@@ -58,6 +59,11 @@ internal static class Groups
         catch (Exception failure) when (failure is TimeoutException or StoreRefusedException)
         {
             return NotNow;
+        }
+        catch (EntryTooLargeException)
+        {
+            // As in Kafka, where the log of the groups refuses the record.
+            return ErrorCode.UnknownServerError;
         }
     }
 

@@ -107,7 +107,8 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// </param>
     /// <returns>
     /// The reply, once what it says is in the store. Fails with <see cref="TimeoutException"/> when the outcome is not known in
-    /// time: the command may then still take effect, and the payload's memory must never be reused.
+    /// time: the command may then still take effect, and the payload's memory must never be reused. Fails with
+    /// <see cref="EntryTooLargeException"/> when its events are too large for an entry.
     /// </returns>
     public Task<TReply> SubmitAsync(TCommand command, Payload payload, TimeSpan timeout, CommandChain? chain = null, bool isBrief = false)
     {
@@ -323,6 +324,21 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
 
             var commitId = new CommitId(_writerNonce, ++_commitNumber);
             var head = _codec.EncodeEntry(commitId, nowMs, round.Events);
+            if (head.Length > _options.MaxHeadBytes)
+            {
+                if (round.TryHalve(out var first, out var second))
+                {
+                    await CommitAsync(first);
+                    await CommitAsync(second);
+                }
+                else
+                {
+                    round.Fail(new EntryTooLargeException(head.Length, _options.MaxHeadBytes));
+                }
+
+                return;
+            }
+
             var begun = _options.TimeProvider.GetTimestamp();
             var written = round.Written();
             switch (await AppendAsync(known.EntryNumber + 1, commitId, head, round, written))

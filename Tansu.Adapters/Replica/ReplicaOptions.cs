@@ -5,6 +5,9 @@ namespace Tansu.Adapters.Replica;
 /// <summary>What a replica may be told; the defaults are right for a broker on a local store.</summary>
 public sealed record ReplicaOptions
 {
+    /// <summary>Half of what the stores take.</summary>
+    public const int DefaultMaxHeadBytes = 64 * 1024 * 1024;
+
     /// <summary>The least time between the starts of two commits of the log. 0: commit as soon as there is something.</summary>
     public TimeSpan CommitInterval { get; init; } = TimeSpan.Zero;
 
@@ -30,6 +33,12 @@ public sealed record ReplicaOptions
 
     /// <summary>The most commands that one entry answers.</summary>
     public int MaxCommandsPerEntry { get; init; } = 4096;
+
+    /// <summary>
+    /// The most bytes of events in one entry, which the store takes in one piece: commands that come to more together are committed one after another,
+    /// and one that does by itself is refused.
+    /// </summary>
+    public int MaxHeadBytes { get; init; } = DefaultMaxHeadBytes;
 
     /// <summary>A snapshot is due after this many entries …</summary>
     public int SnapshotEveryEntries { get; init; } = StoreLimits.DefaultSnapshotEveryEntries;

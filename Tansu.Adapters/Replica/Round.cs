@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using Tansu.Domain;
 
 namespace Tansu.Adapters.Replica;
@@ -130,6 +131,37 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
             commands[index].Succeed(commands[index].ParkedReply!);
         }
     }
+
+    /// <summary>
+    /// Makes two rounds of the commands: those that bring payloads and the others, or else those that came first and the rest. What is in one data
+    /// object stays together. False if that leaves one of them empty.
+    /// </summary>
+    public bool TryHalve(
+        [NotNullWhen(true)] out Round<TState, TCommand, TEvent, TReply>? first,
+        [NotNullWhen(true)] out Round<TState, TCommand, TEvent, TReply>? second)
+    {
+        var bringing = commands.FindAll(static pending => !pending.Payload.Slices.IsEmpty);
+        var others = commands.FindAll(static pending => pending.Payload.Slices.IsEmpty);
+
+        // They were only put beside the payloads of others.
+        others.ForEach(static pending => pending.DataObject = null);
+        if (bringing.Count == 0 || others.Count == 0)
+        {
+            var cut = CutOf(commands);
+            (bringing, others) = (commands[..cut], commands[cut..]);
+        }
+
+        var isHalved = bringing.Count > 0 && others.Count > 0;
+        first = isHalved ? new(decider, bringing) : null;
+        second = isHalved ? new(decider, others) : null;
+        return isHalved;
+    }
+
+    /// <summary>Where commands are best cut in two; 0 if they are not to be.</summary>
+    private static int CutOf(List<PendingCommand<TCommand, TReply>> commands) => Enumerable.Range(1, commands.Count - 1)
+        .Where(at => commands[at].DataObject is not { } content || content != commands[at - 1].DataObject)
+        .DefaultIfEmpty(0)
+        .MinBy(at => Math.Abs(at - (commands.Count / 2)));
 
     public void Fail(Exception reason)
     {

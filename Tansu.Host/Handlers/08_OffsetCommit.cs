@@ -72,6 +72,12 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
             broker.Settings.CoordinatorTimeout));
         submitted?.TrySetResult();
         var (reply, error) = await committing;
+        if (error == ErrorCode.UnknownServerError)
+        {
+            // Too much for an entry.
+            error = ErrorCode.InvalidCommitOffsetSize;
+        }
+
         if (error == ErrorCode.GroupIdNotFound && context.Version < FirstVersionWithGroupIdNotFound)
         {
             error = ErrorCode.IllegalGeneration;

@@ -4,8 +4,10 @@ module Tansu.PropertyTests.Handlers.GroupMembers
 open System
 open System.Threading.Tasks
 open Expecto
+open Tansu.Adapters
 open Tansu.Codec
 open Tansu.Codec.Messages
+open Tansu.PropertyTests.Handlers.Desk
 open Tansu.PropertyTests.Handlers.GroupRig
 open Tansu.PropertyTests.Handlers.GroupRequests
 
@@ -360,5 +362,49 @@ let private leaving =
             })
     ]
 
+let private tooLarge =
+    testCaseTask "what is too large for an entry is refused, and the broker goes on" (fun () ->
+        task {
+            let options =
+                ClusterOptions(AdvertisedHost = "localhost", AdvertisedPort = 9092, MaxHeadBytes = 5_000)
+
+            let! desk = Desk.Open(options = options)
+            let! _ = desk.Create("topic", 1, [])
+            let joining = joinRequest "group" ""
+            joining.Protocols[0].Metadata <- ReadOnlyMemory(Array.zeroCreate 6_000)
+            let! joined = desk.Ask<_, JoinGroupResponse>(joining, 3)
+            Expect.equal joined.ErrorCode ErrorCode.UnknownServerError "JoinGroup"
+            let committing = commitRequest "group" "topic" [ for _ in 1..300 -> 0, 1L ]
+            let! committed = desk.Ask<_, OffsetCommitResponse>(committing, 8)
+
+            for one in committed.Topics[0].Partitions do
+                Expect.equal one.ErrorCode ErrorCode.InvalidCommitOffsetSize "OffsetCommit"
+
+            let creating =
+                CreateTopicsRequest(
+                    Topics = [|
+                        for number in 1..200 ->
+                            CreateTopicsRequest.CreatableTopic(
+                                Name = $"topic-{number}",
+                                NumPartitions = 1,
+                                ReplicationFactor = 1s
+                            )
+                    |]
+                )
+
+            let! created = desk.Ask<_, CreateTopicsResponse>(creating, 7)
+
+            for one in created.Topics do
+                Expect.equal one.ErrorCode ErrorCode.PolicyViolation "CreateTopics"
+
+            let! _ = desk.Create("another", 1, [])
+
+            let! committed =
+                desk.Ask<_, OffsetCommitResponse>(commitRequest "group" "topic" [ 0, 1L ], 8)
+
+            Expect.equal committed.Topics[0].Partitions[0].ErrorCode ErrorCode.None "a small one"
+            do! (desk :> IAsyncDisposable).DisposeAsync()
+        })
+
 let tests =
-    testList "members of groups" [ joining; statics; syncing; beating; leaving ]
+    testList "members of groups" [ tooLarge; joining; statics; syncing; beating; leaving ]

@@ -48,6 +48,31 @@ type private Alarm() =
                 member _.DisposeAsync() = ValueTask.CompletedTask
         }
 
+/// Commits an offset of a group with so much metadata.
+let private commitOffset (one: Member) number metadata =
+    one.replica.SubmitAsync(
+        AskGroup(
+            "group",
+            CommitOffsets {
+                MemberId = ""
+                InstanceId = null
+                Generation = -1
+                Broker = 1L
+                KnownCommitEntry = 0L
+                Offsets = [|
+                    {
+                        Partition = partition 0
+                        Offset = int64 number
+                        LeaderEpoch = -1
+                        Metadata = String('x', metadata)
+                    }
+                |]
+            }
+        ),
+        Payload.None,
+        patience
+    )
+
 let private groupCommit =
     testList "group commit" [
         test "commands that come while an append is in flight share the next entry" (fun () ->
@@ -119,6 +144,48 @@ let private groupCommit =
                 let! replies = (Task.WhenAll tries).WaitAsync patience
                 Expect.allEqual replies (BatchesJudged [| Appended(0L, 0L) |]) "both got the one offset"
                 Expect.equal (Shard.partition (partition 0) one.replica.Current.State).HighWatermark 1L "stored once"
+            })
+
+        for name, options in
+            [
+                "inline", ReplicaOptions(MaxHeadBytes = 2_000)
+                "in data objects", ReplicaOptions(MaxHeadBytes = 2_000, InlinePayloadBytes = 20, DataObjectBytes = 300)
+            ] do
+            test $"events that are too many for one entry are in several, in their order ({name})" (fun () ->
+                task {
+                    let! one = openWith options 1_000_000L (MemorySpace())
+                    let gate = TaskCompletionSource()
+                    one.log.Script [ After gate.Task ]
+                    let first = commitOffset one 0 10
+                    SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                    let appended = [ for _ in 1..20 -> append one (partition 0) 1 ]
+                    let committed = [ for number in 1..20 -> commitOffset one number 500 ]
+                    let more = [ for _ in 1..20 -> append one (partition 0) 1 ]
+                    gate.SetResult()
+                    let! _ = (Task.WhenAll(first :: committed)).WaitAsync patience
+                    let! offsets = (Task.WhenAll(appended @ more)).WaitAsync patience
+                    Expect.equal (List.ofArray offsets) [ 0L .. 39L ] "batches in their order"
+                    let group = one.replica.Current.State.Groups["group"]
+                    Expect.equal group.Offsets[partition 0].Offset 20L "the last commit counts"
+                    Expect.isGreaterThanOrEqual one.log.Appends 7 "entries"
+                    let! heads = one.log.Inner.ReadHeadsAsync(0L, 1000, CancellationToken.None)
+                    Expect.all heads (fun head -> head.Head.Length <= options.MaxHeadBytes) "none is too large"
+                })
+
+        test "a command whose events are too large for an entry is refused, and the replica goes on" (fun () ->
+            task {
+                let! one = openWith (ReplicaOptions(MaxHeadBytes = 2_000)) 1_000_000L (MemorySpace())
+                let gate = TaskCompletionSource()
+                one.log.Script [ After gate.Task ]
+                let first = commitOffset one 0 10
+                SpinWait.SpinUntil(fun () -> one.log.Appends = 1)
+                let others = [ commitOffset one 1 10; commitOffset one 2 3_000; commitOffset one 3 10 ]
+                gate.SetResult()
+                let! _ = first.WaitAsync patience
+                do! failsWith<EntryTooLargeException> others[1]
+                let! _ = (Task.WhenAll [ others[0]; others[2] ]).WaitAsync patience
+                let! offset = (append one (partition 0) 1).WaitAsync patience
+                Expect.equal offset 0L "the next one"
             })
     ]
 

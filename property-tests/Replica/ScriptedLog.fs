@@ -45,6 +45,9 @@ type ScriptedLog(inner: IEventLog) as this =
         for step in script do
             steps.Enqueue step
 
+    /// The log below.
+    member _.Inner = inner
+
     /// How many appends were tried.
     member _.Appends = Volatile.Read &appends
 
