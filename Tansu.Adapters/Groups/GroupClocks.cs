@@ -98,6 +98,27 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         }
     }
 
+    /// <summary>Takes no account of the time since a moment: this broker could not have learned of signs of life in it.</summary>
+    /// <param name="since">A timestamp.</param>
+    public void Forgive(long since)
+    {
+        lock (_lock)
+        {
+            var now = Now();
+            foreach (var watch in _watches.Values)
+            {
+                watch.PhaseLearnedAt = Later(watch.PhaseLearnedAt);
+                watch.LastJoinLearnedAt = Later(watch.LastJoinLearnedAt);
+                foreach (var member in watch.Members.Values)
+                {
+                    member.LearnedAt = Later(member.LearnedAt);
+                }
+            }
+
+            long Later(long moment) => Math.Min(now, moment + (now - since));
+        }
+    }
+
     /// <summary>What is due now, and when to ask again. What it names is not named again until it could be due again.</summary>
     /// <param name="groups">The newest state.</param>
     /// <param name="isTrial">Nothing is noted: the caller looks again before it acts.</param>
@@ -225,7 +246,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         }
 
         var delay = isLocal || !options.IsShared ? TimeSpan.Zero : options.ForeignDelay;
-        if (PhaseEnd(group, watch, now, out var left) is { } end && left + delay is var untilEnd)
+        if (watch.HasSeen(group) && PhaseEnd(group, watch, now, out var left) is { } end && left + delay is var untilEnd)
         {
             if (untilEnd <= TimeSpan.Zero)
             {
@@ -353,6 +374,13 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         public long LastJoinLearnedAt { get; set; }
 
         public Dictionary<string, MemberWatch> Members { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>
+        /// Whether the times are those of the group's present phase. A state is to be seen a moment before it is learned; what began with it must not be
+        /// judged by the time of what was before.
+        /// </summary>
+        public bool HasSeen(Group group) =>
+            PhaseEntry == group.PhaseEntry && PhaseTag == group.Phase.Tag && LastJoinEntry == group.LastJoinEntry;
     }
 
     private sealed class MemberWatch

@@ -43,6 +43,16 @@ public sealed class GroupCoordinator : IAsyncDisposable
     public Group? Find(string groupId) =>
         _replica.Current.State.Groups.TryGetValue(groupId, out var group) && !GroupModule.isForgotten(group) ? group : null;
 
+    /// <summary>The time as groups see it: that of the newest entry if this broker's clock is behind it, since some broker's clock ran ahead.</summary>
+    public DateTimeOffset Now
+    {
+        get
+        {
+            var (now, newest) = (_options.TimeProvider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(_replica.Current.TimeMs));
+            return newest > now ? newest : now;
+        }
+    }
+
     /// <summary>Asks a group. The reply is true at the log's end, and what it says is in the store.</summary>
     /// <exception cref="TimeoutException">The outcome was not known in time.</exception>
     public async Task<GroupReply> AskAsync(string groupId, GroupCommand command, TimeSpan timeout)
@@ -309,7 +319,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
             // Other brokers may have heard of those that this one has not.
             var asked = _options.TimeProvider.GetTimestamp();
             await _replica.CatchUpAsync(_options.StoreTimeout);
-            RestartIfSlow(asked);
+            ForgiveIfSlow(asked);
         }
 
         var plan = _clocks.Plan(_replica.Current.State.Groups, isTrial: false);
@@ -341,16 +351,19 @@ public sealed class GroupCoordinator : IAsyncDisposable
             await task;
         }
 
-        RestartIfSlow(begun);
+        ForgiveIfSlow(begun);
         return TimeSpan.Zero;
     }
 
-    /// <summary>A store that was away for this broker was probably so for the others, which could not tell of what they heard.</summary>
-    private void RestartIfSlow(long begun)
+    /// <summary>
+    /// A store that was slow for this broker was probably so for the others, which could not tell of what they heard. Only that time is forgiven:
+    /// where every commit is slow, nobody would ever be found silent otherwise.
+    /// </summary>
+    private void ForgiveIfSlow(long begun)
     {
         if (_options.TimeProvider.GetElapsedTime(begun) > _options.Oversleep)
         {
-            _clocks.Restart();
+            _clocks.Forgive(begun);
         }
     }
 

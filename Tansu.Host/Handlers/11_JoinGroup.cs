@@ -72,7 +72,7 @@ internal sealed class JoinGroupHandler(Broker broker) : Handler<JoinGroupRequest
         var clientId = context.ClientId ?? "";
         return new GroupJoin(
             request.MemberId,
-            $"{request.GroupInstanceId ?? clientId}-{Guid.CreateVersion7(broker.TimeProvider.GetUtcNow()):D}",
+            $"{request.GroupInstanceId ?? clientId}-{Guid.CreateVersion7(broker.CoordinatorOf(request.GroupId).Now):D}",
             request.GroupInstanceId,
             clientId,
             Groups.HostOf(context),

@@ -31,6 +31,9 @@ let private unshared (inner: IStore) = {
 type Way() =
     member val IsCut = false with get, set
 
+    /// Happens before every append.
+    member val BeforeAppend: unit -> Task = (fun () -> Task.CompletedTask) with get, set
+
     /// Happens before every read of records.
     member val BeforeRecords: unit -> Task = (fun () -> Task.CompletedTask) with get, set
 
@@ -48,7 +51,12 @@ type Way() =
 
                 member _.TryAppendAsync(number, head, payload, token) =
                     check ()
-                    inner.TryAppendAsync(number, head, payload, token)
+
+                    task {
+                        do! this.BeforeAppend()
+                        return! inner.TryAppendAsync(number, head, payload, token)
+                    }
+                    |> ValueTask<AppendOutcome>
 
                 member _.ReadHeadsAsync(after, maxEntries, token) =
                     check ()
@@ -106,6 +114,11 @@ type Way() =
 type Node(scheduler: Scheduler, owner: Process, desk: Desk, way: Way) =
     /// Cuts its way to the store, or mends it.
     member _.Cut isCut = way.IsCut <- isCut
+
+    /// Every append takes so much longer from now on.
+    member _.Slow(span: TimeSpan) =
+        way.BeforeAppend <- fun () -> Task.Delay(span, owner.Time)
+
     member _.Desk = desk
     member _.Process = owner
 
@@ -154,9 +167,11 @@ type Rig(scheduler: Scheduler, clients: Process, isShared: bool) =
         }
 
     /// Starts a broker; its clock differs from the others'.
-    member _.Start(?delay: TimeSpan) =
+    member _.Start(?delay: TimeSpan, ?skew: TimeSpan) =
         task {
-            let skew = TimeSpan.FromSeconds(float (scheduler.Random.Next(-5, 5)))
+            let skew =
+                defaultArg skew (TimeSpan.FromSeconds(float (scheduler.Random.Next(-5, 5))))
+
             let owner = scheduler.NewProcess("broker", skew)
 
             let options =

@@ -109,6 +109,16 @@ let private sessions =
                 between 10.0 16.0 took "empty"
             })
 
+        test "ends also where every commit is slow" (fun rig ->
+            task {
+                let! node = rig.Start()
+                let alive, silent = Consumer "group", Consumer "group"
+                do! gather rig [ alive, node; silent, node ]
+                node.Slow(seconds 2.5)
+                let! took = untilRebalance rig alive node
+                between 10.0 30.0 took "told"
+            })
+
         test "goes on as long as any broker hears the member" (fun rig ->
             task {
                 let! one = rig.Start()

@@ -75,6 +75,15 @@ let private moving =
                 Expect.equal (joined.ErrorCode, joined.MemberId) (ErrorCode.None, refused.MemberId) "joined"
             })
 
+        test "members come in after a broker whose clock was ahead has written to the log" (fun rig ->
+            task {
+                let! ahead = rig.Start(skew = TimeSpan.FromHours 1.0)
+                do! gather rig [ Consumer "other", ahead ]
+                ahead.Kill()
+                let! right = rig.Start()
+                do! (Consumer "group").Join right
+            })
+
         test "a JoinGroup that is asked again of another counts once, and both are answered" (fun rig ->
             task {
                 let! one = rig.Start()

@@ -81,4 +81,32 @@ let tests =
             Expect.isFalse (clocks.Hear("group", "one")) "it goes on"
             time.Advance(seconds 1.0)
             Expect.hasLength (plan().Marks) 1 "a third of the session later"
+
+        testCase "a rebalance that is not known yet does not end by the time of the phase before it"
+        <| fun () ->
+            let time, clocks, _ = known Stable true
+            time.Advance(TimeSpan.FromMinutes 10.0)
+
+            let begun: Group = { group (PreparingRebalance false) with PhaseEntry = 9L; LastJoinEntry = 9L }
+
+            let groups: IReadOnlyDictionary<string, Group> =
+                dict [ "group", begun ] |> Dictionary :> _
+
+            Expect.isEmpty (clocks.Plan(groups, false).PhaseEnds) "it is seen, and not learned"
+            Expect.isTrue (clocks.Learn("group", begun)) "the loop is woken"
+            Expect.isEmpty (clocks.Plan(groups, false).PhaseEnds) "its time begins"
+            time.Advance(TimeSpan.FromSeconds 70.0)
+            Expect.hasLength (clocks.Plan(groups, false).PhaseEnds) 1 "and ends"
+
+        testCase "time in which nobody could tell of signs of life does not count, and no more than that is forgiven"
+        <| fun () ->
+            let time, clocks, plan = known Stable true
+            time.Advance(seconds 4.0)
+            let begun = time.GetTimestamp()
+            time.Advance(seconds 20.0)
+            clocks.Forgive begun
+            time.Advance(seconds 6.0)
+            Expect.isEmpty (plan().Expiries) "ten seconds: its six, and five because it is not heard here, are not over"
+            time.Advance(seconds 1.0)
+            Expect.hasLength (plan().Expiries) 1 "eleven are"
     ]
