@@ -1,6 +1,7 @@
 module Tansu.PropertyTests.Main
 
 open System
+open System.Collections.Generic
 open System.IO
 open Expecto
 
@@ -73,6 +74,36 @@ let private tellSlowest (summary: Impl.TestRunSummary) =
     for test, result in slowest do
         Console.Out.WriteLine $"{result.duration.TotalSeconds, 6:F1} s  {String.Join('.', test.name)}"
 
+/// Keeps a file of the tests that have begun and not ended, so that whoever finds the process gone knows what it was at.
+type private Running(path: string) =
+    let names = HashSet<string>()
+
+    let change (change: HashSet<string> -> bool) =
+        async {
+            lock names (fun () ->
+                if change names then
+                    File.WriteAllLines(path, Seq.sort names))
+        }
+
+    member _.Begin name = change (fun names -> names.Add name)
+    member _.End name = change (fun names -> names.Remove name)
+
+    /// The same printer, which also keeps the file.
+    member this.In(printer: Impl.TestPrinters) =
+        let both (first: Async<unit>) (second: Async<unit>) =
+            async {
+                do! first
+                do! second
+            }
+
+        {
+            printer with
+                beforeEach = fun name isVerbose -> both (this.Begin name) (printer.beforeEach name isVerbose)
+                passed = fun name took -> both (this.End name) (printer.passed name took)
+                failed = fun name message took -> both (this.End name) (printer.failed name message took)
+                exn = fun name error took -> both (this.End name) (printer.exn name error took)
+        }
+
 let private runTests arguments =
     Console.Out.WriteLine $"seed {Check.seed} (the same cases again: ./test --seed {Check.seed})"
     let mutable counts = None
@@ -84,7 +115,9 @@ let private runTests arguments =
                     counts <- Some(summary.passed.Length, summary.failed.Length + summary.errored.Length)
                     tellSlowest summary
                 })
-            Impl.TestPrinters.defaultPrinter
+            (match arguments.countsFile with
+             | Some counts -> Running($"{counts}.running").In Impl.TestPrinters.defaultPrinter
+             | None -> Impl.TestPrinters.defaultPrinter)
 
     let wanted = testList "" all |> Test.filter "." (isWanted arguments.names)
 

@@ -101,8 +101,8 @@ let private adminClient bootstrap =
 let tryDescribe (admin: IAdminClient) =
     task {
         try
-            let options =
-                DescribeConsumerGroupsOptions(RequestTimeout = TimeSpan.FromSeconds 5.0)
+            // Longer than any broker is away: librdkafka aborts the process when the coordinator of a request that has timed out comes up.
+            let options = DescribeConsumerGroupsOptions(RequestTimeout = patience)
 
             let! described = admin.DescribeConsumerGroupsAsync([ group ], options)
             return ValueSome(Seq.exactlyOne described.ConsumerGroupDescriptions)
