@@ -142,8 +142,9 @@ internal sealed class Housekeeping : IAsyncDisposable
 
     private async Task DoAsync(ClusterShard shard)
     {
-        await shard.Replica.SubmitAsync(ShardCommand.ForgetExpired, Payload.None, _options.StoreTimeout);
+        var failure = await TryAsync(() => shard.Replica.SubmitAsync(ShardCommand.ForgetExpired, Payload.None, _options.StoreTimeout));
         await CompactAsync(shard);
+        failure?.Throw();
     }
 
     /// <summary>

@@ -10,12 +10,29 @@ module GroupRules =
     [<Literal>]
     let MemberIdMs = 300_000L
 
+    /// The most characters of a client's name in a member id: ids are named in many entries.
+    [<Literal>]
+    let MaxNameInMemberId = 255
+
+    /// A member id to be handed out to a client of this name.
+    let memberId (name: string) (id: Guid) =
+        let length =
+            if name.Length <= MaxNameInMemberId then
+                name.Length
+            elif Char.IsHighSurrogate name[MaxNameInMemberId - 1] then
+                MaxNameInMemberId - 1
+            else
+                MaxNameInMemberId
+
+        $"{name.Substring(0, length)}-{id:D}"
+
     /// Whether a member id may have been handed out a short while ago. Nobody keeps a list of them: an id ends with a UUID of version 7,
     /// whose first 48 bits are the time, so that any broker takes an id that another has handed out.
     let isHandedOut (nowMs: int64) (memberId: string) =
         let start = memberId.Length - 36
 
         start > 0
+        && start <= MaxNameInMemberId + 1
         && memberId[start - 1] = '-'
         && match Guid.TryParseExact(memberId.Substring start, "D") with
            | true, id when id.Version = 7 ->

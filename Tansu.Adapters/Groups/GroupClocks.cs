@@ -34,10 +34,12 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     }
 
     /// <summary>Takes in all groups; those that are not among them are gone.</summary>
-    public void LearnAll(IReadOnlyDictionary<string, Group> groups)
+    /// <param name="newest">Gives the newest state: asked here, so that what is learned meanwhile is not undone.</param>
+    public void LearnAll(Func<IReadOnlyDictionary<string, Group>> newest)
     {
         lock (_lock)
         {
+            var groups = newest();
             var now = Now();
             foreach (var groupId in _watches.Keys.ToArray())
             {
@@ -81,41 +83,32 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
     }
 
     /// <summary>Gives everybody their whole time again: this broker could not have learned of signs of life.</summary>
-    public void Restart()
+    /// <param name="isOnce">
+    /// Only to phases and members that have not been given it since they began, or last gave a sign of life: it may be so again and again.
+    /// </param>
+    public void Restart(bool isOnce = false)
     {
         lock (_lock)
         {
             var now = Now();
             foreach (var watch in _watches.Values)
             {
-                watch.PhaseLearnedAt = now;
-                watch.LastJoinLearnedAt = now;
+                if (!isOnce || !watch.IsRestarted)
+                {
+                    watch.PhaseLearnedAt = now;
+                    watch.LastJoinLearnedAt = now;
+                    watch.IsRestarted = isOnce;
+                }
+
                 foreach (var member in watch.Members.Values)
                 {
-                    member.LearnedAt = now;
+                    if (!isOnce || !member.IsRestarted)
+                    {
+                        member.LearnedAt = now;
+                        member.IsRestarted = isOnce;
+                    }
                 }
             }
-        }
-    }
-
-    /// <summary>Takes no account of the time since a moment: this broker could not have learned of signs of life in it.</summary>
-    /// <param name="since">A timestamp.</param>
-    public void Forgive(long since)
-    {
-        lock (_lock)
-        {
-            var now = Now();
-            foreach (var watch in _watches.Values)
-            {
-                watch.PhaseLearnedAt = Later(watch.PhaseLearnedAt);
-                watch.LastJoinLearnedAt = Later(watch.LastJoinLearnedAt);
-                foreach (var member in watch.Members.Values)
-                {
-                    member.LearnedAt = Later(member.LearnedAt);
-                }
-            }
-
-            long Later(long moment) => Math.Min(now, moment + (now - since));
         }
     }
 
@@ -192,6 +185,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             watch.PhaseEntry = group.PhaseEntry;
             watch.PhaseTag = group.Phase.Tag;
             watch.PhaseLearnedAt = now;
+            watch.IsRestarted = false;
             isNews = true;
         }
 
@@ -231,6 +225,7 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
             known.SeenAtEntry = member.SeenAtEntry;
             known.LearnedAt = now;
             known.ToldAt = now;
+            known.IsRestarted = false;
         }
 
         return isNews;
@@ -373,6 +368,9 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
 
         public long LastJoinLearnedAt { get; set; }
 
+        /// <summary>The phase was given its whole time again since it began.</summary>
+        public bool IsRestarted { get; set; }
+
         public Dictionary<string, MemberWatch> Members { get; } = new(StringComparer.Ordinal);
 
         /// <summary>
@@ -402,6 +400,9 @@ internal sealed class GroupClocks(GroupCoordinatorOptions options)
         public bool MustTell { get; set; }
 
         public bool IsHeld { get; set; }
+
+        /// <summary>It was given its whole session again since its last sign of life in the log.</summary>
+        public bool IsRestarted { get; set; }
     }
 
     private sealed class Held(GroupClocks owner, string groupId, string memberId) : IDisposable

@@ -232,7 +232,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     /// <summary>Anything may have changed.</summary>
     internal void OnSkipped()
     {
-        _clocks.LearnAll(_replica.Current.State.Groups);
+        _clocks.LearnAll(() => _replica.Current.State.Groups);
         _waiters.WakeAll();
         _bell.Ring();
     }
@@ -288,7 +288,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
     {
         // Whoever opens the shard goes on at once.
         await Task.Yield();
-        _clocks.LearnAll(_replica.Current.State.Groups);
+        _clocks.LearnAll(() => _replica.Current.State.Groups);
         var clock = _options.TimeProvider;
         while (!_isStopping)
         {
@@ -319,7 +319,7 @@ public sealed class GroupCoordinator : IAsyncDisposable
             // Other brokers may have heard of those that this one has not.
             var asked = _options.TimeProvider.GetTimestamp();
             await _replica.CatchUpAsync(_options.StoreTimeout);
-            ForgiveIfSlow(asked);
+            RestartIfSlow(asked);
         }
 
         var plan = _clocks.Plan(_replica.Current.State.Groups, isTrial: false);
@@ -344,26 +344,33 @@ public sealed class GroupCoordinator : IAsyncDisposable
             return plan.NextIn;
         }
 
-        // Not Task.WhenAll, which would go through the thread pool. What fails would fail for all.
+        // Not Task.WhenAll, which would go through the thread pool. What else fails would fail for all.
         var begun = _options.TimeProvider.GetTimestamp();
         foreach (var task in tasks)
         {
-            await task;
+            try
+            {
+                await task;
+            }
+            catch (EntryTooLargeException tooLarge)
+            {
+                _options.OnNotice?.Invoke($"consumer groups: {tooLarge.Message}");
+            }
         }
 
-        ForgiveIfSlow(begun);
+        RestartIfSlow(begun);
         return TimeSpan.Zero;
     }
 
     /// <summary>
-    /// A store that was slow for this broker was probably so for the others, which could not tell of what they heard. Only that time is forgiven:
-    /// where every commit is slow, nobody would ever be found silent otherwise.
+    /// A store that was slow for this broker was probably so for the others, which could not tell of what they heard. Once: where every commit is slow
+    /// the silent would never be found otherwise.
     /// </summary>
-    private void ForgiveIfSlow(long begun)
+    private void RestartIfSlow(long begun)
     {
         if (_options.TimeProvider.GetElapsedTime(begun) > _options.Oversleep)
         {
-            _clocks.Forgive(begun);
+            _clocks.Restart(isOnce: true);
         }
     }
 

@@ -22,8 +22,8 @@ public sealed record GroupCoordinatorOptions
     public TimeSpan HeartbeatMaxAge { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// A broker that notices that it has slept this much longer than it meant to (a paused process, a suspended machine), or that the store
-    /// took this long to answer, gives every member its whole time again.
+    /// A broker that notices that it has slept this much longer than it meant to (a paused process, a suspended machine) gives every member its whole
+    /// time again; one to which the store took this long to answer does so once until the member's next sign of life.
     /// </summary>
     public TimeSpan Oversleep { get; init; } = TimeSpan.FromSeconds(2);
 

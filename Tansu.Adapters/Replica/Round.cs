@@ -133,27 +133,25 @@ internal sealed class Round<TState, TCommand, TEvent, TReply>(
     }
 
     /// <summary>
-    /// Makes two rounds of the commands: those that bring payloads and the others, or else those that came first and the rest. What is in one data
-    /// object stays together. False if that leaves one of them empty.
+    /// Makes two rounds of the commands: those that came first, and the rest. What one data object holds stays together; if that is all there is, those that
+    /// bring no payload, and were only put beside the payloads of others, come after the others. False if one of them would be empty.
     /// </summary>
     public bool TryHalve(
         [NotNullWhen(true)] out Round<TState, TCommand, TEvent, TReply>? first,
         [NotNullWhen(true)] out Round<TState, TCommand, TEvent, TReply>? second)
     {
-        var bringing = commands.FindAll(static pending => !pending.Payload.Slices.IsEmpty);
-        var others = commands.FindAll(static pending => pending.Payload.Slices.IsEmpty);
-
-        // They were only put beside the payloads of others.
-        others.ForEach(static pending => pending.DataObject = null);
-        if (bringing.Count == 0 || others.Count == 0)
+        var cut = CutOf(commands);
+        var (firsts, rest) = (commands[..cut], commands[cut..]);
+        if (cut == 0)
         {
-            var cut = CutOf(commands);
-            (bringing, others) = (commands[..cut], commands[cut..]);
+            firsts = commands.FindAll(static pending => !pending.Payload.Slices.IsEmpty);
+            rest = commands.FindAll(static pending => pending.Payload.Slices.IsEmpty);
+            rest.ForEach(static pending => pending.DataObject = null);
         }
 
-        var isHalved = bringing.Count > 0 && others.Count > 0;
-        first = isHalved ? new(decider, bringing) : null;
-        second = isHalved ? new(decider, others) : null;
+        var isHalved = firsts.Count > 0 && rest.Count > 0;
+        first = isHalved ? new(decider, firsts) : null;
+        second = isHalved ? new(decider, rest) : null;
         return isHalved;
     }
 

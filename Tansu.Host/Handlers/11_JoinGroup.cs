@@ -72,7 +72,7 @@ internal sealed class JoinGroupHandler(Broker broker) : Handler<JoinGroupRequest
         var clientId = context.ClientId ?? "";
         return new GroupJoin(
             request.MemberId,
-            $"{request.GroupInstanceId ?? clientId}-{Guid.CreateVersion7(broker.CoordinatorOf(request.GroupId).Now):D}",
+            GroupRules.memberId(request.GroupInstanceId ?? clientId, Guid.CreateVersion7(broker.CoordinatorOf(request.GroupId).Now)),
             request.GroupInstanceId,
             clientId,
             Groups.HostOf(context),

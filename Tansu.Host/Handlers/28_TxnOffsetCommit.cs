@@ -23,24 +23,21 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
         TxnOffsetCommitRequest request,
         CancellationToken cancellationToken)
     {
-        // Topics or the transaction may have to be looked for. Later requests of this connection must not overtake this one meanwhile: a newer commit
-        // would be undone by it.
-        var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        context.HoldFollowing(submitted.Task);
+        // Topics or the transaction may have to be looked for, and it may have to be tried again. Later requests of this connection must not overtake
+        // this one meanwhile: a newer commit would be undone by it.
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.HoldFollowing(ended.Task);
         try
         {
-            return await AnswerAsync(context, request, submitted);
+            return await AnswerAsync(context, request);
         }
         finally
         {
-            submitted.TrySetResult();
+            ended.SetResult();
         }
     }
 
-    private async ValueTask<TxnOffsetCommitResponse?> AnswerAsync(
-        RequestContext context,
-        TxnOffsetCommitRequest request,
-        TaskCompletionSource submitted)
+    private async ValueTask<TxnOffsetCommitResponse?> AnswerAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
         if (Array.Exists(request.Topics, topic => broker.FindTopic(false, default, topic.Name) is null))
         {
@@ -55,7 +52,13 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             return response;
         }
 
-        var (reply, error) = await CommitAsync(context, request, [.. offsets], submitted);
+        var (reply, error) = await CommitAsync(context, request, [.. offsets]);
+        if (error == ErrorCode.UnknownServerError)
+        {
+            // Too much for an entry.
+            error = ErrorCode.InvalidCommitOffsetSize;
+        }
+
         if (reply is null && error == ErrorCode.None)
         {
             return null;
@@ -87,8 +90,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
     private async ValueTask<(GroupReply? Reply, ErrorCode Error)> CommitAsync(
         RequestContext context,
         TxnOffsetCommitRequest request,
-        OffsetToCommit[] offsets,
-        TaskCompletionSource submitted)
+        OffsetToCommit[] offsets)
     {
         if (request.TransactionalId.Length == 0)
         {
@@ -100,7 +102,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
         {
             for (var attempt = 1; ; attempt++)
             {
-                (reply, var refused) = await TryCommitAsync(context, request, offsets, submitted);
+                (reply, var refused) = await TryCommitAsync(context, request, offsets);
                 if (reply is not GroupReply.GroupRefused { refusal.IsCommitOvertaken: true } || attempt == MaxAttempts)
                 {
                     return reply is GroupReply.GroupRefused { refusal: var refusal }
@@ -118,8 +120,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
     private async ValueTask<(GroupReply? Reply, ErrorCode Error)> TryCommitAsync(
         RequestContext context,
         TxnOffsetCommitRequest request,
-        OffsetToCommit[] offsets,
-        TaskCompletionSource submitted)
+        OffsetToCommit[] offsets)
     {
         var group = broker.CoordinatorOf(request.GroupId).Find(request.GroupId) ?? GroupModule.initial;
         var commit = new TransactionalCommit(
@@ -145,9 +146,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
             return (null, ErrorCode.None);
         }
 
-        var committing = broker.Cluster.ShardOf(request.GroupId).Replica.SubmitAsync(found, Payload.None, broker.Settings.CoordinatorTimeout);
-        submitted.TrySetResult();
-        return await committing switch
+        return await broker.Cluster.ShardOf(request.GroupId).Replica.SubmitAsync(found, Payload.None, broker.Settings.CoordinatorTimeout) switch
         {
             ShardReply.GroupAnswered answered => (answered.reply, ErrorCode.None),
             ShardReply.TransactionAnswered { reply: TransactionReply.TransactionRefused { refusal: var refused } } =>

@@ -110,6 +110,20 @@ let private memberIds =
                 Expect.isFalse (GroupRules.isHandedOut startMs malformed) malformed
 
             Expect.isTrue (GroupRules.isHandedOut startMs ("-" + uuid)) "the client id may be empty"
+
+            // A pair of surrogates at the end is not cut in two.
+            for name, kept in
+                [
+                    String('x', 30_000), 255
+                    String('x', 254) + "\U0001F600" + "x", 254
+                    "short", 5
+                ] do
+                let memberId = GroupRules.memberId name (Guid.Parse uuid)
+                Expect.equal memberId $"{name.Substring(0, kept)}-{uuid}" "as much of the name"
+                Expect.isTrue (GroupRules.isHandedOut startMs memberId) "and it may come back"
+
+            let long = String('x', 256) + "-" + uuid
+            Expect.isFalse (GroupRules.isHandedOut startMs long) "no broker has handed it out"
     ]
 
 let private rejoins =

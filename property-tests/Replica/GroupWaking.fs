@@ -48,7 +48,7 @@ let private known phase isShared =
     let groups: IReadOnlyDictionary<string, Group> =
         dict [ "group", group phase ] |> Dictionary :> _
 
-    clocks.LearnAll groups
+    clocks.LearnAll(fun () -> groups)
     time, clocks, (fun () -> clocks.Plan(groups, false))
 
 let private seconds (value: float) = TimeSpan.FromSeconds value
@@ -98,15 +98,25 @@ let tests =
             time.Advance(TimeSpan.FromSeconds 70.0)
             Expect.hasLength (clocks.Plan(groups, false).PhaseEnds) 1 "and ends"
 
-        testCase "time in which nobody could tell of signs of life does not count, and no more than that is forgiven"
+        testCase "a slow store gives everybody the whole session again, once until a sign of life"
         <| fun () ->
             let time, clocks, plan = known Stable true
-            time.Advance(seconds 4.0)
-            let begun = time.GetTimestamp()
-            time.Advance(seconds 20.0)
-            clocks.Forgive begun
-            time.Advance(seconds 6.0)
-            Expect.isEmpty (plan().Expiries) "ten seconds: its six, and five because it is not heard here, are not over"
+            // Its six, and five because it is not heard here.
+            time.Advance(seconds 10.0)
+            clocks.Restart(isOnce = true)
+            time.Advance(seconds 10.0)
+            Expect.isEmpty (plan().Expiries) "ten of eleven are over"
+            clocks.Restart(isOnce = true)
             time.Advance(seconds 1.0)
-            Expect.hasLength (plan().Expiries) 1 "eleven are"
+            Expect.hasLength (plan().Expiries) 1 "not again"
+            time.Advance(seconds 5.0)
+            let told = { groupMember with SeenAtEntry = 8L }
+
+            clocks.Learn("group", { group Stable with Members = Map.ofList [ "one", told ] })
+            |> ignore
+
+            time.Advance(seconds 10.0)
+            clocks.Restart(isOnce = true)
+            time.Advance(seconds 10.0)
+            Expect.isEmpty (plan().Expiries) "again after a sign of life"
     ]
