@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Simulation.Run
 
 open System
+open System.Collections.Concurrent
 open System.Threading
 open System.Threading.Tasks
 open Tansu.Adapters.Compaction
@@ -408,19 +409,42 @@ let describe (outcome: Outcome) =
 
     $"seed {outcome.Seed} (again: ./test simulate --seeds 1 --first {outcome.Seed}), {outcome.Entries} entries, {outcome.Steps} steps, {outcome.VirtualTime}:\n  {violations}"
 
-/// Runs seeds on all processors until `isEnough`; outcomes that have violations.
-let many control (first: int) (count: int) (onOutcome: Outcome -> unit) : unit =
-    let options = ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount)
+/// Runs seeds on all processors, as long as `goesOn` says so of each; whether it always did. On threads of its own: those of the pool
+/// would do nothing else meanwhile, and other tests would wait for them.
+let private onAllProcessors (first: int) (count: int) (goesOn: int -> bool) : bool =
+    let next = ref (first - 1)
+    let isEnough = ref false
+    let failures = ConcurrentBag<exn>()
 
-    Parallel.For(first, first + count, options, (fun number -> withControl control number |> onOutcome))
+    let work () =
+        try
+            let mutable number = Interlocked.Increment &next.contents
+
+            while number < first + count && not (Volatile.Read &isEnough.contents) do
+                if not (goesOn number) then
+                    Volatile.Write(&isEnough.contents, true)
+
+                number <- Interlocked.Increment &next.contents
+        with error ->
+            failures.Add error
+            Volatile.Write(&isEnough.contents, true)
+
+    let threads = [ for _ in 1 .. Environment.ProcessorCount -> Thread work ]
+    threads |> List.iter _.Start()
+    threads |> List.iter _.Join()
+
+    if not failures.IsEmpty then
+        raise (AggregateException failures)
+
+    not isEnough.Value
+
+/// Runs seeds on all processors.
+let many control (first: int) (count: int) (onOutcome: Outcome -> unit) : unit =
+    onAllProcessors first count (fun number ->
+        withControl control number |> onOutcome
+        true)
     |> ignore
 
 /// Runs seeds on all processors until something is noticed; whether it was.
 let notices control (first: int) (count: int) : bool =
-    let options = ParallelOptions(MaxDegreeOfParallelism = Environment.ProcessorCount)
-
-    let look number (state: ParallelLoopState) =
-        if not (withControl control number).Violations.IsEmpty then
-            state.Stop()
-
-    not (Parallel.For(first, first + count, options, look).IsCompleted)
+    not (onAllProcessors first count (fun number -> (withControl control number).Violations.IsEmpty))
