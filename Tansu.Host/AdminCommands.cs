@@ -38,17 +38,9 @@ internal static class AdminCommands
                 ? new AlteredResult(Errors.Of(reply.refusal.Value), Errors.Describe(reply.refusal.Value))
                 : new AlteredResult(ErrorCode.None, null);
         }
-        catch (TimeoutException)
+        catch (Exception failure) when (FailureOf(failure) is { } known)
         {
-            return new AlteredResult(ErrorCode.RequestTimedOut, null);
-        }
-        catch (StoreRefusedException)
-        {
-            return new AlteredResult(ErrorCode.KafkaStorageError, null);
-        }
-        catch (EntryTooLargeException tooLarge)
-        {
-            return new AlteredResult(ErrorCode.PolicyViolation, tooLarge.Message);
+            return new AlteredResult(known.Error, known.Message);
         }
     }
 
@@ -67,29 +59,28 @@ internal static class AdminCommands
             return [];
         }
 
-        var failure = new TopicOutcome(null, ErrorCode.None, null);
         try
         {
             return Array.ConvertAll(await ask(), ToOutcome);
         }
-        catch (TimeoutException)
+        catch (Exception failure) when (FailureOf(failure) is { } known)
         {
-            failure = failure with { Error = ErrorCode.RequestTimedOut };
+            var failed = new TopicOutcome[count];
+            Array.Fill(failed, known);
+            return failed;
         }
-        catch (StoreRefusedException)
-        {
-            failure = failure with { Error = ErrorCode.KafkaStorageError };
-        }
-        catch (EntryTooLargeException tooLarge)
-        {
-            // What Kafka's controller says of a batch of too many records.
-            failure = failure with { Error = ErrorCode.PolicyViolation, Message = tooLarge.Message };
-        }
-
-        var failed = new TopicOutcome[count];
-        Array.Fill(failed, failure);
-        return failed;
     }
+
+    /// <summary>What a failure of the store is called; null if it is none.</summary>
+    private static TopicOutcome? FailureOf(Exception failure) => failure switch
+    {
+        TimeoutException => new TopicOutcome(null, ErrorCode.RequestTimedOut, null),
+        StoreRefusedException => new TopicOutcome(null, ErrorCode.KafkaStorageError, null),
+
+        // What Kafka's controller says of a batch of too many records.
+        EntryTooLargeException => new TopicOutcome(null, ErrorCode.PolicyViolation, failure.Message),
+        _ => null,
+    };
 
     private static TopicOutcome ToOutcome(TopicReply reply) => reply switch
     {

@@ -24,15 +24,19 @@ internal static class Groups
         AskGroupAsync(() => broker.CoordinatorOf(groupId).AskAsync(groupId, command, broker.Settings.CoordinatorTimeout));
 
     /// <summary>Asks a group.</summary>
+    /// <param name="ask">Asks.</param>
+    /// <param name="tooLarge">What it is called that the request is too much for the log.</param>
     /// <returns>The reply, or why there is none.</returns>
-    public static async ValueTask<(GroupReply? Reply, ErrorCode Error)> AskGroupAsync(Func<Task<GroupReply>> ask)
+    public static async ValueTask<(GroupReply? Reply, ErrorCode Error)> AskGroupAsync(
+        Func<Task<GroupReply>> ask,
+        ErrorCode tooLarge = ErrorCode.UnknownServerError)
     {
         GroupReply? reply = null;
         var error = await GuardAsync(async () =>
         {
             reply = await ask();
             return reply is GroupReply.GroupRefused refused ? Errors.Of(refused.refusal) : ErrorCode.None;
-        });
+        }, tooLarge);
         return (error == ErrorCode.None ? reply : null, error);
     }
 
@@ -50,7 +54,9 @@ internal static class Groups
     });
 
     /// <summary>The outcome of a request, with failures of the store turned into an error that clients retry.</summary>
-    public static async ValueTask<ErrorCode> GuardAsync(Func<Task<ErrorCode>> ask)
+    /// <param name="ask">Asks.</param>
+    /// <param name="tooLarge">What it is called that the request is too much for the log: in Kafka too each API has its own name for that.</param>
+    public static async ValueTask<ErrorCode> GuardAsync(Func<Task<ErrorCode>> ask, ErrorCode tooLarge = ErrorCode.UnknownServerError)
     {
         try
         {
@@ -62,8 +68,7 @@ internal static class Groups
         }
         catch (EntryTooLargeException)
         {
-            // As in Kafka, where the log of the groups refuses the record.
-            return ErrorCode.UnknownServerError;
+            return tooLarge;
         }
     }
 

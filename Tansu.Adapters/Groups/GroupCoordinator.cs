@@ -43,16 +43,6 @@ public sealed class GroupCoordinator : IAsyncDisposable
     public Group? Find(string groupId) =>
         _replica.Current.State.Groups.TryGetValue(groupId, out var group) && !GroupModule.isForgotten(group) ? group : null;
 
-    /// <summary>The time as groups see it: that of the newest entry if this broker's clock is behind it, since some broker's clock ran ahead.</summary>
-    public DateTimeOffset Now
-    {
-        get
-        {
-            var (now, newest) = (_options.TimeProvider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(_replica.Current.TimeMs));
-            return newest > now ? newest : now;
-        }
-    }
-
     /// <summary>Asks a group. The reply is true at the log's end, and what it says is in the store.</summary>
     /// <exception cref="TimeoutException">The outcome was not known in time.</exception>
     public async Task<GroupReply> AskAsync(string groupId, GroupCommand command, TimeSpan timeout)

@@ -69,6 +69,9 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
     /// </summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
+    /// <summary>The time by which commands are decided: this broker's clock, and never before the newest entry, whose writer's clock may be ahead.</summary>
+    public long NowMs => Math.Max(_options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds(), Current.TimeMs);
+
     /// <summary>What this replica has committed.</summary>
     public CommitMeasures Measures { get; } = new();
 
@@ -303,7 +306,7 @@ public sealed class Replica<TState, TCommand, TEvent, TReply> : IAsyncDisposable
         {
             var known = Current;
             await RenewObjectsAsync(round, known);
-            var nowMs = Math.Max(_options.TimeProvider.GetUtcNow().ToUnixTimeMilliseconds(), known.TimeMs);
+            var nowMs = NowMs;
             round.Decide(known.State, known.EntryNumber + 1, nowMs);
             if (round.Events.Count == 0)
             {

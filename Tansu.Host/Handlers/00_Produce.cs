@@ -25,22 +25,23 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
     /// </summary>
     public override short LowestAdvertisedVersion => 0;
 
-    public override async ValueTask<ProduceResponse?> HandleAsync(
+    public override ValueTask<ProduceResponse?> HandleAsync(
         RequestContext context,
         ProduceRequest request,
         CancellationToken cancellationToken)
     {
         var plan = NamesUnknownTopic(context, request) ? null : Judge(context, request);
-        if (plan is { MustEnterTransaction: false })
-        {
-            return await AppendAsync(context, request, plan, submitted: null);
-        }
+        return plan is { MustEnterTransaction: false }
+            ? AppendAsync(context, request, plan, submitted: null)
+            : AskAndAppendAsync(context, request, plan);
+    }
 
-        // Another broker may have created the topic, or has to be asked about the transaction. Later requests of this connection must not overtake this one meanwhile: an
-        // idempotent producer's second batch would be taken for its first.
-        var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        context.HoldFollowing(submitted.Task);
-        try
+    /// <summary>
+    /// Another broker may have created the topic, or has to be asked about the transaction. Later requests of this connection must not overtake this one meanwhile: an
+    /// idempotent producer's second batch would be taken for its first.
+    /// </summary>
+    private ValueTask<ProduceResponse?> AskAndAppendAsync(RequestContext context, ProduceRequest request, ProducePlan? plan) =>
+        context.HoldFollowingAsync(async submitted =>
         {
             if (plan is null)
             {
@@ -60,12 +61,7 @@ internal sealed class ProduceHandler(Broker broker) : Handler<ProduceRequest, Pr
             }
 
             return await AppendAsync(context, request, plan, submitted);
-        }
-        finally
-        {
-            submitted.TrySetResult();
-        }
-    }
+        });
 
     private static TimeSpan TimeoutOf(ProduceRequest request) =>
         request.TimeoutMs > 0 ? TimeSpan.FromMilliseconds(request.TimeoutMs) : DefaultTimeout;

@@ -43,7 +43,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
         }
 
         // What other brokers acknowledged before this request was sent must count.
-        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, ShardsOf(request));
+        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, broker.ShardsOf(asked.Keys));
         var topics = new ListOffsetsResponse.ListOffsetsTopicResponse[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
@@ -91,28 +91,6 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
         }
 
         return new ListOffsetsResponse.ListOffsetsTopicResponse { Name = wanted.Name, Partitions = partitions };
-    }
-
-    private List<ClusterShard> ShardsOf(ListOffsetsRequest request)
-    {
-        var shards = new List<ClusterShard>();
-        foreach (var wanted in request.Topics)
-        {
-            if (broker.FindTopic(false, default, wanted.Name) is not { } topic)
-            {
-                continue;
-            }
-
-            foreach (var partition in wanted.Partitions)
-            {
-                if (partition.PartitionIndex >= 0 && partition.PartitionIndex < topic.PartitionCount)
-                {
-                    shards.Add(broker.Cluster.ShardOf(topic, partition.PartitionIndex));
-                }
-            }
-        }
-
-        return shards;
     }
 
     private async ValueTask FillAsync(

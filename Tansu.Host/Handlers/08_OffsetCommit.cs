@@ -27,17 +27,11 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
 
         // Another broker may have created the topic. Later requests of this connection must not overtake this one meanwhile: a newer commit would be
         // undone by it.
-        var submitted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        context.HoldFollowing(submitted.Task);
-        try
+        return await context.HoldFollowingAsync(async submitted =>
         {
             await broker.CatchUpCatalogAsync();
             return await CommitAsync(context, request, byId, submitted);
-        }
-        finally
-        {
-            submitted.TrySetResult();
-        }
+        });
     }
 
     private async ValueTask<OffsetCommitResponse?> CommitAsync(
@@ -63,21 +57,17 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
             return null;
         }
 
-        var committing = Groups.AskGroupAsync(() => broker.CoordinatorOf(request.GroupId).CommitAsync(
-            request.GroupId,
-            request.MemberId,
-            request.GroupInstanceId,
-            request.GenerationIdOrMemberEpoch,
-            [.. offsets],
-            broker.Settings.CoordinatorTimeout));
+        var committing = Groups.AskGroupAsync(
+            () => broker.CoordinatorOf(request.GroupId).CommitAsync(
+                request.GroupId,
+                request.MemberId,
+                request.GroupInstanceId,
+                request.GenerationIdOrMemberEpoch,
+                [.. offsets],
+                broker.Settings.CoordinatorTimeout),
+            tooLarge: ErrorCode.InvalidCommitOffsetSize);
         submitted?.TrySetResult();
         var (reply, error) = await committing;
-        if (error == ErrorCode.UnknownServerError)
-        {
-            // Too much for an entry.
-            error = ErrorCode.InvalidCommitOffsetSize;
-        }
-
         if (error == ErrorCode.GroupIdNotFound && context.Version < FirstVersionWithGroupIdNotFound)
         {
             error = ErrorCode.IllegalGeneration;

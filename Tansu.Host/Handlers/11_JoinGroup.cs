@@ -70,9 +70,12 @@ internal sealed class JoinGroupHandler(Broker broker) : Handler<JoinGroupRequest
     private GroupJoin ToJoin(RequestContext context, JoinGroupRequest request)
     {
         var clientId = context.ClientId ?? "";
+
+        // By the clock by which it will be judged.
+        var now = DateTimeOffset.FromUnixTimeMilliseconds(broker.Cluster.ShardOf(request.GroupId).Replica.NowMs);
         return new GroupJoin(
             request.MemberId,
-            GroupRules.memberId(request.GroupInstanceId ?? clientId, Guid.CreateVersion7(broker.CoordinatorOf(request.GroupId).Now)),
+            GroupRules.memberId(request.GroupInstanceId ?? clientId, Guid.CreateVersion7(now)),
             request.GroupInstanceId,
             clientId,
             Groups.HostOf(context),

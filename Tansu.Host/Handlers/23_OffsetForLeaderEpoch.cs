@@ -23,7 +23,10 @@ internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<Offse
         }
 
         // A consumer that comes from another broker takes an end below its position for truncation.
-        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, ShardsOf(request));
+        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, broker.ShardsOf(
+            from topic in request.Topics
+            from partition in topic.Partitions
+            select (topic.Topic, partition.Partition)));
         var topics = new OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
@@ -40,14 +43,6 @@ internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<Offse
 
         return new OffsetForLeaderEpochResponse { Topics = topics };
     }
-
-    private IEnumerable<ClusterShard> ShardsOf(OffsetForLeaderEpochRequest request) =>
-        from wanted in request.Topics
-        let topic = broker.FindTopic(false, default, wanted.Topic)
-        where topic is not null
-        from partition in wanted.Partitions
-        where partition.Partition >= 0 && partition.Partition < topic.PartitionCount
-        select broker.Cluster.ShardOf(topic, partition.Partition);
 
     private OffsetForLeaderEpochResponse.EpochEndOffset Answer(
         Topic? topic,

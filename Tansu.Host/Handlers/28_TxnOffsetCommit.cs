@@ -18,24 +18,12 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
     /// <summary>How often other brokers may have taken offsets of the transaction before the client is asked to come again.</summary>
     private const int MaxAttempts = 3;
 
-    public override async ValueTask<TxnOffsetCommitResponse?> HandleAsync(
+    // Topics or the transaction may have to be looked for, and it may have to be tried again. Later requests of this connection must not overtake
+    // this one meanwhile: a newer commit would be undone by it.
+    public override ValueTask<TxnOffsetCommitResponse?> HandleAsync(
         RequestContext context,
         TxnOffsetCommitRequest request,
-        CancellationToken cancellationToken)
-    {
-        // Topics or the transaction may have to be looked for, and it may have to be tried again. Later requests of this connection must not overtake
-        // this one meanwhile: a newer commit would be undone by it.
-        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        context.HoldFollowing(ended.Task);
-        try
-        {
-            return await AnswerAsync(context, request);
-        }
-        finally
-        {
-            ended.SetResult();
-        }
-    }
+        CancellationToken cancellationToken) => context.HoldFollowingAsync(_ => AnswerAsync(context, request));
 
     private async ValueTask<TxnOffsetCommitResponse?> AnswerAsync(RequestContext context, TxnOffsetCommitRequest request)
     {
@@ -53,12 +41,6 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
         }
 
         var (reply, error) = await CommitAsync(context, request, [.. offsets]);
-        if (error == ErrorCode.UnknownServerError)
-        {
-            // Too much for an entry.
-            error = ErrorCode.InvalidCommitOffsetSize;
-        }
-
         if (reply is null && error == ErrorCode.None)
         {
             return null;
@@ -113,7 +95,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
                 // This broker did not know what others had taken. As long as the client waits this commit is the newest one.
                 await broker.CoordinatorOf(request.GroupId).CatchUpAsync(broker.Settings.CatchUpTimeout);
             }
-        });
+        }, tooLarge: ErrorCode.InvalidCommitOffsetSize);
         return error == ErrorCode.None ? (reply, error) : (null, error);
     }
 

@@ -15,15 +15,17 @@ internal sealed class DescribeProducersHandler(Broker broker) : Handler<Describe
         CancellationToken cancellationToken)
     {
         await broker.CatchUpForAsync(request.Topics.Select(static topic => topic.Name));
-        var found = Array.ConvertAll(request.Topics, topic => broker.FindTopic(false, default, topic.Name));
 
         // What other brokers acknowledged before this request was sent must count.
-        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, ShardsOf(request, found));
+        var isKnown = await broker.CatchUpAsync(TimeSpan.Zero, broker.ShardsOf(
+            from topic in request.Topics
+            from partition in topic.PartitionIndexes
+            select (topic.Name, partition)));
         var topics = new DescribeProducersResponse.TopicResponse[request.Topics.Length];
         for (var index = 0; index < topics.Length; index++)
         {
             var wanted = request.Topics[index];
-            var topic = found[index];
+            var topic = broker.FindTopic(false, default, wanted.Name);
             topics[index] = new DescribeProducersResponse.TopicResponse
             {
                 Name = wanted.Name,
@@ -34,28 +36,9 @@ internal sealed class DescribeProducersHandler(Broker broker) : Handler<Describe
         return new DescribeProducersResponse { Topics = topics };
     }
 
-    private List<ClusterShard> ShardsOf(DescribeProducersRequest request, Topic?[] found)
-    {
-        var shards = new List<ClusterShard>();
-        for (var index = 0; index < found.Length; index++)
-        {
-            foreach (var partition in request.Topics[index].PartitionIndexes)
-            {
-                if (found[index] is { } topic && Has(topic, partition))
-                {
-                    shards.Add(broker.Cluster.ShardOf(topic, partition));
-                }
-            }
-        }
-
-        return shards;
-    }
-
-    private static bool Has(Topic topic, int partition) => partition >= 0 && partition < topic.PartitionCount;
-
     private DescribeProducersResponse.PartitionResponse Describe(Topic? topic, int partition, bool isKnown)
     {
-        if (topic is null || !Has(topic, partition))
+        if (topic is null || partition < 0 || partition >= topic.PartitionCount)
         {
             return Refuse(partition, ErrorCode.UnknownTopicOrPartition);
         }

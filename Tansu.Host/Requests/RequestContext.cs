@@ -43,10 +43,23 @@ internal sealed class RequestContext
     public CancellationToken Stopping => Connection.Stopping;
 
     /// <summary>
-    /// Keeps the connection's next request from being started until a task is done, so that it cannot overtake this one. To be
+    /// Does something that the connection's next request must not overtake: it is started when this has ended, or has said before that it may be. To be
     /// called before the handler first awaits.
     /// </summary>
-    public void HoldFollowing(Task task) => Connection.HoldFollowing(task);
+    /// <param name="work">What to do; given what says that the next request may be started.</param>
+    public async ValueTask<TResult> HoldFollowingAsync<TResult>(Func<TaskCompletionSource, ValueTask<TResult>> work)
+    {
+        var passed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Connection.HoldFollowing(passed.Task);
+        try
+        {
+            return await work(passed);
+        }
+        finally
+        {
+            passed.TrySetResult();
+        }
+    }
 
     /// <summary>
     /// Waits until every request before this one on its connection has its reply. To be called by who is about to hold much until its own was sent.

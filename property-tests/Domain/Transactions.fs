@@ -426,14 +426,11 @@ let private groups =
             shards.Commit(7L, 0s, 1L, 5L) |> ignore
 
             let plain =
-                CommitOffsets {
-                    MemberId = ""
-                    InstanceId = null
-                    Generation = -1
-                    Broker = 1L
-                    KnownCommitEntry = 0L
-                    Offsets = [| { Partition = partition 0; Offset = 9L; LeaderEpoch = -1; Metadata = "" } |]
-                }
+                CommitOffsets(
+                    GroupGiven.simpleCommit [
+                        { Partition = partition 0; Offset = 9L; LeaderEpoch = -1; Metadata = "" }
+                    ]
+                )
 
             shards.Submit(0, AskGroup("group", plain)) |> ignore
             shards.End(7L, 0s, true, false) |> ignore

@@ -74,6 +74,11 @@ type Desk private (broker: Broker, handlers: ApiTable, stopping: CancellationTok
     member _.Broker = broker
     member _.Handlers = handlers
 
+    /// What the broker knows of a partition.
+    member _.Partition(topic: string, partition: int) =
+        let topic = broker.FindTopic(false, Guid.Empty, topic)
+        broker.Cluster.ShardOf(topic, partition).Partition({ TopicId = topic.Id; Partition = partition })
+
     /// Which of the connection's requests have their reply.
     member _.Answers = connection.Answers
 

@@ -10,12 +10,8 @@ open Tansu.Domain
 open Tansu.Codec.Records
 open Tansu.PropertyTests.Handlers.Desk
 
-let private stateOf (desk: Desk) topic partition =
-    let topic = desk.Broker.FindTopic(false, Guid.Empty, topic)
-    desk.Broker.Cluster.ShardOf(topic, partition).Partition({ TopicId = topic.Id; Partition = partition })
-
-let private highWatermark desk topic partition =
-    (stateOf desk topic partition).HighWatermark
+let private highWatermark (desk: Desk) topic partition =
+    desk.Partition(topic, partition).HighWatermark
 
 let private one (answers: ProduceResponse.PartitionProduceResponse list) = List.exactlyOne answers
 
@@ -194,7 +190,7 @@ let tests =
                 RecordBatchEditor.SetMaxTimestamp(bytes.AsSpan(), -1L)
                 let! answers = desk.Produce("a", [ 0, bytes ])
                 Expect.equal (one answers).ErrorCode ErrorCode.None "taken"
-                Expect.equal (stateOf desk "a" 0).Chunks[0].MaxTimestampMs (first + 2L) "in the index"
+                Expect.equal (desk.Partition("a", 0)).Chunks[0].MaxTimestampMs (first + 2L) "in the index"
                 let! fetched = desk.Ask<_, FetchResponse>(fetch "a" [ wanted 0 0L 10_000 ], 11)
                 let stored = fetched.Responses[0].Partitions[0].Records.Joined()
                 let _, header = RecordBatchHeader.TryRead stored.Span

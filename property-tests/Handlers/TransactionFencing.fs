@@ -117,6 +117,15 @@ let private untilState (desk: Desk) expected what =
         expectState desk expected what
     }
 
+/// A transactional producer, in transactions v1, and the topic that it writes to.
+let private transactorOf (desk: Desk) =
+    task {
+        let! _ = desk.Create("a", 1, [])
+        let transactor = Transactor("tx", false)
+        do! transactor.Initialize desk
+        return transactor
+    }
+
 /// More than the producer's timeout of a minute, and than a broker waits for the one that is to act first.
 let private tooLong = TimeSpan.FromSeconds 65.0
 
@@ -163,9 +172,7 @@ let private timedOut =
             task {
                 let space = MemorySpace()
                 let! one = openAt space 9092 1 (OwnTime TimeSpan.Zero) ignore
-                let! _ = one.Create("a", 1, [])
-                let transactor = Transactor("tx", false)
-                do! transactor.Initialize one
+                let! transactor = transactorOf one
                 let! _ = transactor.Produce(one, "a", [ 0, "yes" ])
                 do! close one
                 let time = OwnTime tooLong
@@ -184,9 +191,7 @@ let private timedOut =
             task {
                 let space = MemorySpace()
                 let! ahead = openAt space 9092 1 (OwnTime(TimeSpan.FromHours 1.0)) ignore
-                let! _ = ahead.Create("a", 1, [])
-                let transactor = Transactor("tx", false)
-                do! transactor.Initialize ahead
+                let! transactor = transactorOf ahead
                 do! close ahead
                 let time = OwnTime TimeSpan.Zero
                 let! desk = openAt space 9092 1 time ignore
@@ -202,9 +207,7 @@ let private timedOut =
                 let time = OwnTime TimeSpan.Zero
                 let! desk = openAt (MemorySpace()) 9092 1 time ignore
                 let coordinator = desk.Broker.Cluster.Transactions
-                let! _ = desk.Create("a", 1, [])
-                let transactor = Transactor("tx", false)
-                do! transactor.Initialize desk
+                let! transactor = transactorOf desk
                 let! _ = transactor.Produce(desk, "a", [ 0, "1" ])
                 do! look desk
                 let first = coordinator.Find "tx"

@@ -19,6 +19,17 @@ open Tansu.PropertyTests.Host.Fixture
 let private options = NetworkOptions()
 let private never = CancellationToken.None
 
+/// Three requests that have come together and have been started.
+let private three (toy: Toy) (client: Client) (lengths: int * int * int) =
+    task {
+        let one, two, three = lengths
+        do! client.Send(Array.concat [ frame 1 one; frame 2 two; frame 3 three ])
+        let! (first: ToyRequest) = toy.Next()
+        let! (second: ToyRequest) = toy.Next()
+        let! (third: ToyRequest) = toy.Next()
+        return first, second, third
+    }
+
 let private order =
     testList "order" [
         testCaseTask "requests are started without waiting; replies leave in the order of the requests"
@@ -27,10 +38,7 @@ let private order =
                 let toy = manualToy ()
                 use server = new Server(toy, options)
                 use client = new Client(server)
-                do! client.Send(Array.concat [ frame 1 20; frame 2 5000; frame 3 10 ])
-                let! (first: ToyRequest) = toy.Next()
-                let! (second: ToyRequest) = toy.Next()
-                let! (third: ToyRequest) = toy.Next()
+                let! first, second, third = three toy client (20, 5000, 10)
                 third.Echo()
                 second.Echo()
                 first.Echo()
@@ -146,10 +154,7 @@ let private order =
                 let toy = manualToy ()
                 use server = new Server(toy, options)
                 use client = new Client(server)
-                do! client.Send(Array.concat [ frame 1 10; frame 2 10; frame 3 10 ])
-                let! (first: ToyRequest) = toy.Next()
-                let! (second: ToyRequest) = toy.Next()
-                let! (third: ToyRequest) = toy.Next()
+                let! first, second, third = three toy client (10, 10, 10)
                 let answers = first.Connection.Answers
 
                 let turn number =
@@ -393,10 +398,7 @@ let private failures =
                 let toy = manualToy ()
                 use server = new Server(toy, options)
                 use client = new Client(server)
-                do! client.Send(Array.concat [ frame 1 10; frame 2 10; frame 3 10 ])
-                let! (first: ToyRequest) = toy.Next()
-                let! (second: ToyRequest) = toy.Next()
-                let! (third: ToyRequest) = toy.Next()
+                let! first, second, third = three toy client (10, 10, 10)
                 second.Fail(InvalidOperationException "a bug")
                 third.Echo()
                 first.Echo()

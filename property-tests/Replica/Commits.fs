@@ -11,6 +11,7 @@ open Tansu.Adapters.Ports
 open Tansu.Adapters.Replica
 open Tansu.Codec
 open Tansu.Domain
+open Tansu.PropertyTests.Domain
 open Tansu.PropertyTests.Host
 open Tansu.PropertyTests.Replica.Rig
 open Tansu.PropertyTests.Replica.ScriptedLog
@@ -50,28 +51,17 @@ type private Alarm() =
 
 /// Commits an offset of a group with so much metadata.
 let private commitOffset (one: Member) number metadata =
-    one.replica.SubmitAsync(
-        AskGroup(
-            "group",
-            CommitOffsets {
-                MemberId = ""
-                InstanceId = null
-                Generation = -1
-                Broker = 1L
-                KnownCommitEntry = 0L
-                Offsets = [|
-                    {
-                        Partition = partition 0
-                        Offset = int64 number
-                        LeaderEpoch = -1
-                        Metadata = String('x', metadata)
-                    }
-                |]
+    let commit =
+        GroupGiven.simpleCommit [
+            {
+                Partition = partition 0
+                Offset = int64 number
+                LeaderEpoch = -1
+                Metadata = String('x', metadata)
             }
-        ),
-        Payload.None,
-        patience
-    )
+        ]
+
+    one.replica.SubmitAsync(AskGroup("group", CommitOffsets commit), Payload.None, patience)
 
 let private groupCommit =
     testList "group commit" [

@@ -38,6 +38,9 @@ let private group phase : Group = {
     Transactions = ImmutableDictionary<int64, GroupTransaction>.Empty
 }
 
+let private only (group: Group) : IReadOnlyDictionary<string, Group> =
+    dict [ "group", group ] |> Dictionary :> _
+
 /// Clocks that know one group with one member, and what the next plan says.
 let private known phase isShared =
     let time = ManualTime()
@@ -45,9 +48,7 @@ let private known phase isShared =
     let clocks =
         GroupClocks(GroupCoordinatorOptions(TimeProvider = time, IsShared = isShared))
 
-    let groups: IReadOnlyDictionary<string, Group> =
-        dict [ "group", group phase ] |> Dictionary :> _
-
+    let groups = only (group phase)
     clocks.LearnAll(fun () -> groups)
     time, clocks, (fun () -> clocks.Plan(groups, false))
 
@@ -89,9 +90,7 @@ let tests =
 
             let begun: Group = { group (PreparingRebalance false) with PhaseEntry = 9L; LastJoinEntry = 9L }
 
-            let groups: IReadOnlyDictionary<string, Group> =
-                dict [ "group", begun ] |> Dictionary :> _
-
+            let groups = only begun
             Expect.isEmpty (clocks.Plan(groups, false).PhaseEnds) "it is seen, and not learned"
             Expect.isTrue (clocks.Learn("group", begun)) "the loop is woken"
             Expect.isEmpty (clocks.Plan(groups, false).PhaseEnds) "its time begins"
