@@ -31,4 +31,12 @@ let tests =
                 (sources [ "Tansu.Domain"; "Tansu.Host/CommandLine" ] "*.fs"
                  |> linesMatching reflective)
                 "reflective formatting"
+
+        // F# 10's optimiser evaluates `pick()` twice in `task { pick().Kill() }` when it inlines `Kill`: tests are not optimised, production is.
+        testCase "production F# has no computations that the optimiser breaks (task { }: write it in C#)"
+        <| fun () ->
+            Expect.isEmpty
+                (sources [ "Tansu.Domain"; "Tansu.Host/CommandLine" ] "*.fs"
+                 |> linesMatching (Regex @"\b(task|backgroundTask|async)\s*\{|^\s*(task|backgroundTask|async)$"))
+                "tasks"
     ]

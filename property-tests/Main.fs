@@ -130,6 +130,8 @@ let private runTests arguments =
 
 [<EntryPoint>]
 let main argv =
+    // ./test gives this process a larger youngest generation, which the simulation is a third faster with; it is not for the brokers that tests start.
+    Environment.SetEnvironmentVariable("DOTNET_GCgen0size", null)
     let arguments = parse { countsFile = None; names = [] } (List.ofArray argv)
 
     match arguments.names with
