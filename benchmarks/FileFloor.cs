@@ -94,8 +94,8 @@ internal static partial class FileFloor
         }
     }
 
-    private static IEnumerable<string> Files(string directory) =>
-        Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories).Where(static path => Path.GetFileName(path) != "lock");
+    /// <summary>The files of the log's entries, which is where the records are.</summary>
+    private static IEnumerable<string> Files(string directory) => Directory.EnumerateFiles(directory, "*.log", SearchOption.AllDirectories);
 
     /// <returns>The milliseconds it took.</returns>
     private static double AppendOne(SafeFileHandle file, byte[] piece)
