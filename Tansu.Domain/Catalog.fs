@@ -16,7 +16,11 @@ type Topic = {
     Configs: Map<string, string>
     /// When it was created, in milliseconds since 1970.
     CreatedAtMs: int64
-}
+} with
+
+    /// Whether it has a partition of this number.
+    member topic.Has(partition: int) =
+        partition >= 0 && partition < topic.PartitionCount
 
 /// An advertised address that brokers answer at. Brokers behind one address are one node.
 type Node = {

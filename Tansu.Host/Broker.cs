@@ -173,13 +173,13 @@ internal sealed class Broker(Cluster cluster, BrokerSettings settings, ILogger l
 
     /// <summary>Whether there is such a partition, in the newest catalog this broker knows.</summary>
     public bool HasPartition(string topic, int partition) =>
-        FindTopic(false, default, topic) is { } found && partition >= 0 && partition < found.PartitionCount;
+        FindTopic(false, default, topic) is { } found && found.Has(partition);
 
     /// <summary>The shards of these partitions, as far as there are such in the newest catalog this broker knows.</summary>
     public IEnumerable<ClusterShard> ShardsOf(IEnumerable<(string Topic, int Partition)> partitions) =>
         from wanted in partitions
         let topic = FindTopic(false, default, wanted.Topic)
-        where topic is not null && wanted.Partition >= 0 && wanted.Partition < topic.PartitionCount
+        where topic is not null && topic.Has(wanted.Partition)
         select cluster.ShardOf(topic, wanted.Partition);
 
     /// <summary>Learns what other brokers did to the catalog if one of these topics is not known.</summary>

@@ -104,7 +104,8 @@ internal static class SpeedBenchmark
         return await ConsumedAsync(load, before, await SnapshotAsync(broker), fileFloor: 0, duration);
     }
 
-    /// <summary>All of a store many times larger than the cache, once, from a disk of which the operating system remembers nothing. The floor is measured before and after, since the disk may have another speed from one second to the next.</summary>
+    /// <summary>All of a store many times larger than the cache, once, from a disk of which the operating system remembers nothing.</summary>
+    /// <remarks>The floor is measured before and after, since the disk may have another speed from one second to the next.</remarks>
     private static async Task<Result> ConsumeFileAsync(int record, int batch, TimeSpan duration)
     {
         const int batches = 4096;
@@ -113,20 +114,24 @@ internal static class SpeedBenchmark
         {
             using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store", "--cache-bytes", "32MiB", "--commit-interval", "0");
             await FillAsync(broker, record, batch, batches);
-            FileFloor.Forget(directory);
-            var floorBefore = FileFloor.MeasureReading(directory);
+            var floorBefore = ReadForgotten(directory);
             FileFloor.Forget(directory);
             var before = await SnapshotAsync(broker);
             var load = await LoadGenerator.RunOnceAsync(broker.Port, FetchFrames(record, batch, batches), InFlight);
             var after = await SnapshotAsync(broker);
-            FileFloor.Forget(directory);
-            var floorAfter = FileFloor.MeasureReading(directory);
+            var floorAfter = ReadForgotten(directory);
             return await ConsumedAsync(load, before, after, 2 / ((1 / floorBefore) + (1 / floorAfter)), duration);
         }
         finally
         {
             Directory.Delete(directory, recursive: true);
         }
+    }
+
+    private static double ReadForgotten(string directory)
+    {
+        FileFloor.Forget(directory);
+        return FileFloor.MeasureReading(directory);
     }
 
     private static async Task FillAsync(OtherProcess broker, int record, int batch, int batches)

@@ -311,7 +311,7 @@ internal sealed class FetchReader(Broker broker, FetchScope scope, FetchRequest 
         }
 
         var index = partition.Key.Partition;
-        if (index < 0 || index >= topic.PartitionCount || !broker.Cluster.Catalog.TopicsById.ContainsKey(topic.Id))
+        if (!topic.Has(index) || !broker.Cluster.Catalog.TopicsById.ContainsKey(topic.Id))
         {
             return ErrorCode.UnknownTopicOrPartition;
         }

@@ -72,7 +72,7 @@ internal sealed class ListOffsetsHandler(Broker broker) : Handler<ListOffsetsReq
             {
                 answer.ErrorCode = ErrorCode.InvalidRequest;
             }
-            else if (topic is null || partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
+            else if (topic is null || !topic.Has(partition.PartitionIndex))
             {
                 answer.ErrorCode = ErrorCode.UnknownTopicOrPartition;
             }

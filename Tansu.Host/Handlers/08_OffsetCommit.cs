@@ -101,7 +101,7 @@ internal sealed class OffsetCommitHandler(Broker broker) : Handler<OffsetCommitR
             {
                 partitions[index].ErrorCode = byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
             }
-            else if (partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
+            else if (!topic.Has(partition.PartitionIndex))
             {
                 partitions[index].ErrorCode = ErrorCode.UnknownTopicOrPartition;
             }

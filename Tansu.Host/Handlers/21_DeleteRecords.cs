@@ -46,7 +46,7 @@ internal sealed class DeleteRecordsHandler(Broker broker) : Handler<DeleteRecord
                 PartitionIndex = partition.PartitionIndex,
                 LowWatermark = NoLowWatermark,
             };
-            if (topic is null || partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
+            if (topic is null || !topic.Has(partition.PartitionIndex))
             {
                 partitions[index].ErrorCode = ErrorCode.UnknownTopicOrPartition;
                 continue;

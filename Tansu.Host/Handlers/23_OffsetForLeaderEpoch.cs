@@ -50,7 +50,7 @@ internal sealed class OffsetForLeaderEpochHandler(Broker broker) : Handler<Offse
         bool isKnown)
     {
         var answer = new OffsetForLeaderEpochResponse.EpochEndOffset { Partition = wanted.Partition };
-        if (topic is null || wanted.Partition < 0 || wanted.Partition >= topic.PartitionCount)
+        if (topic is null || !topic.Has(wanted.Partition))
         {
             answer.ErrorCode = ErrorCode.UnknownTopicOrPartition;
         }

@@ -125,7 +125,7 @@ internal sealed class AddPartitionsToTxnHandler(Broker broker) : Handler<AddPart
     }
 
     private (TopicPartition Partition, int Shard)? Find(string topicName, int partition) =>
-        broker.FindTopic(false, default, topicName) is { } topic && partition >= 0 && partition < topic.PartitionCount
+        broker.FindTopic(false, default, topicName) is { } topic && topic.Has(partition)
             ? (new TopicPartition(topic.Id, partition), broker.Cluster.ShardOf(topic, partition).Index)
             : null;
 

@@ -53,7 +53,7 @@ internal sealed class WriteTxnMarkersHandler(Broker broker) : Handler<WriteTxnMa
 
     private async ValueTask<ErrorCode> EndAsync(WriteTxnMarkersRequest.WritableTxnMarker marker, string topicName, int partition)
     {
-        if (broker.FindTopic(false, default, topicName) is not { } topic || partition < 0 || partition >= topic.PartitionCount)
+        if (broker.FindTopic(false, default, topicName) is not { } topic || !topic.Has(partition))
         {
             return ErrorCode.UnknownTopicOrPartition;
         }

@@ -218,7 +218,7 @@ internal sealed class TxnOffsetCommitHandler(Broker broker) : Handler<TxnOffsetC
         {
             var partition = wanted.Partitions[index];
             partitions[index] = new TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition { PartitionIndex = partition.PartitionIndex };
-            if (topic is null || partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
+            if (topic is null || !topic.Has(partition.PartitionIndex))
             {
                 partitions[index].ErrorCode = ErrorCode.UnknownTopicOrPartition;
             }

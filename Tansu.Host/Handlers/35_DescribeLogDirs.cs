@@ -43,7 +43,7 @@ internal sealed class DescribeLogDirsHandler(Broker broker) : Handler<DescribeLo
     {
         Name = topic.Name,
         Partitions = [.. partitions
-            .Where(partition => partition >= 0 && partition < topic.PartitionCount && leaders.Of(topic, partition)[0] == broker.Cluster.Self.Id)
+            .Where(partition => topic.Has(partition) && leaders.Of(topic, partition)[0] == broker.Cluster.Self.Id)
             .Select(partition => new DescribeLogDirsResponse.DescribeLogDirsPartition
             {
                 PartitionIndex = partition,

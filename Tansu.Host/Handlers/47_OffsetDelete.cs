@@ -52,7 +52,7 @@ internal sealed class OffsetDeleteHandler(Broker broker) : Handler<OffsetDeleteR
             Partitions = Array.ConvertAll(wanted.Partitions, partition =>
             {
                 var answer = new OffsetDeleteResponse.OffsetDeleteResponsePartition { PartitionIndex = partition.PartitionIndex };
-                if (topic is null || partition.PartitionIndex < 0 || partition.PartitionIndex >= topic.PartitionCount)
+                if (topic is null || !topic.Has(partition.PartitionIndex))
                 {
                     answer.ErrorCode = ErrorCode.UnknownTopicOrPartition;
                 }

@@ -38,7 +38,7 @@ internal sealed class DescribeProducersHandler(Broker broker) : Handler<Describe
 
     private DescribeProducersResponse.PartitionResponse Describe(Topic? topic, int partition, bool isKnown)
     {
-        if (topic is null || partition < 0 || partition >= topic.PartitionCount)
+        if (topic is null || !topic.Has(partition))
         {
             return Refuse(partition, ErrorCode.UnknownTopicOrPartition);
         }

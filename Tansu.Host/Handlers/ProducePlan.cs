@@ -148,7 +148,7 @@ internal sealed class ProducePlan(Broker broker, bool byId, short version)
         {
             Refuse(answer, UnknownTopic, null);
         }
-        else if (data.Index < 0 || data.Index >= topic.PartitionCount)
+        else if (!topic.Has(data.Index))
         {
             Refuse(answer, ErrorCode.UnknownTopicOrPartition, null);
         }
