@@ -3,6 +3,7 @@ module Tansu.PropertyTests.Main
 open System
 open System.Collections.Generic
 open System.IO
+open System.Threading
 open Expecto
 
 /// Every test list; a new file of tests is named here.
@@ -64,14 +65,14 @@ let private report countsFile (passed: int) (failed: int) =
 let private SlowestTold = 25
 
 /// Where the time went: tests that ran beside others have waited for them as well.
-let private tellSlowest (summary: Impl.TestRunSummary) =
+let private tellSlowest results =
     let slowest =
-        summary.results
-        |> List.sortByDescending (fun (_, result) -> result.duration)
+        results
+        |> List.sortByDescending (fun (_, result: Impl.TestSummary) -> result.duration)
         |> List.truncate SlowestTold
         |> List.filter (fun (_, result) -> result.duration >= TimeSpan.FromSeconds 1.)
 
-    for test, result in slowest do
+    for test: FlatTest, result in slowest do
         Console.Out.WriteLine $"{result.duration.TotalSeconds, 6:F1} s  {String.Join('.', test.name)}"
 
 /// Keeps a file of the tests that have begun and not ended, so that whoever finds the process gone knows what it was at.
@@ -106,25 +107,38 @@ type private Running(path: string) =
 
 let private runTests arguments =
     Console.Out.WriteLine $"seed {Check.seed} (the same cases again: ./test --seed {Check.seed})"
-    let mutable counts = None
+    let summaries = List<Impl.TestRunSummary>()
 
     let printer =
         Impl.TestPrinters.withSummary
-            (fun _ summary ->
-                async {
-                    counts <- Some(summary.passed.Length, summary.failed.Length + summary.errored.Length)
-                    tellSlowest summary
-                })
+            (fun _ summary -> async { summaries.Add summary })
             (match arguments.countsFile with
              | Some counts -> Running($"{counts}.running").In Impl.TestPrinters.defaultPrinter
              | None -> Impl.TestPrinters.defaultPrinter)
 
+    let run options tests =
+        if Seq.isEmpty (Test.toTestCodeList tests) then
+            0
+        else
+            runTestsWithCLIArgs (options @ [ No_Spinner; Printer printer; JoinWith "."; Colours 0 ]) [||] tests
+
     let wanted = testList "" all |> Test.filter "." (isWanted arguments.names)
+    let others = run [] (Lane.only false wanted)
+    // All at once, however few processors there are; and some of their tests block a thread.
+    ThreadPool.SetMinThreads(Lane.count * 4, Lane.count * 4) |> ignore
+    let exitCode = others + run [ Parallel_Workers Lane.count ] (Lane.only true wanted)
 
-    let exitCode =
-        runTestsWithCLIArgs [ No_Spinner; Printer printer; JoinWith "."; Colours 0 ] [||] wanted
+    tellSlowest [
+        for summary in summaries do
+            yield! summary.results
+    ]
 
-    let passed, failed = counts |> Option.defaultValue (0, 0)
+    let passed = summaries |> Seq.sumBy _.passed.Length
+
+    let failed =
+        summaries
+        |> Seq.sumBy (fun summary -> summary.failed.Length + summary.errored.Length)
+
     report arguments.countsFile passed (if exitCode <> 0 && failed = 0 then 1 else failed)
     exitCode
 

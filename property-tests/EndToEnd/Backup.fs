@@ -151,4 +151,4 @@ let private onS3 =
             Expect.equal next.Offset.Value (int64 records.Length) "the next offset"
         })
 
-let tests = testList "backup" [ onS3 ]
+let tests = testList "backup" [ Lane.s3 onS3 ]

@@ -152,4 +152,5 @@ let private onS3 =
                 [ families[random.Next families.Length] ]
     }
 
-let tests = testList "groups of three families" [ onPostgres; onS3 ]
+let tests =
+    testList "groups of three families" [ Lane.postgres onPostgres; Lane.s3 onS3 ]

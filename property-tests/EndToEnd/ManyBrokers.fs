@@ -223,4 +223,4 @@ let private onS3 =
             })
         8
 
-let tests = testList "many brokers" [ onPostgres; onS3 ]
+let tests = testList "many brokers" [ Lane.postgres onPostgres; Lane.s3 onS3 ]

@@ -9,6 +9,7 @@ open Confluent.Kafka
 open Expecto
 open Tansu.Codec
 open Tansu.Codec.Messages
+open Tansu.PropertyTests
 open Tansu.PropertyTests.EndToEnd.RawClients
 open Tansu.PropertyTests.EndToEnd.RealBroker
 
@@ -71,9 +72,7 @@ let createTopic bootstrap (name: string) =
     }
 
 /// The program as it is shipped: ./publish makes it.
-let private nativeProgram = [
-    IO.Path.Combine(Tansu.PropertyTests.Machine.repository, "artifacts", "tansu")
-]
+let private nativeProgram = [ IO.Path.Combine(Machine.repository, "artifacts", "tansu") ]
 
 let private start (scratch: Scratch) =
     RealBroker.Start(
@@ -194,4 +193,4 @@ let private lazyOnes =
                     (idler :> IDisposable).Dispose()
             })
 
-let tests = testList "memory" [ crowd; lazyOnes ]
+let tests = testList "memory" [ crowd; Lane.file lazyOnes ]

@@ -26,20 +26,19 @@ let private walk =
                     )
 
                 let environment = [ "BOOTSTRAP_SERVER", broker.Bootstrap ]
-                let tansu arguments = run scratch.Path environment arguments
 
                 let expect exitCode (arguments: string) =
                     task {
-                        let! ran = tansu (List.ofArray (arguments.Split ' '))
+                        let! ran = run scratch.Path environment (List.ofArray (arguments.Split ' '))
                         Expect.equal ran.exitCode exitCode $"{arguments}: {ran.output}{ran.error}"
                         return if exitCode = 0 then ran.output else ran.error
                     }
 
                 let withInput (arguments: string) (input: string) =
                     shell
-                        "dotnet"
-                        (program
-                         :: List.ofArray ($"{arguments} --bootstrap-server {broker.Bootstrap}".Split ' '))
+                        (List.head tansu)
+                        (List.tail tansu
+                         @ List.ofArray ($"{arguments} --bootstrap-server {broker.Bootstrap}".Split ' '))
                         input
 
                 // Topics.

@@ -402,7 +402,8 @@ let private quick name (place: unit -> Task<Place>) =
             Expect.isEmpty anomalies $"no anomaly; workers and brokers said:\n{log}"
         })
 
-let tests = testList "pipeline" [ quick "S3" s3; quick "PostgreSQL" postgres ]
+let tests =
+    testList "pipeline" [ Lane.s3 (quick "S3" s3); Lane.postgres (quick "PostgreSQL" postgres) ]
 
 /// `./test pipeline [--records N] [--kills N] [--store s3|postgres]`: once on each store.
 let pipeline (arguments: string list) =

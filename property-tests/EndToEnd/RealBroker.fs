@@ -14,9 +14,6 @@ open System.Threading.Tasks
 /// Far more than any step here takes; a step that needs longer hangs.
 let patience = TimeSpan.FromSeconds 60.0
 
-/// The built program: it lies beside the tests, which reference it.
-let program = Path.Combine(AppContext.BaseDirectory, "tansu.dll")
-
 /// A directory that is gone when the test is over.
 type Scratch() =
     let path = Directory.CreateTempSubdirectory("tansu-").FullName
@@ -27,7 +24,15 @@ type Scratch() =
     interface IDisposable with
         member _.Dispose() = Directory.Delete(path, true)
 
-let private builtCommand = [ "dotnet"; program ]
+/// The built program, which lies beside the tests: they reference it.
+let private builtTansu = [ "dotnet"; Path.Combine(AppContext.BaseDirectory, "tansu.dll") ]
+
+/// The program, unless a test says otherwise: the native one, as users have it, if ./test has published it, or else the built one.
+let tansu =
+    match Environment.GetEnvironmentVariable "TANSU_PROGRAM" with
+    | null
+    | "" -> builtTansu
+    | native -> [ native ]
 
 let private startInfo
     (command: string list)
@@ -70,18 +75,22 @@ let runBy command (directory: string) environment arguments =
         return { exitCode = ended.ExitCode; output = output; error = error }
     }
 
-/// Runs the built program to its end.
+/// Runs the program to its end.
 let run (directory: string) environment arguments =
-    runBy builtCommand directory environment arguments
+    runBy tansu directory environment arguments
+
+/// Runs the built program, never the native one, to its end.
+let runBuilt (directory: string) environment arguments =
+    runBy builtTansu directory environment arguments
 
 /// A running broker.
 type RealBroker private (broker: Process, lines: ConcurrentQueue<string>, started: Task<string>) =
 
-    /// Starts a broker, by `command` or else the built program, and waits for its start line.
+    /// Starts a broker, by `command` or else the program, and waits for its start line.
     static member Start
         (directory: string, arguments: string list, ?environment: (string * string) list, ?command: string list)
         =
-        let command = defaultArg command builtCommand
+        let command = defaultArg command tansu
         let environment = defaultArg environment []
 
         let broker =

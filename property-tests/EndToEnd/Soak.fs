@@ -512,7 +512,8 @@ let private quick name (place: unit -> Task<Place>) =
             Expect.isEmpty anomalies $"no anomaly; the brokers said:\n{log}"
         })
 
-let tests = testList "soak" [ quick "S3" s3; quick "PostgreSQL" postgres ]
+let tests =
+    testList "soak" [ Lane.s3 (quick "S3" s3); Lane.postgres (quick "PostgreSQL" postgres) ]
 
 /// `./test soak [--minutes N] [--store s3|postgres]`: on each store for so long.
 let soak (arguments: string list) =

@@ -276,4 +276,5 @@ let private onFile =
                     "and no other"
         })
 
-let tests = testList "suspending" [ onPostgres; onS3; onFile ]
+let tests =
+    testList "suspending" [ Lane.postgres onPostgres; Lane.s3 onS3; Lane.file onFile ]

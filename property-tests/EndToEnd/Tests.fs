@@ -2,8 +2,9 @@
 module Tansu.PropertyTests.EndToEnd.Tests
 
 open Expecto
+open Tansu.PropertyTests
 
-/// One after another: each has processes of its own, and the machine may be small.
+/// One after another, and the longest in lanes: each has processes of its own, and the machine may be small.
 let tests =
     testSequenced (
         testList "end to end" [
@@ -14,17 +15,17 @@ let tests =
             Suspending.tests
             Clients.tests
             Administration.tests
-            Crashes.tests
+            Lane.file Crashes.tests
             ManyBrokers.tests
             Backup.tests
             Operating.tests
-            GroupHelloWorld.tests
-            GroupFeatures.tests
+            Lane.clients GroupHelloWorld.tests
+            Lane.clients GroupFeatures.tests
             GroupMixing.tests
-            Transactions.tests
-            TransactionReaders.tests
+            Lane.clients Transactions.tests
+            Lane.clients TransactionReaders.tests
             Pipeline.tests
-            Compacting.tests
+            Lane.file Compacting.tests
             Soak.tests
         ]
     )

@@ -77,7 +77,7 @@ let tests =
             testCaseTask line (fun () ->
                 task {
                     use scratch = new Scratch()
-                    let! built = run scratch.Path [] arguments
+                    let! built = runBuilt scratch.Path [] arguments
                     let! native = runBy [ Native.program.Value ] scratch.Path [] arguments
                     Expect.equal (timeless native) (timeless built) "output and exit code"
                     Expect.equal native.exitCode exitCode "exit code"
@@ -89,7 +89,7 @@ let tests =
                     use scratch = new Scratch()
 
                     for arguments in [ everything command; words command @ [ "--help" ] ] do
-                        let! built = run scratch.Path [] arguments
+                        let! built = runBuilt scratch.Path [] arguments
                         let! native = runBy [ Native.program.Value ] scratch.Path [] arguments
                         Expect.equal native built "output and exit code"
                 })
@@ -127,7 +127,7 @@ let tests =
                         "x"
                 ]
 
-                let! built = run scratch.Path [] ("broker" :: arguments)
+                let! built = runBuilt scratch.Path [] ("broker" :: arguments)
                 let! native = runBy [ Native.program.Value ] scratch.Path [] ("broker" :: arguments)
                 Expect.equal native built "output and exit code"
                 Expect.equal native.exitCode 1 "a value is refused, not a flag"
