@@ -16,17 +16,10 @@ let file test = testSequencedGroup "File" test
 /// Tests of what groups and transactions are to real clients.
 let clients test = testSequencedGroup "clients" test
 
-/// How many there are.
-[<Literal>]
-let count = 4
+/// The tests that are in no lane, those that are, and how many lanes these have.
+let split test =
+    let inLanes = Test.toTestCodeList test |> List.filter _.sequenced.IsSynchronousGroup
 
-/// The tests that are in a lane (or those that are not).
-let only inLane test =
-    let rec select isInLane test =
-        match test with
-        | TestCase _ -> if isInLane = inLane then test else TestList([], Normal)
-        | TestList(tests, state) -> TestList(List.map (select isInLane) tests, state)
-        | TestLabel(label, test, state) -> TestLabel(label, select isInLane test, state)
-        | Test.Sequenced(how, test) -> Test.Sequenced(how, select how.IsSynchronousGroup test)
-
-    select false test
+    let names = inLanes |> List.map _.name |> Set
+    let count = inLanes |> List.distinctBy _.sequenced |> List.length
+    Test.filter "." (names.Contains >> not) test, Test.filter "." names.Contains test, count

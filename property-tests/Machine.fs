@@ -16,6 +16,9 @@ let repository =
 
     above (DirectoryInfo AppContext.BaseDirectory)
 
+/// Where ./publish puts the native program.
+let nativeProgram = Path.Combine(repository, "artifacts", "tansu")
+
 /// A port that nothing listens on.
 let freePort () =
     use listener = new TcpListener(IPAddress.Loopback, 0)

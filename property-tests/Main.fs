@@ -3,7 +3,6 @@ module Tansu.PropertyTests.Main
 open System
 open System.Collections.Generic
 open System.IO
-open System.Threading
 open Expecto
 
 /// Every test list; a new file of tests is named here.
@@ -123,16 +122,10 @@ let private runTests arguments =
             runTestsWithCLIArgs (options @ [ No_Spinner; Printer printer; JoinWith "."; Colours 0 ]) [||] tests
 
     let wanted = testList "" all |> Test.filter "." (isWanted arguments.names)
-    let others = run [] (Lane.only false wanted)
-    // All at once, however few processors there are; and some of their tests block a thread.
-    ThreadPool.SetMinThreads(Lane.count * 4, Lane.count * 4) |> ignore
-    let exitCode = others + run [ Parallel_Workers Lane.count ] (Lane.only true wanted)
-
-    tellSlowest [
-        for summary in summaries do
-            yield! summary.results
-    ]
-
+    let others, inLanes, lanes = Lane.split wanted
+    // All lanes at once, however few processors there are.
+    let exitCode = run [] others + run [ Parallel_Workers lanes ] inLanes
+    summaries |> Seq.collect _.results |> List.ofSeq |> tellSlowest
     let passed = summaries |> Seq.sumBy _.passed.Length
 
     let failed =

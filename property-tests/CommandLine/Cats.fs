@@ -397,13 +397,11 @@ let private failing (broker: RealBroker) =
 /// The program in a shell, where what a terminal sees counts.
 let private inShell (broker: RealBroker) =
     task {
-        let program = Path.Combine(AppContext.BaseDirectory, "tansu.dll")
-
         let shell script =
-            shell "bash" [ "-c"; script; "bash"; program; broker.Bootstrap ] ""
+            shell "bash" [ "-c"; script; "bash"; String.concat " " tansu; broker.Bootstrap ] ""
 
-        let consume = "dotnet $1 cat consume t --bootstrap-server $2"
-        let! _ = shell "seq 1 200000 | dotnet $1 cat produce t --bootstrap-server $2 2>&1"
+        let consume = "$1 cat consume t --bootstrap-server $2"
+        let! _ = shell "seq 1 200000 | $1 cat produce t --bootstrap-server $2 2>&1"
         let! closed = shell $"{consume} | head -n 1; echo ${{PIPESTATUS[0]}}"
         Expect.equal closed "1\n0\n" "whoever reads has gone away"
 

@@ -71,13 +71,10 @@ let createTopic bootstrap (name: string) =
         return ()
     }
 
-/// The program as it is shipped: ./publish makes it.
-let private nativeProgram = [ IO.Path.Combine(Machine.repository, "artifacts", "tansu") ]
-
 let private start (scratch: Scratch) =
     RealBroker.Start(
         scratch.Path,
-        command = nativeProgram,
+        command = [ Machine.nativeProgram ],
         arguments = [
             "--listener-url"
             "tcp://127.0.0.1:0"

@@ -10,12 +10,10 @@ open Tansu.PropertyTests
 /// The program itself.
 let program =
     lazy
-        (let path = Path.Combine(Machine.repository, "artifacts", "tansu")
+        (if not (File.Exists Machine.nativeProgram) then
+             failtest $"{Machine.nativeProgram} is missing: run ./publish"
 
-         if not (File.Exists path) then
-             failtest $"{path} is missing: run ./publish"
-
-         path)
+         Machine.nativeProgram)
 
 /// What a line of the Dockerfile says of the image.
 let private image (instruction: string) =
