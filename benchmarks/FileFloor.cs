@@ -39,23 +39,11 @@ internal static partial class FileFloor
         }
     }
 
-    /// <summary>Pieces appended to a file at a steady rate, each made durable by one fdatasync.</summary>
-    /// <returns>The milliseconds of each, sorted.</returns>
-    public static double[] Times(string directory, int pieceBytes, int perSecond, int pieces)
+    /// <summary>What appends so many records to a file, with one append and one fdatasync.</summary>
+    public static (Action<int> Commit, IDisposable File) Committing(string directory, int recordBytes)
     {
-        var piece = new byte[pieceBytes];
-        Random.Shared.NextBytes(piece);
-        using var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
-        var times = new double[pieces];
-        var pace = new Pace(perSecond);
-        for (var number = 0; number < pieces; number++)
-        {
-            pace.WaitFor(number);
-            times[number] = AppendOne(file, piece);
-        }
-
-        Array.Sort(times);
-        return times;
+        var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
+        return (count => AppendOne(file, new byte[count * recordBytes]), file);
     }
 
     /// <summary>Every file below a directory, read from its start to its end in pieces of 1 MiB.</summary>

@@ -44,48 +44,60 @@ internal sealed class PostgresServer : IDisposable
     /// <returns>Bytes per second.</returns>
     public async Task<double> FloorAsync(string database, long bytes, long commits)
     {
-        var rowBytes = Math.Max(1, bytes / Math.Max(1, commits));
-        var times = await InsertAsync(database, rowBytes, commits, static _ => { });
-        return commits * (double)rowBytes / (times.Sum() / 1000);
-    }
-
-    /// <summary>Rows of so many bytes inserted in the same way, at a steady rate.</summary>
-    /// <returns>The milliseconds of each, sorted.</returns>
-    public async Task<double[]> TimesAsync(string database, int rowBytes, int perSecond, int rows)
-    {
-        Pace? pace = null;
-        var times = await InsertAsync(database, rowBytes, rows, number => (pace ??= new Pace(perSecond)).WaitFor(number));
-        Array.Sort(times);
-        return times;
-    }
-
-    private async Task<double[]> InsertAsync(string database, long rowBytes, long rows, Action<long> beforeEach)
-    {
+        var payload = RandomBytes(Math.Max(1, bytes / Math.Max(1, commits)));
         await using var connection = await ConnectAsync(database);
+        await using var floor = await InserterAsync(connection);
+        var clock = Stopwatch.StartNew();
+        for (var row = 0L; row < commits; row++)
+        {
+            Insert(floor, row, payload);
+        }
+
+        return commits * (double)payload.Length / clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>What inserts so many records in the same way, in one row and one commit.</summary>
+    public async Task<(Action<int> Commit, IDisposable Connection)> CommittingAsync(string database, int recordBytes)
+    {
+        var connection = await ConnectAsync(database);
+        var floor = await InserterAsync(connection);
+        var row = 0L;
+        return (count => Insert(floor, row++, RandomBytes(count * recordBytes)), connection);
+    }
+
+    private static byte[] RandomBytes(long count)
+    {
+        var bytes = new byte[count];
+        Random.Shared.NextBytes(bytes);
+        return bytes;
+    }
+
+    /// <summary>A statement that inserts into a table like that of the entries: number and payload.</summary>
+    private static async Task<NpgsqlCommand> InserterAsync(NpgsqlConnection connection)
+    {
         await using (var creating = new NpgsqlCommand("CREATE TABLE floor (LIKE tansu_entry INCLUDING ALL)", connection))
         {
             await creating.ExecuteNonQueryAsync();
         }
 
-        var payload = new byte[rowBytes];
-        Random.Shared.NextBytes(payload);
-        var number = new NpgsqlParameter<long> { TypedValue = 0 };
-        await using var inserting = new NpgsqlCommand("INSERT INTO floor (log, number, head, payload) VALUES (1, $1, $2, $3)", connection)
+        var inserting = new NpgsqlCommand("INSERT INTO floor (log, number, head, payload) VALUES (1, $1, $2, $3)", connection)
         {
-            Parameters = { number, new NpgsqlParameter<byte[]> { TypedValue = [1] }, new NpgsqlParameter<byte[]> { TypedValue = payload } },
+            Parameters =
+            {
+                new NpgsqlParameter<long> { TypedValue = 0 },
+                new NpgsqlParameter<byte[]> { TypedValue = [1] },
+                new NpgsqlParameter<byte[]> { TypedValue = [] },
+            },
         };
         await inserting.PrepareAsync();
-        var times = new double[rows];
-        for (var row = 0L; row < rows; row++)
-        {
-            beforeEach(row);
-            var begun = Stopwatch.GetTimestamp();
-            number.TypedValue = row;
-            await inserting.ExecuteNonQueryAsync();
-            times[row] = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
-        }
+        return inserting;
+    }
 
-        return times;
+    private static void Insert(NpgsqlCommand floor, long number, byte[] payload)
+    {
+        ((NpgsqlParameter<long>)floor.Parameters[0]).TypedValue = number;
+        ((NpgsqlParameter<byte[]>)floor.Parameters[2]).TypedValue = payload;
+        floor.ExecuteNonQuery();
     }
 
     public void Dispose()

@@ -13,7 +13,8 @@ internal static class S3Floor
 {
     /// <param name="sizes">Kinds of objects: how many, and how many bytes they have together.</param>
     /// <param name="concurrency">How many PUTs at once.</param>
-    public static async Task<S3Puts> MeasureAsync((long Count, double Bytes)[] sizes, int concurrency)
+    /// <returns>Bytes per second.</returns>
+    public static async Task<double> MeasureAsync((long Count, double Bytes)[] sizes, int concurrency)
     {
         using var signer = Connect();
         using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = concurrency });
@@ -25,8 +26,25 @@ internal static class S3Floor
         var warmUp = Enumerable.Range(0, concurrency).Select(number => (Sign(signer, $"floor/{run}/warm-{number}"), 0.0, new byte[1024])).ToArray();
         await PutAsync(http, warmUp, concurrency);
         var clock = Stopwatch.StartNew();
-        var times = await PutAsync(http, puts, concurrency);
-        return new S3Puts(sizes.Sum(static kind => kind.Bytes) / clock.Elapsed.TotalSeconds, times);
+        await PutAsync(http, puts, concurrency);
+        return sizes.Sum(static kind => kind.Bytes) / clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>What PUTs so many records as one object.</summary>
+    public static (Action<int> Commit, IDisposable Client) Committing(int recordBytes)
+    {
+        var signer = Connect();
+        var http = new HttpClient();
+        var run = Guid.NewGuid().ToString("N");
+        var number = 0;
+        return (Commit, http);
+
+        void Commit(int count)
+        {
+            using var put = new HttpRequestMessage(HttpMethod.Put, Sign(signer, $"floor/{run}/{number++}")) { Content = new ByteArrayContent(new byte[count * recordBytes]) };
+            using var reply = http.Send(put);
+            reply.EnsureSuccessStatusCode();
+        }
     }
 
     /// <summary>GETs of all objects whose keys begin so, whole, and of none that is smaller than 64 KiB: those hold no records.</summary>
@@ -77,28 +95,17 @@ internal static class S3Floor
         Expires = DateTime.UtcNow.AddHours(1),
     });
 
-    /// <returns>The milliseconds of each, sorted.</returns>
-    private static async Task<double[]> PutAsync(HttpClient http, (string Url, double At, byte[] Content)[] puts, int concurrency)
+    private static async Task PutAsync(HttpClient http, (string Url, double At, byte[] Content)[] puts, int concurrency)
     {
         var next = -1;
-        var times = new double[puts.Length];
         await Task.WhenAll(Enumerable.Range(0, concurrency).Select(_ => Task.Run(async () =>
         {
             for (var index = Interlocked.Increment(ref next); index < puts.Length; index = Interlocked.Increment(ref next))
             {
-                var begun = Stopwatch.GetTimestamp();
                 using var content = new ByteArrayContent(puts[index].Content);
                 using var reply = await http.PutAsync(new Uri(puts[index].Url), content);
                 reply.EnsureSuccessStatusCode();
-                times[index] = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
             }
         })));
-        Array.Sort(times);
-        return times;
     }
 }
-
-/// <summary>What PUTs came to.</summary>
-/// <param name="BytesPerSecond">All together.</param>
-/// <param name="Times">The milliseconds of each, sorted.</param>
-internal readonly record struct S3Puts(double BytesPerSecond, double[] Times);

@@ -10,14 +10,14 @@ internal static class ScaleBenchmark
 {
     public const int Rounds = 5;
 
-    private static readonly Dictionary<string, Func<double?, Task>> Parts = new(StringComparer.Ordinal)
+    private static readonly Dictionary<string, Func<double?, string, Task>> Parts = new(StringComparer.Ordinal)
     {
-        ["partitions"] = static seconds => ScalePartitions.RunAsync(seconds ?? 3),
-        ["connections"] = static seconds => ScaleConnections.RunAsync(seconds ?? 4),
-        ["state"] = static _ => ScaleState.RunAsync(),
-        ["latency"] = static seconds => ScaleLatency.RunAsync(seconds ?? 5),
-        ["compacting"] = static seconds => ScaleCompaction.RunAsync(seconds ?? 2),
-        ["steady"] = static seconds => ScaleSteady.RunAsync(seconds ?? 60),
+        ["partitions"] = static (seconds, _) => ScalePartitions.RunAsync(seconds ?? 3),
+        ["connections"] = static (seconds, _) => ScaleConnections.RunAsync(seconds ?? 4),
+        ["state"] = static (_, _) => ScaleState.RunAsync(),
+        ["latency"] = static (seconds, store) => ScaleLatency.RunAsync(seconds ?? 5, store),
+        ["compacting"] = static (seconds, _) => ScaleCompaction.RunAsync(seconds ?? 2),
+        ["steady"] = static (seconds, store) => ScaleSteady.RunAsync(seconds ?? 60, store),
     };
 
     public static async Task<int> RunAsync(string[] arguments)
@@ -27,7 +27,7 @@ internal static class ScaleBenchmark
         {
             if (arguments.Length == 0 || arguments[0] == name)
             {
-                await run(seconds);
+                await run(seconds, arguments.Length > 2 ? arguments[2] : "");
                 Console.WriteLine();
             }
         }
@@ -37,7 +37,7 @@ internal static class ScaleBenchmark
             return 0;
         }
 
-        Console.Error.WriteLine($"usage: scale [{string.Join('|', Parts.Keys)} [seconds per round]]");
+        Console.Error.WriteLine($"usage: scale [{string.Join('|', Parts.Keys)} [seconds per round [store, of latency and steady]]]");
         return 2;
     }
 

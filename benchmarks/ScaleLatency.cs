@@ -7,7 +7,7 @@ namespace Tansu.Benchmarks;
 
 /// <summary>
 /// From a producer to a consumer at 1,000 records a second, each a request of its own; the consumer has one fetch waiting all the time. Beside the time of a commit: what the
-/// broker itself says on average, and what the store needs without a broker: an append and an fdatasync for each record, a row, or objects of the sizes and number of the broker's.
+/// broker itself says on average, and what the store needs without a broker (<see cref="GroupedFloor"/>): an append and an fdatasync, a row, or an object for all records that wait.
 /// </summary>
 internal static class ScaleLatency
 {
@@ -15,48 +15,69 @@ internal static class ScaleLatency
     private const int RecordBytes = 1024;
     private const int FetchBytes = 1024 * 1024;
 
-    public static async Task RunAsync(double seconds)
+    /// <summary>A mean commit below this makes nothing durable.</summary>
+    private const double NothingMs = 0.01;
+
+    private static readonly byte[] Frame = BrokerUnderTest.NamedFrame(BrokerUnderTest.TopicName, [0], RecordBytes, RecordBytes);
+    private static readonly (string Store, Func<double, Task> Run)[] Rows = [("file", FileAsync), ("null", NullAsync), ("postgres", PostgresAsync), ("s3", S3Async)];
+    private static readonly (Action<int> Commit, IDisposable Store) NoFloor = (static _ => { }, Stream.Null);
+
+    /// <param name="seconds">How long a round is.</param>
+    /// <param name="only">One of the stores, or empty for all.</param>
+    public static async Task RunAsync(double seconds, string only)
     {
         Console.WriteLine($"{PerSecond} records of {RecordBytes} bytes a second, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
         Console.WriteLine();
-        Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | the store's alone: p50 | p99 | consumed p99 / commit mean | / the store's p50 | / the store's p99 | broker CPU a record |");
-        Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
-        await RowAsync(
-            "file",
-            seconds,
-            static directory => Task.FromResult($"file://{directory}/store"),
-            static (directory, records, _) => Task.FromResult(FileFloor.Times(directory, RecordBytes, PerSecond, records)));
-        await RowAsync("null", seconds, static _ => Task.FromResult("null://"), static (_, _, _) => Task.FromResult<double[]>([]));
-        using (var server = PostgresServer.Start())
+        Console.WriteLine("| store | produced: p50 | p99 | consumed: p50 | p99 | broker's commit, mean | consumed p99 in commits | the store alone: p50 | p99 | its commit, mean | its p99 in commits | consumed p99 / the store's p99 | broker CPU a record |");
+        Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+        foreach (var (store, row) in Rows)
         {
-            var databases = 0;
-            await RowAsync(
-                "postgres",
-                seconds,
-                async _ =>
-                {
-                    var database = $"latency{++databases}";
-                    await server.CreateAsync(database);
-                    return server.Url(database);
-                },
-                (_, records, _) => server.TimesAsync($"latency{databases}", RecordBytes, PerSecond, records));
+            if (only.Length == 0 || only == store)
+            {
+                await row(seconds);
+            }
         }
+    }
 
-        using (SlowS3.Start())
-        {
-            await RowAsync(
-                $"s3, {SlowS3.DelayMs} ms more for each request",
-                seconds,
-                static directory => Task.FromResult($"s3://test/{Path.GetFileName(directory)}"),
-                static async (_, records, commits) => (await S3Floor.MeasureAsync([(commits, (double)records * RecordBytes)], 1)).Times);
-        }
+    private static Task FileAsync(double seconds) => RowAsync(
+        "file",
+        seconds,
+        static directory => Task.FromResult($"file://{directory}/store"),
+        static directory => Task.FromResult(FileFloor.Committing(directory, RecordBytes)));
+
+    private static Task NullAsync(double seconds) => RowAsync("null", seconds, static _ => Task.FromResult("null://"), static _ => Task.FromResult(NoFloor));
+
+    private static async Task PostgresAsync(double seconds)
+    {
+        using var server = PostgresServer.Start();
+        var databases = 0;
+        await RowAsync(
+            "postgres",
+            seconds,
+            async _ =>
+            {
+                var database = $"latency{++databases}";
+                await server.CreateAsync(database);
+                return server.Url(database);
+            },
+            _ => server.CommittingAsync($"latency{databases}", RecordBytes));
+    }
+
+    private static async Task S3Async(double seconds)
+    {
+        using var server = SlowS3.Start();
+        await RowAsync(
+            $"s3, {SlowS3.DelayMs} ms more for each request",
+            seconds,
+            static directory => Task.FromResult($"s3://test/{Path.GetFileName(directory)}"),
+            static _ => Task.FromResult(S3Floor.Committing(RecordBytes)));
     }
 
     /// <param name="store">What the row is called.</param>
     /// <param name="seconds">For how long.</param>
     /// <param name="storageEngine">Makes a store; what is given is a directory.</param>
-    /// <param name="floor">The milliseconds of the store's own commits, sorted, in that directory: for so many records, in so many commits.</param>
-    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine, Func<string, int, int, Task<double[]>> floor)
+    /// <param name="floor">What makes so many records durable without a broker, in that directory.</param>
+    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine, Func<string, Task<(Action<int> Commit, IDisposable Store)>> floor)
     {
         var rounds = new List<Result>();
         for (var round = 0; round < ScaleBenchmark.Rounds; round++)
@@ -65,21 +86,22 @@ internal static class ScaleLatency
         }
 
         string Median(Func<Result, double> figure) => Medians.Of(rounds, figure).ToString("F2", CultureInfo.InvariantCulture);
-        string Floor(Func<Result, double> figure, string unit = "") => rounds[0].Floor.Length > 0 ? Median(figure) + unit : "-";
+        var isNothing = rounds[0].FloorCommitMs < NothingMs;
         Console.WriteLine(
             $"| {store} | {Median(static round => Medians.At(round.Produced, 0.5))} ms | {Median(static round => Medians.At(round.Produced, 0.99))} ms "
             + $"| {Median(static round => Medians.At(round.Consumed, 0.5))} ms | {Median(static round => Medians.At(round.Consumed, 0.99))} ms "
             + $"| {Median(static round => round.CommitMs)} ms "
-            + $"| {Floor(static round => Medians.At(round.Floor, 0.5), " ms")} | {Floor(static round => Medians.At(round.Floor, 0.99), " ms")} "
             + $"| {Median(static round => Medians.At(round.Consumed, 0.99) / round.CommitMs)} "
-            + $"| {Floor(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.5))} "
-            + $"| {Floor(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.99))} "
+            + $"| {Median(static round => Medians.At(round.Floor, 0.5))} ms | {Median(static round => Medians.At(round.Floor, 0.99))} ms "
+            + $"| {(isNothing ? "-" : Median(static round => round.FloorCommitMs) + " ms")} "
+            + $"| {(isNothing ? "-" : Median(static round => Medians.At(round.Floor, 0.99) / round.FloorCommitMs))} "
+            + $"| {Median(static round => Medians.At(round.Consumed, 0.99) / Medians.At(round.Floor, 0.99))} "
             + $"| {Medians.Of(rounds, static round => round.CpuMs):F3} ms |");
     }
 
     private static Task<Result> MeasureAsync(
         Func<string, Task<string>> storageEngine,
-        Func<string, int, int, Task<double[]>> floor,
+        Func<string, Task<(Action<int> Commit, IDisposable Store)>> floor,
         int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
         var store = await storageEngine(directory);
@@ -91,12 +113,17 @@ internal static class ScaleLatency
         var (cpu, sum, count) = await SnapshotAsync(broker);
         var (produced, consumed) = Exchange(broker.Port, first, records);
         var (cpuAfter, sumAfter, countAfter) = await SnapshotAsync(broker);
-        var commits = (int)(countAfter - count);
+        var (commit, alone) = await floor(directory);
+        using var open = alone;
+        using var server = GroupedFloor.Start(Frame.Length, commit);
+        Produce(server.Port, new long[first]);
+        server.TakeCommitMs();
         return new Result(
             produced,
             consumed,
-            await floor(directory, records, commits),
-            (sumAfter - sum) * 1000 / commits,
+            Produce(server.Port, new long[records]),
+            server.TakeCommitMs(),
+            (sumAfter - sum) * 1000 / (countAfter - count),
             (cpuAfter - cpu) * 1000 / records);
     });
 
@@ -109,28 +136,35 @@ internal static class ScaleLatency
     private static (double[] Produced, double[] Consumed) Exchange(int port, int first, int records)
     {
         var sentAt = new long[records];
-        var produced = new double[records];
         var consumed = new double[records];
         var consuming = new Thread(() => Consume(port, first, sentAt, consumed));
         consuming.Start();
+        var produced = Produce(port, sentAt);
+        consuming.Join();
+        Array.Sort(consumed);
+        return (produced, consumed);
+    }
+
+    /// <summary>Sends records, and notes when it has sent each.</summary>
+    /// <returns>The milliseconds from then to the acknowledgement of each, sorted.</returns>
+    private static double[] Produce(int port, long[] sentAt)
+    {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         socket.Connect(IPAddress.Loopback, port);
+        var produced = new double[sentAt.Length];
         var acknowledging = new Thread(() => Acknowledge(socket, sentAt, produced));
         acknowledging.Start();
-        var frame = BrokerUnderTest.NamedFrame(BrokerUnderTest.TopicName, [0], RecordBytes, RecordBytes);
         var pace = new Pace(PerSecond);
-        for (var record = 0; record < records; record++)
+        for (var record = 0; record < sentAt.Length; record++)
         {
             pace.WaitFor(record);
             Volatile.Write(ref sentAt[record], Stopwatch.GetTimestamp());
-            socket.Send(frame);
+            socket.Send(Frame);
         }
 
         acknowledging.Join();
-        consuming.Join();
         Array.Sort(produced);
-        Array.Sort(consumed);
-        return (produced, consumed);
+        return produced;
     }
 
     private static void Acknowledge(Socket socket, long[] sentAt, double[] produced)
@@ -159,5 +193,5 @@ internal static class ScaleLatency
         }
     }
 
-    private sealed record Result(double[] Produced, double[] Consumed, double[] Floor, double CommitMs, double CpuMs);
+    private sealed record Result(double[] Produced, double[] Consumed, double[] Floor, double FloorCommitMs, double CommitMs, double CpuMs);
 }

@@ -8,16 +8,20 @@ internal static class ScaleSteady
     private const int RecordBytes = 1024;
     private const double BytesPerSecond = 100e6;
 
+    private static readonly string[] Stores = ["null", "file"];
+
     /// <summary>An index that grows from nothing has generation 2 collected each time that it has nearly doubled.</summary>
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(60);
 
-    public static async Task RunAsync(double seconds)
+    /// <param name="seconds">How long.</param>
+    /// <param name="only">One of the stores, or empty for both.</param>
+    public static async Task RunAsync(double seconds, string only)
     {
         Console.WriteLine($"{Connections} connections, one batch of {BatchBytes / 1024} KiB in a request, {seconds} s after {WarmUp.TotalSeconds} s of warming up");
         Console.WriteLine();
         Console.WriteLine("| store | MB/s | broker CPU | gen-0 collections | gen-1 | gen-2 | time stopped by collections | allocated per request | heap at the end | memory at the end |");
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
-        foreach (var store in new[] { "null", "file" })
+        foreach (var store in Stores.Where(store => only.Length == 0 || only == store))
         {
             await MeasureAsync(store, TimeSpan.FromSeconds(seconds));
         }

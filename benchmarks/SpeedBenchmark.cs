@@ -4,7 +4,8 @@ namespace Tansu.Benchmarks;
 
 /// <summary>
 /// The native program in a process of its own: bytes per second beside the floor, processor time per byte, allocation per request. The floor is a
-/// process that only reads and answers (produce), or only sends (consume), with the same client, frames and connections, in the same round.
+/// process that only reads and answers (produce), or only sends (consume), with the same client, frames and connections, in the same round; the processor time
+/// of a floor on File is that and what appending or reading the same bytes takes without a broker.
 /// </summary>
 internal static class SpeedBenchmark
 {
@@ -79,12 +80,12 @@ internal static class SpeedBenchmark
                 (cpu, allocated, gen2, commits) = (after.Cpu - before.Cpu, (after.Allocated - before.Allocated) / requests, after.Gen2 - before.Gen2, (long)(after.Commits - before.Commits));
             }
 
-            var fileFloor = store == "file" ? FileFloor.Measure(directory, load.Sent, commits) : 0;
+            var (fileFloor, fileCpu) = store == "file" ? Counted(() => FileFloor.Measure(directory, load.Sent, commits), load.Sent) : default;
             using var sink = await OtherProcess.PartAsync("sink");
             await LoadGenerator.RunAsync(sink.Port, frames, InFlight, duration / 4);
             var sinkCpu = sink.ProcessorSeconds;
             var (sunk, sinkSeconds) = await LoadGenerator.RunAsync(sink.Port, frames, InFlight, duration / 2);
-            return new Result(load.Sent / load.Seconds, sunk / sinkSeconds, fileFloor, cpu * 1e9 / load.Sent, (sink.ProcessorSeconds - sinkCpu) * 1e9 / sunk, allocated, gen2);
+            return new Result(load.Sent / load.Seconds, sunk / sinkSeconds, fileFloor, cpu * 1e9 / load.Sent, ((sink.ProcessorSeconds - sinkCpu) * 1e9 / sunk) + fileCpu, allocated, gen2);
         }
         finally
         {
@@ -101,7 +102,7 @@ internal static class SpeedBenchmark
         await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration / 4);
         var before = await SnapshotAsync(broker);
         var load = await LoadGenerator.RunAsync(broker.Port, frames, InFlight, duration);
-        return await ConsumedAsync(load, before, await SnapshotAsync(broker), fileFloor: 0, duration);
+        return await ConsumedAsync(load, before, await SnapshotAsync(broker), default, duration);
     }
 
     /// <summary>All of a store many times larger than the cache, once, from a disk of which the operating system remembers nothing.</summary>
@@ -114,13 +115,19 @@ internal static class SpeedBenchmark
         {
             using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store", "--cache-bytes", "32MiB", "--commit-interval", "0");
             await FillAsync(broker, record, batch, batches);
-            var floorBefore = ReadForgotten(directory);
+            var bytes = (long)Connections * batches * batch;
+            var floorBefore = ReadForgotten(directory, bytes);
             FileFloor.Forget(directory);
             var before = await SnapshotAsync(broker);
             var load = await LoadGenerator.RunOnceAsync(broker.Port, FetchFrames(record, batch, batches), InFlight);
             var after = await SnapshotAsync(broker);
-            var floorAfter = ReadForgotten(directory);
-            return await ConsumedAsync(load, before, after, 2 / ((1 / floorBefore) + (1 / floorAfter)), duration);
+            var floorAfter = ReadForgotten(directory, bytes);
+            return await ConsumedAsync(
+                load,
+                before,
+                after,
+                (2 / ((1 / floorBefore.BytesPerSecond) + (1 / floorAfter.BytesPerSecond)), (floorBefore.CpuPerByte + floorAfter.CpuPerByte) / 2),
+                duration);
         }
         finally
         {
@@ -128,10 +135,18 @@ internal static class SpeedBenchmark
         }
     }
 
-    private static double ReadForgotten(string directory)
+    private static (double BytesPerSecond, double CpuPerByte) ReadForgotten(string directory, long bytes)
     {
         FileFloor.Forget(directory);
-        return FileFloor.MeasureReading(directory);
+        return Counted(() => FileFloor.MeasureReading(directory), bytes);
+    }
+
+    /// <summary>A floor that is measured in this process while it does nothing else, and the processor time that it took for each byte, in nanoseconds.</summary>
+    private static (double BytesPerSecond, double CpuPerByte) Counted(Func<double> floor, long bytes)
+    {
+        var before = Environment.CpuUsage.TotalTime;
+        var bytesPerSecond = floor();
+        return (bytesPerSecond, (Environment.CpuUsage.TotalTime - before).TotalNanoseconds / bytes);
     }
 
     private static async Task FillAsync(OtherProcess broker, int record, int batch, int batches)
@@ -156,7 +171,7 @@ internal static class SpeedBenchmark
     }
 
     private static async Task<Result> ConsumedAsync(
-        (long Sent, long Received, double Seconds) load, Snapshot before, Snapshot after, double fileFloor, TimeSpan duration)
+        (long Sent, long Received, double Seconds) load, Snapshot before, Snapshot after, (double BytesPerSecond, double CpuPerByte) fileFloor, TimeSpan duration)
     {
         using var source = await OtherProcess.PartAsync("source", $"{FetchBytes}");
         byte[][][] asking = [.. Enumerable.Range(0, Connections).Select(static _ => new[] { new byte[] { 0, 0, 0, 1, 0 } })];
@@ -166,9 +181,9 @@ internal static class SpeedBenchmark
         return new Result(
             load.Received / load.Seconds,
             floor.Received / floor.Seconds,
-            fileFloor,
+            fileFloor.BytesPerSecond,
             (after.Cpu - before.Cpu) * 1e9 / load.Received,
-            (source.ProcessorSeconds - sourceCpu) * 1e9 / floor.Received,
+            ((source.ProcessorSeconds - sourceCpu) * 1e9 / floor.Received) + fileFloor.CpuPerByte,
             (after.Allocated - before.Allocated) / (after.Requests - before.Requests),
             after.Gen2 - before.Gen2);
     }

@@ -12,6 +12,9 @@ public sealed class FrameBuffer : IDisposable
     /// <summary>How much is reserved before the first byte of a large request has been seen. 64 KiB.</summary>
     public const int FirstBytes = 64 * 1024;
 
+    /// <summary>The longest array that comes from the pool that all of .NET shares, which is the quickest. 4 KiB.</summary>
+    private const int MostShared = 4 * 1024;
+
     private readonly RequestBudget _budget;
     private readonly int _length;
     private byte[] _bytes;
@@ -30,7 +33,7 @@ public sealed class FrameBuffer : IDisposable
         _length = length;
         _first = FirstOf(budget, length);
         _heldFirstBytes = Math.Min(length, FirstBytes);
-        _bytes = ArrayPool<byte>.Shared.Rent((int)_heldFirstBytes);
+        _bytes = _heldFirstBytes <= MostShared ? ArrayPool<byte>.Shared.Rent((int)_heldFirstBytes) : budget.SmallArrays.Rent((int)_heldFirstBytes);
     }
 
     /// <summary>The length of the whole request in bytes.</summary>
@@ -79,9 +82,9 @@ public sealed class FrameBuffer : IDisposable
         var wanted = LargeArrays.Rounded(_length);
         await _budget.Large.HoldAsync(wanted, cancellationToken).ConfigureAwait(false);
         _heldLargeBytes = wanted;
-        var whole = _budget.Arrays.Rent(_length);
+        var whole = _budget.LargeArrays.Rent(_length);
         _bytes.AsSpan(0, _filled).CopyTo(whole);
-        ArrayPool<byte>.Shared.Return(_bytes);
+        ReturnFirst(_bytes);
         _bytes = whole;
         _isWhole = true;
         ReleaseFirst();
@@ -106,11 +109,11 @@ public sealed class FrameBuffer : IDisposable
         _filled = 0;
         if (_isWhole && !_isAbandoned)
         {
-            _budget.Arrays.Return(bytes);
+            _budget.LargeArrays.Return(bytes);
         }
         else if (!_isAbandoned)
         {
-            ArrayPool<byte>.Shared.Return(bytes);
+            ReturnFirst(bytes);
         }
 
         // Both, if there was no memory for all of it after its share had been held.
@@ -123,6 +126,19 @@ public sealed class FrameBuffer : IDisposable
     }
 
     private static ByteBudget FirstOf(RequestBudget budget, int length) => length <= FirstBytes ? budget.Small : budget.Beginnings;
+
+    /// <summary>Gives back the array that the constructor rented.</summary>
+    private void ReturnFirst(byte[] bytes)
+    {
+        if (bytes.Length <= MostShared)
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+        else
+        {
+            _budget.SmallArrays.Return(bytes);
+        }
+    }
 
     private void ReleaseFirst()
     {

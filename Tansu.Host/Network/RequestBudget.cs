@@ -9,6 +9,9 @@ namespace Tansu.Host.Network;
 /// </summary>
 public sealed class RequestBudget
 {
+    /// <summary>So many bytes of arrays of small requests wait for use at most: enough for a thousand default batches of Kafka's own client.</summary>
+    private const long MostSmallArrayBytes = 20L * 1024 * 1024;
+
     /// <summary>Creates budgets of which nothing is held.</summary>
     public RequestBudget(NetworkOptions options)
     {
@@ -16,6 +19,7 @@ public sealed class RequestBudget
         Small = new ByteBudget(options.MaxSmallRequestBytes);
         Beginnings = new ByteBudget(options.MaxBeginningBytes);
         Large = new ByteBudget(options.MaxLargeRequestBytes);
+        SmallArrays = new SmallArrays(Math.Min(MostSmallArrayBytes, options.MaxSmallRequestBytes / 2));
     }
 
     /// <summary>For requests of up to <see cref="FrameBuffer.FirstBytes"/>.</summary>
@@ -30,6 +34,9 @@ public sealed class RequestBudget
     /// <summary>Whether a request waits for memory that others hold.</summary>
     public bool HasWaiters => Small.HasWaiters || Beginnings.HasWaiters || Large.HasWaiters;
 
+    /// <summary>The memory of small requests, but for the smallest, and of the first bytes of larger ones.</summary>
+    internal SmallArrays SmallArrays { get; }
+
     /// <summary>The memory of larger requests.</summary>
-    internal LargeArrays Arrays { get; } = new();
+    internal LargeArrays LargeArrays { get; } = new();
 }

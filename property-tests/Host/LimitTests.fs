@@ -53,6 +53,38 @@ let private mostAtOnce (limits: NetworkOptions) (length: int) (expected: int) =
         do! eventually "all memory is given back" (fun () -> server.HeldBytes = 0L)
     }
 
+let private memoryOfSmallRequests =
+    testList "memory of small requests" [
+        testCase "is used again, and never has two users"
+        <| fun () ->
+            let arrays = SmallArrays 1_000_000L
+            let one = arrays.Rent 16_500
+            let two = arrays.Rent 16_500
+            Expect.isFalse (Object.ReferenceEquals(one, two)) "both in use"
+            Expect.isTrue (one.Length >= 16_500 && one.Length <= 16_500 * 5 / 4) "little longer than it has to be"
+            arrays.Return one
+            Expect.equal arrays.Bytes (int64 one.Length) "waits"
+            Expect.isTrue (Object.ReferenceEquals(arrays.Rent 17_000, one)) "fits another length"
+            Expect.equal arrays.Bytes 0L "in use"
+
+        testCase "waits for use up to a bound: what there is most of goes first"
+        <| fun () ->
+            let arrays = SmallArrays 100_000L
+            let rented = List.init 10 (fun _ -> arrays.Rent 16_384)
+            let rare = arrays.Rent 8_192
+            arrays.Return rare
+            rented |> List.iter arrays.Return
+            Expect.isLessThanOrEqual arrays.Bytes 100_000L "waits"
+            Expect.isGreaterThan arrays.Bytes 80_000L "and is nearly all of it"
+            Expect.isTrue (Object.ReferenceEquals(arrays.Rent 8_192, rare)) "is still there"
+
+        testCase "is not kept if there is no room for it"
+        <| fun () ->
+            let arrays = SmallArrays 500L
+            arrays.Return(arrays.Rent 16_384)
+            Expect.equal arrays.Bytes 0L "left to the garbage collector"
+    ]
+
 let private backPressure =
     testList "back-pressure" [
         testCaseTask "a connection has a limit on unanswered requests"
@@ -500,4 +532,4 @@ let private memory =
     ]
 
 let tests =
-    testList "limits" [ backPressure; budget; reads; idle; stopping; memory ]
+    testList "limits" [ memoryOfSmallRequests; backPressure; budget; reads; idle; stopping; memory ]

@@ -1,0 +1,85 @@
+using System.Buffers.Binary;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Tansu.Benchmarks;
+
+/// <summary>
+/// A store with next to nothing before it: one thread takes all requests that have come, has the store make their records durable in one commit, and answers. What stops a commit
+/// shows in all that came meanwhile, as it does with a broker; one that commits one after the other cannot be below it.
+/// </summary>
+internal sealed class GroupedFloor : IDisposable
+{
+    private const int MostAtOnce = 1024 * 1024;
+
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly int _frameBytes;
+    private readonly Action<int> _commit;
+    private long _commits;
+    private long _ticks;
+
+    private GroupedFloor(int frameBytes, Action<int> commit) => (_frameBytes, _commit) = (frameBytes, commit);
+
+    public int Port => ((IPEndPoint)_listener.LocalEndPoint!).Port;
+
+    /// <summary>The mean of the commits since this was last asked for, in milliseconds.</summary>
+    public double TakeCommitMs() =>
+        Stopwatch.GetElapsedTime(0, Interlocked.Exchange(ref _ticks, 0)).TotalMilliseconds / Interlocked.Exchange(ref _commits, 0);
+
+    /// <param name="frameBytes">The size of every request.</param>
+    /// <param name="commit">Makes the records of so many requests durable.</param>
+    public static GroupedFloor Start(int frameBytes, Action<int> commit)
+    {
+        var floor = new GroupedFloor(frameBytes, commit);
+        floor._listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        floor._listener.Listen();
+        new Thread(floor.Serve) { IsBackground = true }.Start();
+        return floor;
+    }
+
+    public void Dispose() => _listener.Dispose();
+
+    private void Serve()
+    {
+        var requests = new byte[MostAtOnce];
+        var reply = new byte[64];
+        BinaryPrimitives.WriteInt32BigEndian(reply, reply.Length - 4);
+        while (Accept() is { } accepted)
+        {
+            using var client = accepted;
+            client.NoDelay = true;
+            var held = 0;
+            while (client.Receive(requests) is var received and > 0)
+            {
+                held += received;
+                var whole = held / _frameBytes;
+                held %= _frameBytes;
+                if (whole > 0)
+                {
+                    var begun = Stopwatch.GetTimestamp();
+                    _commit(whole);
+                    Interlocked.Add(ref _ticks, Stopwatch.GetTimestamp() - begun);
+                    Interlocked.Increment(ref _commits);
+                }
+
+                for (var answered = 0; answered < whole; answered++)
+                {
+                    client.Send(reply);
+                }
+            }
+        }
+    }
+
+    private Socket? Accept()
+    {
+        try
+        {
+            return _listener.Accept();
+        }
+        catch (Exception ended) when (ended is SocketException or ObjectDisposedException)
+        {
+            return null;
+        }
+    }
+}
