@@ -12,6 +12,7 @@ namespace Tansu.Benchmarks;
 internal sealed class GroupedFloor : IDisposable
 {
     private const int MostAtOnce = 1024 * 1024;
+    private const int ReplyBytes = 64;
 
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly int _frameBytes;
@@ -43,8 +44,12 @@ internal sealed class GroupedFloor : IDisposable
     private void Serve()
     {
         var requests = new byte[MostAtOnce];
-        var reply = new byte[64];
-        BinaryPrimitives.WriteInt32BigEndian(reply, reply.Length - 4);
+        var replies = new byte[(MostAtOnce / _frameBytes * ReplyBytes) + ReplyBytes];
+        for (var position = 0; position < replies.Length; position += ReplyBytes)
+        {
+            BinaryPrimitives.WriteInt32BigEndian(replies.AsSpan(position), ReplyBytes - 4);
+        }
+
         while (Accept() is { } accepted)
         {
             using var client = accepted;
@@ -61,11 +66,7 @@ internal sealed class GroupedFloor : IDisposable
                     _commit(whole);
                     Interlocked.Add(ref _ticks, Stopwatch.GetTimestamp() - begun);
                     Interlocked.Increment(ref _commits);
-                }
-
-                for (var answered = 0; answered < whole; answered++)
-                {
-                    client.Send(reply);
+                    client.Send(replies.AsSpan(0, whole * ReplyBytes));
                 }
             }
         }
