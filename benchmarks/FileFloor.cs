@@ -39,11 +39,11 @@ internal static partial class FileFloor
         }
     }
 
-    /// <summary>What appends so many records to a file, with one append and one fdatasync.</summary>
-    public static (Action<int> Commit, IDisposable File) Committing(string directory, int recordBytes)
+    /// <summary>The records of all requests that have come are appended to a file, with one append and one fdatasync.</summary>
+    public static GroupedFloor Grouped(string directory, int frameBytes, int recordBytes)
     {
         var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
-        return (count => AppendOne(file, new byte[count * recordBytes]), file);
+        return GroupedFloor.Start(frameBytes, count => AppendOne(file, new byte[count * recordBytes]), file);
     }
 
     /// <summary>Every file below a directory, read from its start to its end in pieces of 1 MiB.</summary>

@@ -17,10 +17,11 @@ internal sealed class GroupedFloor : IDisposable
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly int _frameBytes;
     private readonly Action<int> _commit;
+    private readonly IDisposable[] _used;
     private long _commits;
     private long _ticks;
 
-    private GroupedFloor(int frameBytes, Action<int> commit) => (_frameBytes, _commit) = (frameBytes, commit);
+    private GroupedFloor(int frameBytes, Action<int> commit, IDisposable[] used) => (_frameBytes, _commit, _used) = (frameBytes, commit, used);
 
     public int Port => ((IPEndPoint)_listener.LocalEndPoint!).Port;
 
@@ -30,16 +31,21 @@ internal sealed class GroupedFloor : IDisposable
 
     /// <param name="frameBytes">The size of every request.</param>
     /// <param name="commit">Makes the records of so many requests durable.</param>
-    public static GroupedFloor Start(int frameBytes, Action<int> commit)
+    /// <param name="used">What that uses: disposed of with the floor.</param>
+    public static GroupedFloor Start(int frameBytes, Action<int> commit, params IDisposable[] used)
     {
-        var floor = new GroupedFloor(frameBytes, commit);
+        var floor = new GroupedFloor(frameBytes, commit, used);
         floor._listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         floor._listener.Listen();
         new Thread(floor.Serve) { IsBackground = true }.Start();
         return floor;
     }
 
-    public void Dispose() => _listener.Dispose();
+    public void Dispose()
+    {
+        _listener.Dispose();
+        Array.ForEach(_used, static used => used.Dispose());
+    }
 
     private void Serve()
     {

@@ -56,13 +56,13 @@ internal sealed class PostgresServer : IDisposable
         return commits * (double)payload.Length / clock.Elapsed.TotalSeconds;
     }
 
-    /// <summary>What inserts so many records in the same way, in one row and one commit.</summary>
-    public async Task<(Action<int> Commit, IDisposable Connection)> CommittingAsync(string database, int recordBytes)
+    /// <summary>The records of all requests that have come are inserted in the same way, as one row with one commit.</summary>
+    public async Task<GroupedFloor> GroupedAsync(string database, int frameBytes, int recordBytes)
     {
         var connection = await ConnectAsync(database);
         var floor = await InserterAsync(connection);
         var row = 0L;
-        return (count => Insert(floor, row++, RandomBytes(count * recordBytes)), connection);
+        return GroupedFloor.Start(frameBytes, count => Insert(floor, row++, RandomBytes(count * recordBytes)), floor, connection);
     }
 
     private static byte[] RandomBytes(long count)

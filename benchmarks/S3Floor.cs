@@ -30,14 +30,14 @@ internal static class S3Floor
         return sizes.Sum(static kind => kind.Bytes) / clock.Elapsed.TotalSeconds;
     }
 
-    /// <summary>What PUTs so many records as one object.</summary>
-    public static (Action<int> Commit, IDisposable Client) Committing(int recordBytes)
+    /// <summary>The records of all requests that have come are one object.</summary>
+    public static GroupedFloor Grouped(int frameBytes, int recordBytes)
     {
         var signer = Connect();
         var http = new HttpClient();
         var run = Guid.NewGuid().ToString("N");
         var number = 0;
-        return (Commit, http);
+        return GroupedFloor.Start(frameBytes, Commit, http, signer);
 
         void Commit(int count)
         {

@@ -20,10 +20,9 @@ internal static class ScaleLatency
 
     private static readonly byte[] Frame = BrokerUnderTest.NamedFrame(BrokerUnderTest.TopicName, [0], RecordBytes, RecordBytes);
     private static readonly (string Store, Func<double, Task> Run)[] Rows = [("file", FileAsync), ("null", NullAsync), ("postgres", PostgresAsync), ("s3", S3Async)];
-    private static readonly (Action<int> Commit, IDisposable Store) NoFloor = (static _ => { }, Stream.Null);
 
     /// <param name="seconds">How long a round is.</param>
-    /// <param name="only">One of the stores, or empty for all.</param>
+    /// <param name="only">The beginning of a store's name; empty for all.</param>
     public static async Task RunAsync(double seconds, string only)
     {
         Console.WriteLine($"{PerSecond} records of {RecordBytes} bytes a second, medians of {ScaleBenchmark.Rounds} rounds of {seconds} s");
@@ -32,7 +31,7 @@ internal static class ScaleLatency
         Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
         foreach (var (store, row) in Rows)
         {
-            if (only.Length == 0 || only == store)
+            if (store.StartsWith(only, StringComparison.Ordinal))
             {
                 await row(seconds);
             }
@@ -43,9 +42,9 @@ internal static class ScaleLatency
         "file",
         seconds,
         static directory => Task.FromResult($"file://{directory}/store"),
-        static directory => Task.FromResult(FileFloor.Committing(directory, RecordBytes)));
+        static directory => Task.FromResult(FileFloor.Grouped(directory, Frame.Length, RecordBytes)));
 
-    private static Task NullAsync(double seconds) => RowAsync("null", seconds, static _ => Task.FromResult("null://"), static _ => Task.FromResult(NoFloor));
+    private static Task NullAsync(double seconds) => RowAsync("null", seconds, static _ => Task.FromResult("null://"), static _ => Task.FromResult(GroupedFloor.Start(Frame.Length, static _ => { })));
 
     private static async Task PostgresAsync(double seconds)
     {
@@ -60,7 +59,7 @@ internal static class ScaleLatency
                 await server.CreateAsync(database);
                 return server.Url(database);
             },
-            _ => server.CommittingAsync($"latency{databases}", RecordBytes));
+            _ => server.GroupedAsync($"latency{databases}", Frame.Length, RecordBytes));
     }
 
     private static async Task S3Async(double seconds)
@@ -70,14 +69,14 @@ internal static class ScaleLatency
             $"s3, {SlowS3.DelayMs} ms more for each request",
             seconds,
             static directory => Task.FromResult($"s3://test/{Path.GetFileName(directory)}"),
-            static _ => Task.FromResult(S3Floor.Committing(RecordBytes)));
+            static _ => Task.FromResult(S3Floor.Grouped(Frame.Length, RecordBytes)));
     }
 
     /// <param name="store">What the row is called.</param>
     /// <param name="seconds">For how long.</param>
     /// <param name="storageEngine">Makes a store; what is given is a directory.</param>
-    /// <param name="floor">What makes so many records durable without a broker, in that directory.</param>
-    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine, Func<string, Task<(Action<int> Commit, IDisposable Store)>> floor)
+    /// <param name="floor">The store with next to nothing before it, in that directory.</param>
+    private static async Task RowAsync(string store, double seconds, Func<string, Task<string>> storageEngine, Func<string, Task<GroupedFloor>> floor)
     {
         var rounds = new List<Result>();
         for (var round = 0; round < ScaleBenchmark.Rounds; round++)
@@ -101,7 +100,7 @@ internal static class ScaleLatency
 
     private static Task<Result> MeasureAsync(
         Func<string, Task<string>> storageEngine,
-        Func<string, Task<(Action<int> Commit, IDisposable Store)>> floor,
+        Func<string, Task<GroupedFloor>> floor,
         int records) => ScaleBenchmark.InDirectoryAsync(async directory =>
     {
         var store = await storageEngine(directory);
@@ -113,16 +112,14 @@ internal static class ScaleLatency
         var (cpu, sum, count) = await SnapshotAsync(broker);
         var (produced, consumed) = Exchange(broker.Port, first, records);
         var (cpuAfter, sumAfter, countAfter) = await SnapshotAsync(broker);
-        var (commit, alone) = await floor(directory);
-        using var open = alone;
-        using var server = GroupedFloor.Start(Frame.Length, commit);
-        Produce(server.Port, new long[first]);
-        server.TakeCommitMs();
+        using var alone = await floor(directory);
+        Produce(alone.Port, new long[first]);
+        alone.TakeCommitMs();
         return new Result(
             produced,
             consumed,
-            Produce(server.Port, new long[records]),
-            server.TakeCommitMs(),
+            Produce(alone.Port, new long[records]),
+            alone.TakeCommitMs(),
             (sumAfter - sum) * 1000 / (countAfter - count),
             (cpuAfter - cpu) * 1000 / records);
     });

@@ -1,4 +1,3 @@
-using System.Buffers;
 using Tansu.Adapters;
 
 namespace Tansu.Host.Network;
@@ -11,9 +10,6 @@ public sealed class FrameBuffer : IDisposable
 {
     /// <summary>How much is reserved before the first byte of a large request has been seen. 64 KiB.</summary>
     public const int FirstBytes = 64 * 1024;
-
-    /// <summary>The longest array that comes from the pool that all of .NET shares, which is the quickest. 4 KiB.</summary>
-    private const int MostShared = 4 * 1024;
 
     private readonly RequestBudget _budget;
     private readonly int _length;
@@ -33,7 +29,7 @@ public sealed class FrameBuffer : IDisposable
         _length = length;
         _first = FirstOf(budget, length);
         _heldFirstBytes = Math.Min(length, FirstBytes);
-        _bytes = _heldFirstBytes <= MostShared ? ArrayPool<byte>.Shared.Rent((int)_heldFirstBytes) : budget.SmallArrays.Rent((int)_heldFirstBytes);
+        _bytes = budget.SmallArrays.Rent((int)_heldFirstBytes);
     }
 
     /// <summary>The length of the whole request in bytes.</summary>
@@ -84,7 +80,7 @@ public sealed class FrameBuffer : IDisposable
         _heldLargeBytes = wanted;
         var whole = _budget.LargeArrays.Rent(_length);
         _bytes.AsSpan(0, _filled).CopyTo(whole);
-        ReturnFirst(_bytes);
+        _budget.SmallArrays.Return(_bytes);
         _bytes = whole;
         _isWhole = true;
         ReleaseFirst();
@@ -113,7 +109,7 @@ public sealed class FrameBuffer : IDisposable
         }
         else if (!_isAbandoned)
         {
-            ReturnFirst(bytes);
+            _budget.SmallArrays.Return(bytes);
         }
 
         // Both, if there was no memory for all of it after its share had been held.
@@ -126,19 +122,6 @@ public sealed class FrameBuffer : IDisposable
     }
 
     private static ByteBudget FirstOf(RequestBudget budget, int length) => length <= FirstBytes ? budget.Small : budget.Beginnings;
-
-    /// <summary>Gives back the array that the constructor rented.</summary>
-    private void ReturnFirst(byte[] bytes)
-    {
-        if (bytes.Length <= MostShared)
-        {
-            ArrayPool<byte>.Shared.Return(bytes);
-        }
-        else
-        {
-            _budget.SmallArrays.Return(bytes);
-        }
-    }
 
     private void ReleaseFirst()
     {

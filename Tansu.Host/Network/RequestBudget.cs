@@ -34,7 +34,7 @@ public sealed class RequestBudget
     /// <summary>Whether a request waits for memory that others hold.</summary>
     public bool HasWaiters => Small.HasWaiters || Beginnings.HasWaiters || Large.HasWaiters;
 
-    /// <summary>The memory of small requests, but for the smallest, and of the first bytes of larger ones.</summary>
+    /// <summary>The memory of small requests, and of the first bytes of larger ones.</summary>
     internal SmallArrays SmallArrays { get; }
 
     /// <summary>The memory of larger requests.</summary>

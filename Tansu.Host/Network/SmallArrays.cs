@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Tansu.Host.Network;
@@ -13,11 +14,14 @@ namespace Tansu.Host.Network;
 /// <param name="mostBytes">How many bytes may wait for use.</param>
 public sealed class SmallArrays(long mostBytes)
 {
+    /// <summary>The longest array that comes from the pool that all of .NET shares, which is the quickest, and keeps enough of the smallest. 4 KiB.</summary>
+    private const int MostShared = 4 * 1024;
+
     private readonly Lock _lock = new();
     private readonly Dictionary<int, Stack<byte[]>> _free = [];
     private long _bytes;
 
-    /// <summary>How many bytes wait for use.</summary>
+    /// <summary>How many bytes wait for use here.</summary>
     public long Bytes
     {
         get
@@ -29,9 +33,14 @@ public sealed class SmallArrays(long mostBytes)
         }
     }
 
-    /// <summary>An array for so many bytes, up to a quarter longer, with anything in it.</summary>
+    /// <summary>An array for so many bytes with anything in it; of more than 4 KiB, it is up to a quarter longer.</summary>
     public byte[] Rent(int length)
     {
+        if (length <= MostShared)
+        {
+            return ArrayPool<byte>.Shared.Rent(length);
+        }
+
         var rounded = (int)LargeArrays.Rounded(length);
         lock (_lock)
         {
@@ -49,6 +58,12 @@ public sealed class SmallArrays(long mostBytes)
     public void Return(byte[] array)
     {
         ArgumentNullException.ThrowIfNull(array);
+        if (array.Length <= MostShared)
+        {
+            ArrayPool<byte>.Shared.Return(array);
+            return;
+        }
+
         lock (_lock)
         {
             ref var free = ref CollectionsMarshal.GetValueRefOrAddDefault(_free, array.Length, out _);
