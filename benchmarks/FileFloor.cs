@@ -7,12 +7,15 @@ namespace Tansu.Benchmarks;
 /// <summary>The same bytes appended to a file in as many equal pieces as there were commits, each made durable by one fdatasync.</summary>
 internal static partial class FileFloor
 {
-    /// <returns>Bytes per second.</returns>
-    public static double Measure(string directory, long bytes, long commits)
+    /// <param name="path">A file that does not exist.</param>
+    /// <param name="bytes">How many in all.</param>
+    /// <param name="commits">The number of pieces.</param>
+    /// <returns>How long it took.</returns>
+    public static TimeSpan Measure(string path, long bytes, long commits)
     {
         var piece = new byte[Math.Max(1, bytes / Math.Max(1, commits))];
         Random.Shared.NextBytes(piece);
-        using var file = File.OpenHandle(Path.Combine(directory, "floor"), FileMode.CreateNew, FileAccess.Write);
+        using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write);
         var clock = Stopwatch.StartNew();
         for (var number = 0L; number < commits; number++)
         {
@@ -20,7 +23,7 @@ internal static partial class FileFloor
             Sync(file);
         }
 
-        return commits * (double)piece.Length / clock.Elapsed.TotalSeconds;
+        return clock.Elapsed;
     }
 
     /// <summary>Appends pieces of so many bytes, each made durable by one fdatasync, and adds the time of each to a list, in milliseconds.</summary>

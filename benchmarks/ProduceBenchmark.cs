@@ -67,7 +67,7 @@ internal static class ProduceBenchmark
                 bytesPerSecond = bytes / elapsed;
             }
 
-            var fileFloor = store == "file" ? FileFloor.Measure(directory, bytes, commits) : 0;
+            var fileFloor = store == "file" ? bytes / FileFloor.Measure(Path.Combine(directory, "floor"), bytes, commits).TotalSeconds : 0;
             await using var sink = SocketSink.Start();
             var sinkFrames = BrokerUnderTest.FramesFor(Guid.Empty, Connections, batchBytes, recordBytes);
             var (sunk, sinkElapsed) = await LoadGenerator.RunAsync(sink.Port, sinkFrames, InFlight, duration / 2);

@@ -8,6 +8,7 @@ internal static partial class Libc
 {
     private const int ReadOnlyCloseOnExec = 0x80000;
     private const int AdviceDontNeed = 4;
+    private const int AdviceHugePages = 14;
     private const int DoNotWait = 8;
     private const int AtEmptyPath = 0x1000;
     private const uint StatXLinks = 4;
@@ -101,6 +102,30 @@ internal static partial class Libc
         }
     }
 
+    /// <summary>
+    /// Has memory that will be used in whole come in large pages, where the system has such: each page that is touched for the first time costs, on some virtual machines
+    /// more than filling it.
+    /// </summary>
+    public static unsafe void PreferLargePages(Span<byte> memory)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+
+        fixed (byte* start = memory)
+        {
+            var pageBytes = (nuint)Environment.SystemPageSize;
+            var first = ((nuint)start + pageBytes - 1) / pageBytes * pageBytes;
+            var end = ((nuint)start + (nuint)memory.Length) / pageBytes * pageBytes;
+            if (end > first)
+            {
+                // Advice: a system without such pages goes on with small ones.
+                _ = MAdvise((byte*)first, end - first, AdviceHugePages);
+            }
+        }
+    }
+
     private static IOException LastError(string what)
     {
         var errno = Marshal.GetLastPInvokeError();
@@ -121,6 +146,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "posix_fadvise")]
     private static partial int FAdvise(SafeFileHandle handle, long offset, long length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static unsafe partial int MAdvise(byte* start, nuint length, int advice);
 
     [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
     private static unsafe partial int StatX(SafeFileHandle handle, string path, int flags, uint mask, uint* found);

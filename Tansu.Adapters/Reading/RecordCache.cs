@@ -187,7 +187,9 @@ public sealed class RecordCache(long capacityBytes)
 
         try
         {
-            return GC.AllocateUninitializedArray<byte>(length);
+            var memory = GC.AllocateUninitializedArray<byte>(length);
+            Libc.PreferLargePages(memory);
+            return memory;
         }
         catch (OutOfMemoryException)
         {
