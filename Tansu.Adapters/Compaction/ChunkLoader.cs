@@ -1,4 +1,3 @@
-using System.Buffers;
 using Tansu.Adapters.Ports;
 using Tansu.Adapters.Reading;
 using Tansu.Codec.Records;
@@ -13,9 +12,10 @@ namespace Tansu.Adapters.Compaction;
 /// <param name="log">Inline payloads.</param>
 /// <param name="blobs">Data objects and segments.</param>
 /// <param name="reader">Knows what is in the cache.</param>
+/// <param name="blocks">Memory for what is read together.</param>
 /// <param name="parallelReads">How many reads go on side by side.</param>
 /// <param name="memoryBytes">What all of them together may read at once, unless chunks are larger.</param>
-internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader reader, int parallelReads, long memoryBytes)
+internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader reader, NativeBlocks blocks, int parallelReads, long memoryBytes)
 {
     /// <summary>So many bytes between two chunks are read along with them rather than with another request.</summary>
     private const int GapBytes = 64 * 1024;
@@ -64,7 +64,7 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
 
     private async Task ReadAsync(IReadOnlyList<Chunk> chunks, List<int> missing, LoadedChunk[] loaded, CancellationToken cancellationToken)
     {
-        var running = new Queue<(Task<IMemoryOwner<byte>?> Read, int From, int To)>();
+        var running = new Queue<(Task<NativeBlock?> Read, int From, int To)>();
         try
         {
             var next = 0;
@@ -80,14 +80,26 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
                 }
 
                 var (read, from, to) = running.Peek();
-                using var bytes = await read;
+                var together = await read;
                 running.Dequeue();
-                var start = chunks[missing[from]].Position;
-                for (var index = from; bytes is not null && index < to; index++)
+                if (together is null)
                 {
-                    // Copied: two partitions may have the same bytes at different offsets, and what is between them need not stay in memory.
-                    var chunk = chunks[missing[index]];
-                    bytes.Memory.Slice(chunk.Position - start, chunk.Length).CopyTo(loaded[missing[index]].Bytes);
+                    continue;
+                }
+
+                try
+                {
+                    var start = chunks[missing[from]].Position;
+                    for (var index = from; index < to; index++)
+                    {
+                        // Copied: two partitions may have the same bytes at different offsets, and what is between them need not stay in memory.
+                        var chunk = chunks[missing[index]];
+                        together.Memory.Slice(chunk.Position - start, chunk.Length).CopyTo(loaded[missing[index]].Bytes);
+                    }
+                }
+                finally
+                {
+                    blocks.Return(together);
                 }
             }
         }
@@ -97,9 +109,9 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
             foreach (var (read, _, _) in running)
             {
                 await read.Settled();
-                if (read.IsCompletedSuccessfully)
+                if (read.IsCompletedSuccessfully && await read is { } together)
                 {
-                    (await read)?.Dispose();
+                    blocks.Return(together);
                 }
             }
         }
@@ -194,9 +206,9 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
     }
 
     /// <summary>Reads one chunk to where it belongs, or several that lie together into memory that the caller gives back.</summary>
-    private async Task<IMemoryOwner<byte>?> ReadAsync(Chunk first, int end, Memory<byte> alone, CancellationToken cancellationToken)
+    private async Task<NativeBlock?> ReadAsync(Chunk first, int end, Memory<byte> alone, CancellationToken cancellationToken)
     {
-        IMemoryOwner<byte>? together = alone.IsEmpty ? new NativeBlock(end - first.Position) : null;
+        var together = alone.IsEmpty ? blocks.Rent(end - first.Position) : null;
         var bytes = together is null ? alone : together.Memory[..(end - first.Position)];
         Reads++;
         ReadBytes += bytes.Length;
@@ -215,7 +227,11 @@ internal sealed class ChunkLoader(IEventLog log, IBlobStore blobs, RecordsReader
         }
         catch
         {
-            together?.Dispose();
+            if (together is not null)
+            {
+                blocks.Return(together);
+            }
+
             throw;
         }
     }

@@ -13,7 +13,7 @@ internal sealed class ChunkMerger(CompactionScope scope)
     public async Task MergeAsync(ChunkRange[] job, CancellationToken cancellationToken)
     {
         var chunksOf = Array.ConvertAll(job, static range => range.ToArray());
-        using var memory = new ScratchMemory();
+        using var memory = new ScratchMemory(scope.Memory);
         var loaded = await scope.Loader.LoadAsync([.. chunksOf.SelectMany(static chunks => chunks)], memory, cancellationToken);
         var requests = new List<ChunksToReplace>(job.Length);
         var first = 0;

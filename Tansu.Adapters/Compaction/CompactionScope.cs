@@ -9,7 +9,7 @@ namespace Tansu.Adapters.Compaction;
 using ShardReplica = Replica<ShardState, ShardCommand, ShardEvent, ShardReply>;
 
 /// <summary>What the parts of a pass share: the shard, ways to read and write it, and what has been done.</summary>
-internal sealed class CompactionScope
+internal sealed class CompactionScope : IDisposable
 {
     private readonly CompactorOptions _options;
     private long _namedAtMs = long.MaxValue;
@@ -22,9 +22,12 @@ internal sealed class CompactionScope
         Reader = reader;
         Blobs = blobs;
         Names = names;
-        Loader = new ChunkLoader(log, blobs, reader, options.ParallelReads, options.MemoryBytes);
+        Loader = new ChunkLoader(log, blobs, reader, Memory, options.ParallelReads, options.MemoryBytes);
         Writer = new SegmentWriter(blobs, names, options.Limits);
     }
+
+    /// <summary>Memory for records, which is used again as long as the pass lasts.</summary>
+    public NativeBlocks Memory { get; } = new();
 
     public ShardReplica Replica { get; }
 
@@ -43,6 +46,9 @@ internal sealed class CompactionScope
     public ShardState State => Replica.Current.State;
 
     public CompactionCounts Counts { get; private set; }
+
+    /// <summary>Gives the memory back.</summary>
+    public void Dispose() => Memory.Dispose();
 
     /// <summary>Counts what has been done, what the loader and the writer did among it.</summary>
     public void Count(CompactionCounts more) => Counts += more;

@@ -136,7 +136,7 @@ public sealed class Compactor
         Interlocked.Exchange(ref _backlogEntries, 0);
         _restLeft = _options.MostRest;
         _unreadable = 0;
-        var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
+        using var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
         try
         {
             await TryAsync(scope, () => CompactAsync(scope, cancellationToken), int.MaxValue);

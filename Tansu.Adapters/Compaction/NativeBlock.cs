@@ -27,6 +27,9 @@ internal sealed unsafe class NativeBlock : MemoryManager<byte>
     /// <summary>What all blocks of this process take that have not been disposed: nobody else would notice one that was forgotten.</summary>
     public static long BytesInUse => Volatile.Read(ref bytesInUse);
 
+    /// <summary>How many bytes.</summary>
+    public int Length => _length;
+
     /// <inheritdoc/>
     public override Span<byte> GetSpan()
     {

@@ -74,7 +74,7 @@ internal sealed class PartitionCleaner(CompactionScope scope, CompactorOptions o
                 continue;
             }
 
-            using var memory = new ScratchMemory();
+            using var memory = new ScratchMemory(scope.Memory);
             var bytes = await LoadAsync(chunk, memory, cancellationToken);
             foreach (var batch in new RecordBatches(bytes))
             {

@@ -3,9 +3,10 @@ namespace Tansu.Adapters.Compaction;
 /// <summary>
 /// Memory for records that a compactor reads, writes and forgets, a megabyte at a time. One thread.
 /// </summary>
-internal sealed class ScratchMemory : IDisposable
+/// <param name="blocks">Where it comes from and goes to.</param>
+internal sealed class ScratchMemory(NativeBlocks blocks) : IDisposable
 {
-    /// <summary>What is taken from the system at once when more is expected.</summary>
+    /// <summary>What is taken at once when more is expected.</summary>
     private const int SlabBytes = 1024 * 1024;
 
     /// <summary>What is longer has a block to itself, so that at most a quarter of a slab stays unused.</summary>
@@ -26,7 +27,7 @@ internal sealed class ScratchMemory : IDisposable
         _expectedBytes = Math.Max(0, _expectedBytes - length);
         if (length > MostInSlabBytes)
         {
-            return Add(length);
+            return Add(length)[..length];
         }
 
         if (_free.Length < length)
@@ -42,9 +43,9 @@ internal sealed class ScratchMemory : IDisposable
     /// <summary>Gives everything back; nothing that was taken may be used any more.</summary>
     public void Dispose()
     {
-        foreach (IDisposable block in _blocks)
+        foreach (var block in _blocks)
         {
-            block.Dispose();
+            blocks.Return(block);
         }
 
         _blocks.Clear();
@@ -53,7 +54,7 @@ internal sealed class ScratchMemory : IDisposable
 
     private Memory<byte> Add(int length)
     {
-        var block = new NativeBlock(length);
+        var block = blocks.Rent(length);
         _blocks.Add(block);
         return block.Memory;
     }

@@ -10,6 +10,7 @@ open Tansu.Adapters.Compaction
 open Tansu.Adapters.Ports
 open Tansu.Adapters.Reading
 open Tansu.Domain
+open Tansu.PropertyTests
 
 let private chunkBytes = 100_000
 let private perObject = 4
@@ -57,8 +58,9 @@ let private load blobs (memoryBytes: int64) =
                 .OpenLogAsync("shard-0", CancellationToken.None)
 
         let reader = RecordsReader(0, log, blobs, RecordCache 0L, 0)
-        let loader = ChunkLoader(log, blobs, reader, 8, memoryBytes)
-        use memory = new ScratchMemory()
+        use blocks = new NativeBlocks()
+        let loader = ChunkLoader(log, blobs, reader, blocks, 8, memoryBytes)
+        use memory = new ScratchMemory(blocks)
         let! loaded = loader.LoadAsync(chunks, memory, CancellationToken.None)
         Expect.all loaded (fun chunk -> chunk.Bytes.Length = chunkBytes) "whole chunks"
     }
@@ -74,6 +76,48 @@ let tests =
                     do! load (store (fun _ -> false) (fun length -> largest <- max largest length)) memoryBytes
                     Expect.equal largest (expected * chunkBytes) "the largest read"
                 })
+
+        testCase "memory that has been returned is used again, and is no more than was needed at once" (fun () ->
+            let before = NativeBlock.BytesInUse
+            let blocks = new NativeBlocks()
+            let random = Random(int Check.seed)
+            let rented = Collections.Generic.List<NativeBlock>()
+            let mutable inUse = 0L
+            let mutable most = 0L
+
+            for _ in 1..2_000 do
+                if rented.Count > 0 && random.Next 2 = 0 then
+                    let block = rented[random.Next rented.Count]
+                    rented.Remove block |> ignore
+                    inUse <- inUse - int64 block.Length
+                    blocks.Return block
+                elif rented.Count < 20 then
+                    let length = 1 + random.Next 1_000_000
+                    let block = blocks.Rent length
+                    Expect.isGreaterThanOrEqual block.Length length "long enough"
+
+                    Expect.isLessThanOrEqual
+                        block.Length
+                        (max 65_536 (length + length / 2 + 65_536))
+                        "and not much longer"
+
+                    Expect.isFalse (rented.Contains block) "nobody else's"
+                    rented.Add block
+                    inUse <- inUse + int64 block.Length
+
+                most <- max most inUse
+                Expect.isLessThanOrEqual (NativeBlock.BytesInUse - before) most "the most in use at once"
+
+            let taken = NativeBlock.BytesInUse
+            let block = blocks.Rent 300_000
+            blocks.Return block
+            let again = blocks.Rent 300_000
+            Expect.isTrue (obj.ReferenceEquals(block, again)) "the same again"
+            blocks.Return again
+            Expect.isLessThanOrEqual NativeBlock.BytesInUse (max taken (before + most)) "nothing more"
+            (blocks :> IDisposable).Dispose()
+            rented |> Seq.iter blocks.Return
+            Expect.equal NativeBlock.BytesInUse before "all given back")
 
         testCaseTask "a read that fails, and those beside it, give their memory back" (fun () ->
             task {
