@@ -30,6 +30,12 @@ internal readonly record struct EntryFrame(
     public const int Size = 40;
     public const ushort CurrentVersion = 1;
 
+    /// <summary>The version of a frame that is no entry's, and begins a file that is written over: see <see cref="WriteBeginning"/>.</summary>
+    public const ushort BeginningVersion = 2;
+
+    /// <summary>The bytes that the beginning of such a file takes: a block, so that the entries after it begin with one.</summary>
+    public const int BeginningBytes = 4096;
+
     /// <summary>The most a head or a payload may have: a frame from the wire (100 MiB) fits.</summary>
     public const int MaxPartBytes = 128 * 1024 * 1024;
 
@@ -47,10 +53,36 @@ internal readonly record struct EntryFrame(
         long number,
         ulong fileId,
         ReadOnlySequence<byte> head,
+        ReadOnlySequence<byte> payload) =>
+        Write(destination, CurrentVersion, number, fileId, head, payload);
+
+    /// <summary>
+    /// Makes the beginning of a file that had other entries before: whatever may still be in it, its own entries are those with this file id, which nobody could know when the others
+    /// were written.
+    /// </summary>
+    /// <param name="firstNumber">The number that its first entry will have.</param>
+    /// <param name="fileId">Its id.</param>
+    public static byte[] WriteBeginning(long firstNumber, ulong fileId)
+    {
+        var beginning = new byte[BeginningBytes];
+        Write(beginning, BeginningVersion, firstNumber, fileId, default, default);
+        return beginning;
+    }
+
+    /// <summary>Whether bytes are the whole frame of a file's beginning.</summary>
+    public static bool IsBeginning(ReadOnlySpan<byte> source, out EntryFrame frame) =>
+        TryRead(source, out frame) && frame is { Version: BeginningVersion, HeadLength: 0, PayloadLength: 0 } && BeginHeadCrc(source) == frame.HeadCrc;
+
+    private static void Write(
+        Span<byte> destination,
+        ushort version,
+        long number,
+        ulong fileId,
+        ReadOnlySequence<byte> head,
         ReadOnlySequence<byte> payload)
     {
         Magic.CopyTo(destination);
-        BinaryPrimitives.WriteUInt16LittleEndian(destination[4..], CurrentVersion);
+        BinaryPrimitives.WriteUInt16LittleEndian(destination[4..], version);
         BinaryPrimitives.WriteUInt16LittleEndian(destination[6..], 0);
         BinaryPrimitives.WriteInt64LittleEndian(destination[8..], number);
         BinaryPrimitives.WriteUInt64LittleEndian(destination[16..], fileId);

@@ -17,7 +17,8 @@ internal readonly record struct EntryLocation(long Position, int HeadLength, int
 /// Where the entries of one file are, in the order of their numbers. One thread adds; others may read at the same time what has
 /// been published to them.
 /// </summary>
-internal sealed class EntryIndex
+/// <param name="start">Where the first entry begins.</param>
+internal sealed class EntryIndex(long start = 0)
 {
     private const int LocationBytes = 16;
 
@@ -27,7 +28,7 @@ internal sealed class EntryIndex
     public int Count => Volatile.Read(ref _count);
 
     /// <summary>Where the last entry ends: the length of a file without a torn end.</summary>
-    public long End => _count == 0 ? 0 : _locations[_count - 1].End;
+    public long End => _count == 0 ? start : _locations[_count - 1].End;
 
     public EntryLocation this[int index]
     {

@@ -18,7 +18,7 @@ internal sealed class FileBlobs(FileStoreContext context) : IBlobStore
                 () =>
                 {
                     DurableFile.CreateDirectory(Path.GetDirectoryName(path)!);
-                    DurableFile.Replace(context.TemporaryDirectory, path, ReadOnlyMemory<byte>.Empty, content);
+                    context.Write(() => DurableFile.Replace(context.TemporaryDirectory, path, ReadOnlyMemory<byte>.Empty, content));
                     return true;
                 },
                 cancellationToken)

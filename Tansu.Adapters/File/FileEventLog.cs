@@ -85,6 +85,12 @@ internal sealed class FileEventLog(
         try
         {
             var heads = await HeadReader.ReadAsync(context.Readers, open, after + 1, maxEntries, cancellationToken).ConfigureAwait(false);
+            if (after + 1 < files.FirstNumber)
+            {
+                // Trimmed meanwhile, and perhaps written over.
+                throw new EntryMissingException(Name, after + 1);
+            }
+
             return new EntryHeads(heads, isEnd: heads[^1].Number + 1 >= files.NextNumber);
         }
         catch (StoreRefusedException) when (after + 1 < files.FirstNumber)

@@ -6,11 +6,14 @@ namespace Tansu.Adapters;
 /// The files of one log, oldest first; the last is the one written to. Readers take the array as it is at that moment; the writer adds
 /// at its end and trimming takes from its start.
 /// </summary>
-internal sealed class FileLogFiles(FileStoreContext context, string name, string directory, LogFile[] initial)
+internal sealed class FileLogFiles(FileStoreContext context, string name, string directory, LogFile[] initial, SpareLogFiles spares)
 {
     private readonly Lock _gate = new();
     private readonly Lock _trimGate = new();
     private LogFile[] _files = initial;
+
+    /// <summary>One that has been taken from the files, and could not be taken away. A younger one must not go before it.</summary>
+    private LogFile? _unfinished;
 
     public string Name => name;
 
@@ -28,6 +31,8 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
         {
             Volatile.Write(ref _files, [.. _files, file]);
         }
+
+        spares.NoteFilled();
     }
 
     /// <summary>Rents the file that has, or would have, an entry; null when the entry is not in the log.</summary>
@@ -58,15 +63,17 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
         }
     }
 
-    /// <summary>Deletes the sealed files all of whose entries are below a number, oldest first.</summary>
+    /// <summary>Takes the sealed files away all of whose entries are below a number, oldest first.</summary>
     public bool Trim(long below, CancellationToken cancellationToken)
     {
         lock (_trimGate)
         {
-            while (TakeFirst(below) is { } file)
+            while ((_unfinished ?? TakeFirst(below)) is { } file)
             {
+                _unfinished = file;
                 context.OpenFiles.Drop(file);
-                Delete(file);
+                Remove(file);
+                _unfinished = null;
                 cancellationToken.ThrowIfCancellationRequested();
             }
         }
@@ -74,9 +81,10 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
         return true;
     }
 
-    private void Delete(LogFile file)
+    private void Remove(LogFile file)
     {
-        var deleted = UnlinkedFile.Delete(file.Path);
+        var spare = spares.TryRename(file);
+        var deleted = spare is null ? UnlinkedFile.Delete(file.Path) : null;
         try
         {
             File.Delete(file.IndexPath);
@@ -86,16 +94,25 @@ internal sealed class FileLogFiles(FileStoreContext context, string name, string
         }
         catch
         {
-            deleted.Dispose();
+            deleted?.Dispose();
             throw;
         }
 
-        context.FreedSpace.Take(deleted);
+        if (spare is not null)
+        {
+            spares.Add(spare);
+        }
+
+        if (deleted is not null)
+        {
+            context.FreedSpace.Take(deleted);
+        }
     }
 
     /// <summary>Closes all files.</summary>
     public void Close()
     {
+        spares.Dispose();
         foreach (var file in Volatile.Read(ref _files))
         {
             context.OpenFiles.Drop(file);

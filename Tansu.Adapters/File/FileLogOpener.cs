@@ -13,6 +13,23 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
 
     public FileEventLog Open()
     {
+        var files = List();
+
+        // First of all: what follows may need the room that they take.
+        var spares = new SpareLogFiles(context, _directory);
+        try
+        {
+            return Open(files, spares);
+        }
+        catch
+        {
+            spares.Dispose();
+            throw;
+        }
+    }
+
+    private List<LogFile> List()
+    {
         if (!context.Options.IsReadOnly)
         {
             DurableFile.CreateDirectory(_directory);
@@ -23,13 +40,17 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
             throw new StoreRefusedException($"There is no log {name} in {context.Directory}.");
         }
 
-        var found = LogFile.List(_directory);
+        return LogFile.List(_directory);
+    }
+
+    private FileEventLog Open(List<LogFile> found, SpareLogFiles spares)
+    {
         for (var i = 0; i < found.Count - 1; i++)
         {
             CheckSealed(found[i], found[i + 1]);
         }
 
-        var (active, fileId) = OpenActive(found);
+        var (active, scan) = OpenActive(found);
         try
         {
             var snapshots = new FileSnapshots(context, name, _directory);
@@ -40,8 +61,8 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
             }
 
             context.OpenFiles.AddActive(active);
-            var files = new FileLogFiles(context, name, _directory, [.. found]);
-            return new FileEventLog(context, files, new FileLogWriter(context, files, active, fileId), snapshots);
+            var files = new FileLogFiles(context, name, _directory, [.. found], spares);
+            return new FileEventLog(context, files, new FileLogWriter(context, files, spares, active, scan), snapshots);
         }
         catch
         {
@@ -67,11 +88,11 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
         return SealedIndex.Load(context, name, file, handle).Count;
     }
 
-    private (OpenLogFile Active, ulong? FileId) OpenActive(List<LogFile> found)
+    private (OpenLogFile Active, LogFileScan? Scan) OpenActive(List<LogFile> found)
     {
         if (found.Count == 0)
         {
-            return (FileLogWriter.Create(context, _directory, 1), null);
+            return (FileLogWriter.Create(context, new LogFile(_directory, 1)), null);
         }
 
         var file = found[^1];
@@ -83,13 +104,13 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
             context.Disk.SyncData(handle);
             Libc.DropCache(handle);
             var scan = LogFileScan.Read(file.Path, handle, file.FirstNumber, withPayloads: true);
-            if (!scan.IsWhole)
+            if (scan.Behind != Behind.Zeros)
             {
-                CutTornEnd(file, handle, scan);
+                LookBehindEnd(file, handle, scan);
             }
 
             file.Count = scan.Index.Count;
-            return (new OpenLogFile(file, handle, scan.Index), scan.FileId);
+            return (new OpenLogFile(file, handle, scan.Index), scan);
         }
         catch
         {
@@ -98,7 +119,8 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
         }
     }
 
-    private void CutTornEnd(LogFile file, SafeFileHandle handle, LogFileScan scan)
+    /// <summary>Cuts what is behind the last whole entry, unless that is what the file had before.</summary>
+    private void LookBehindEnd(LogFile file, SafeFileHandle handle, LogFileScan scan)
     {
         var end = scan.Index.End;
         var damagedNumber = file.FirstNumber + scan.Index.Count;
@@ -108,6 +130,11 @@ internal sealed class FileLogOpener(FileStoreContext context, string name)
                 file.Path,
                 end,
                 $"entry {damagedNumber} is not whole, and entry {after.Number} at byte {after.Position} after it is");
+        }
+
+        if (scan.Behind == Behind.Older)
+        {
+            return;
         }
 
         if (context.Options.IsReadOnly)

@@ -11,7 +11,8 @@ namespace Tansu.Adapters;
 /// </summary>
 /// <remarks>
 /// <para>Small entries are written over zeros that an earlier write has put behind its entry. A sync that need not make a new length durable takes little more than half
-/// the time; writing every byte twice costs more than that with entries that are large anyway.</para>
+/// the time; writing every byte twice costs more than that with entries that are large anyway. Those of all sizes are written over older ones where the log has such a
+/// file (<see cref="SpareLogFiles"/>).</para>
 /// <para>When a write or a sync fails the log is <em>in doubt</em>: part or all of the entry may be in the file, and the kernel may have
 /// given up writing pages that it now calls clean, so that a second fdatasync would succeed without meaning anything. While in doubt
 /// nothing is acknowledged and the tail is not read.</para>
@@ -37,13 +38,17 @@ internal sealed class FileLogWriter
     private readonly Lock _gate = new();
     private readonly FileStoreContext _context;
     private readonly FileLogFiles _files;
+    private readonly SpareLogFiles _spares;
     private readonly byte[] _frame = new byte[EntryFrame.Size];
     private readonly List<ReadOnlyMemory<byte>> _buffers = [];
     private OpenLogFile _active;
     private ulong _fileId;
 
-    /// <summary>Where the active file ends: at the end of its last entry, or of the zeros behind it.</summary>
+    /// <summary>Where the active file ends: at the end of its last entry, or of the zeros or older entries behind it.</summary>
     private long _fileEnd;
+
+    /// <summary>Whether there may be older entries behind the last.</summary>
+    private bool _isOverOlder;
 
     private StoreRefusedException? _refusal;
     private volatile bool _inDoubt;
@@ -52,14 +57,17 @@ internal sealed class FileLogWriter
 
     /// <param name="context">The store.</param>
     /// <param name="files">The log's files.</param>
-    /// <param name="active">The last of them, whole.</param>
-    /// <param name="fileId">The id in the active file's frames; null when it has no entries.</param>
-    public FileLogWriter(FileStoreContext context, FileLogFiles files, OpenLogFile active, ulong? fileId)
+    /// <param name="spares">What it may go on in.</param>
+    /// <param name="active">The last of the files, whole.</param>
+    /// <param name="scan">What was found in it; null if it is new.</param>
+    public FileLogWriter(FileStoreContext context, FileLogFiles files, SpareLogFiles spares, OpenLogFile active, LogFileScan? scan)
     {
         _context = context;
         _files = files;
+        _spares = spares;
         _active = active;
-        _fileId = fileId ?? NewFileId();
+        _fileId = scan?.FileId ?? NewFileId();
+        _isOverOlder = scan?.Behind == Behind.Older;
         _fileEnd = RandomAccess.GetLength(active.Handle);
         BlockedWorkers.ExpectOne();
     }
@@ -87,7 +95,7 @@ internal sealed class FileLogWriter
         var entryBytes = EntryFrame.Size + head.Length + payload.Length;
         if (_rolling || (_active.Index.Count > 0 && _active.Index.End + entryBytes > _context.Options.FileRollBytes))
         {
-            Roll();
+            _context.Write(Roll);
         }
 
         var location = new EntryLocation(_active.Index.End, (int)head.Length, (int)payload.Length);
@@ -121,15 +129,15 @@ internal sealed class FileLogWriter
         lock (_gate)
         {
             _isClosed = true;
-            TryTakeZerosAway();
+            TryCutAtEnd();
             _files.Close();
         }
 
         BlockedWorkers.ExpectNone();
     }
 
-    /// <summary>Leaves a file that ends where its entries end, which is nicer to look at; the next start would not mind the zeros.</summary>
-    private void TryTakeZerosAway()
+    /// <summary>Leaves a file that ends where its entries end: the next start has less to look at.</summary>
+    private void TryCutAtEnd()
     {
         if (_inDoubt || _context.Options.IsReadOnly)
         {
@@ -138,25 +146,28 @@ internal sealed class FileLogWriter
 
         try
         {
-            _ = TakeZerosAway();
+            CutAtEnd();
         }
         catch (IOException)
         {
-            // So they stay.
+            // So it stays as it is.
         }
     }
 
-    private bool TakeZerosAway()
+    /// <summary>Cuts what is behind the last entry, if anything is.</summary>
+    private void CutAtEnd()
     {
-        var end = _active.Index.End;
-        if (_fileEnd == end)
+        if (_fileEnd != _active.Index.End)
         {
-            return false;
+            Cut(_active.Index.End);
         }
+    }
 
+    private void Cut(long end)
+    {
         _context.Disk.Truncate(_active.Handle, end);
         _fileEnd = end;
-        return true;
+        _isOverOlder = false;
     }
 
     private bool ResolveAlone()
@@ -177,10 +188,18 @@ internal sealed class FileLogWriter
         return true;
     }
 
-    /// <summary>How many zeros to write together with an entry: none while there are any for it, or when it is large.</summary>
+    /// <summary>
+    /// How many zeros to write together with an entry: none while there are any for it, or when it is large. Over older entries, to the end of its last block, which would otherwise
+    /// have to be read.
+    /// </summary>
     private long ZerosBehind(EntryLocation entry)
     {
-        if (entry.End <= _fileEnd || entry.End - entry.Position > LargestOverZeros)
+        if (entry.End <= _fileEnd)
+        {
+            return _isOverOlder ? Math.Min((entry.End + BlockBytes - 1) / BlockBytes * BlockBytes, _fileEnd) - entry.End : 0;
+        }
+
+        if (entry.End - entry.Position > LargestOverZeros)
         {
             return 0;
         }
@@ -210,7 +229,13 @@ internal sealed class FileLogWriter
         {
             _inDoubt = true;
             _context.Notice($"Log {_files.Name}: writing entry {number} to {_active.File.Path} failed: {error.Message}");
-            if (!FileErrors.IsFull(error) || !TryCutBack())
+            if (!FileErrors.IsFull(error))
+            {
+                return false;
+            }
+
+            _context.TellFull();
+            if (!TryCutBack())
             {
                 return false;
             }
@@ -251,8 +276,7 @@ internal sealed class FileLogWriter
     {
         var index = _active.Index;
         var end = index.End;
-        _context.Disk.Truncate(_active.Handle, end);
-        _fileEnd = end;
+        Cut(end);
 
         // The failed write shared its first block with the end of the last entry, and what the disk has there now nobody knows.
         var blockStart = end / BlockBytes * BlockBytes;
@@ -297,38 +321,42 @@ internal sealed class FileLogWriter
     /// </summary>
     private void Roll()
     {
-        if (TakeZerosAway())
-        {
-            _context.Disk.SyncData(_active.Handle);
-        }
-
+        // The cut must be durable, and may be one that an earlier attempt made.
+        CutAtEnd();
+        _context.Disk.SyncData(_active.Handle);
         SealedIndex.Save(_context, _active.File, _active.Index);
         _rolling = true;
-        var next = Create(_context, _files.Directory, _files.NextNumber);
+        var file = new LogFile(_files.Directory, _files.NextNumber);
+        var spareId = _spares.TryGive(file);
+        var next = Create(_context, file, isSpare: spareId is not null);
+        var length = RandomAccess.GetLength(next.Handle);
         _context.OpenFiles.AddActive(next);
         _files.Add(next.File);
         _context.OpenFiles.Seal(_active);
         _active = next;
         _rolling = false;
-        _fileId = NewFileId();
-        _fileEnd = 0;
+        _fileId = spareId ?? NewFileId();
+        _fileEnd = length;
+        _isOverOlder = spareId is not null;
     }
 
-    /// <summary>Creates an empty log file, durably.</summary>
-    public static OpenLogFile Create(FileStoreContext context, string directory, long firstNumber)
+    /// <summary>Creates a log file without entries, durably.</summary>
+    /// <param name="context">The store.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="isSpare">Whether it is there, with its beginning and what it had before.</param>
+    public static OpenLogFile Create(FileStoreContext context, LogFile file, bool isSpare = false)
     {
-        var file = new LogFile(directory, firstNumber);
         var handle = OpenForWriting(file.Path);
         try
         {
-            if (RandomAccess.GetLength(handle) != 0)
+            if (RandomAccess.GetLength(handle) != 0 && !isSpare)
             {
                 throw FileErrors.Damaged(file.Path, 0, "it appeared while the broker was running");
             }
 
             context.Disk.SyncData(handle);
-            Libc.SyncDirectory(directory);
-            return new OpenLogFile(file, handle, new EntryIndex());
+            Libc.SyncDirectory(Path.GetDirectoryName(file.Path)!);
+            return new OpenLogFile(file, handle, new EntryIndex(isSpare ? EntryFrame.BeginningBytes : 0));
         }
         catch
         {
@@ -341,7 +369,7 @@ internal sealed class FileLogWriter
     public static SafeFileHandle OpenForWriting(string path) =>
         File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
 
-    private static ulong NewFileId()
+    internal static ulong NewFileId()
     {
         Span<byte> bytes = stackalloc byte[sizeof(ulong)];
         RandomNumberGenerator.Fill(bytes);

@@ -17,7 +17,7 @@ internal sealed class FileSnapshots(FileStoreContext context, string logName, st
     {
         lock (_gate)
         {
-            ChecksummedFile.Write(context.TemporaryDirectory, PathOf(number), FileKind.Snapshot, number, 0, content);
+            context.Write(() => ChecksummedFile.Write(context.TemporaryDirectory, PathOf(number), FileKind.Snapshot, number, 0, content));
             var numbers = Numbers();
             for (var i = Kept; i < numbers.Count; i++)
             {

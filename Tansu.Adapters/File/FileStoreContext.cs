@@ -10,6 +10,9 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
     private const int SharedThreads = 4;
     private const int ReaderThreads = 16;
 
+    /// <summary>Something could not be written for want of room.</summary>
+    public event Action? Full;
+
     /// <summary>Log files that are open.</summary>
     public OpenFiles OpenFiles { get; } = new(Math.Max(1, Options.MaxOpenFiles));
 
@@ -31,6 +34,22 @@ internal sealed record FileStoreContext(string Directory, StoreOptions Options, 
         await Readers.DisposeAsync().ConfigureAwait(false);
         await SharedIo.DisposeAsync().ConfigureAwait(false);
         await FreedSpace.DisposeAsync().ConfigureAwait(false);
+    }
+
+    public void TellFull() => Full?.Invoke();
+
+    /// <summary>Writes something, and tells if there is no room for it.</summary>
+    public void Write(Action writing)
+    {
+        try
+        {
+            writing();
+        }
+        catch (IOException error) when (FileErrors.IsFull(error))
+        {
+            TellFull();
+            throw;
+        }
     }
 
     public void Notice(string message) => Options.OnNotice?.Invoke(message);

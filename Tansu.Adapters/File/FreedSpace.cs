@@ -13,7 +13,10 @@ internal sealed class FreedSpace : IAsyncDisposable
 
     private readonly IoThreads _thread = new("tansu file space", 1);
     private readonly CancellationTokenSource _stopping = new();
+    private readonly CancellationToken _hurry;
     private int _waiting;
+
+    public FreedSpace() => _hurry = _stopping.Token;
 
     /// <summary>Takes a file over, whose deletion is durable if it has to be.</summary>
     public void Take(UnlinkedFile file)
@@ -26,9 +29,9 @@ internal sealed class FreedSpace : IAsyncDisposable
                 _ = _thread.RunAsync("Giving back space", () => GiveBack(file), CancellationToken.None);
                 return;
             }
-            catch (StoreUnavailableException)
+            catch (Exception error) when (error is StoreUnavailableException or ObjectDisposedException)
             {
-                // There is no thread.
+                // There is no thread, or not any more.
             }
         }
 
@@ -50,7 +53,7 @@ internal sealed class FreedSpace : IAsyncDisposable
     {
         using (file)
         {
-            file.GiveBack(_stopping.Token);
+            file.GiveBack(_hurry);
             Interlocked.Decrement(ref _waiting);
             return true;
         }

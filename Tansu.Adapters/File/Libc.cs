@@ -65,24 +65,24 @@ internal static partial class Libc
         }
     }
 
-    /// <summary>Whether a file has no name any more; false if the system cannot tell.</summary>
-    public static unsafe bool IsNameless(SafeFileHandle handle)
+    /// <summary>How many names a file has, 0 when it has been deleted; null if the system cannot tell.</summary>
+    public static unsafe uint? CountNames(SafeFileHandle handle)
     {
         if (!OperatingSystem.IsLinux())
         {
-            return false;
+            return null;
         }
 
         // struct statx, the same on all processors: 256 bytes, of which the first say what was asked for, and the fifth 32 bits are the number of names.
         var found = stackalloc uint[64];
         try
         {
-            return StatX(handle, "", AtEmptyPath, StatXLinks, found) == 0 && (found[0] & StatXLinks) != 0 && found[4] == 0;
+            return StatX(handle, "", AtEmptyPath, StatXLinks, found) == 0 && (found[0] & StatXLinks) != 0 ? found[4] : null;
         }
         catch (EntryPointNotFoundException)
         {
             // An older library.
-            return false;
+            return null;
         }
     }
 

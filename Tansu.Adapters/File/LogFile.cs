@@ -6,7 +6,8 @@ namespace Tansu.Adapters;
 internal sealed class LogFile
 {
     private const int NumberDigits = 20;
-    private const string LogSuffix = ".log";
+    public const string Suffix = ".log";
+
     private const string IndexSuffix = ".index";
 
     private long _count;
@@ -15,7 +16,7 @@ internal sealed class LogFile
     {
         FirstNumber = firstNumber;
         var number = firstNumber.ToString(CultureInfo.InvariantCulture).PadLeft(NumberDigits, '0');
-        Path = System.IO.Path.Combine(directory, number + LogSuffix);
+        Path = System.IO.Path.Combine(directory, number + Suffix);
         IndexPath = System.IO.Path.Combine(directory, number + IndexSuffix);
     }
 
@@ -39,9 +40,9 @@ internal sealed class LogFile
     public static List<LogFile> List(string directory)
     {
         var files = new List<LogFile>();
-        foreach (var path in Directory.EnumerateFiles(directory, "*" + LogSuffix))
+        foreach (var path in Directory.EnumerateFiles(directory, "*" + Suffix))
         {
-            if (TryParse(path, LogSuffix, out var number))
+            if (TryParse(path, Suffix, out var number))
             {
                 files.Add(new LogFile(directory, number));
             }

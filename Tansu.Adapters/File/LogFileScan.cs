@@ -2,12 +2,25 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Tansu.Adapters;
 
+/// <summary>What comes after the last whole entry of a file.</summary>
+internal enum Behind
+{
+    /// <summary>Nothing but the zeros that an entry is yet to be written over.</summary>
+    Zeros,
+
+    /// <summary>What the file had before it was given to the log again (<see cref="SpareLogFiles"/>).</summary>
+    Older,
+
+    /// <summary>Something else: an entry that is not whole.</summary>
+    Torn,
+}
+
 /// <summary>What a check of a log file found.</summary>
 /// <param name="Index">The whole entries from the file's start.</param>
 /// <param name="FileId">The id in their frames; null when there is none.</param>
 /// <param name="Length">The file's length.</param>
-/// <param name="IsWhole">Whether nothing but the zeros that an entry is yet to be written over comes after the index's end.</param>
-internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length, bool IsWhole)
+/// <param name="Behind">What comes after the index's end.</param>
+internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length, Behind Behind)
 {
     /// <summary>Checks the entries of a file from its start to the first that is not whole.</summary>
     /// <param name="path">For error messages.</param>
@@ -18,11 +31,22 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length,
     public static LogFileScan Read(string path, SafeFileHandle handle, long firstNumber, bool withPayloads)
     {
         var window = new FileWindow(handle);
-        var index = new EntryIndex();
-        ulong? fileId = null;
+        var isOver = EntryFrame.IsBeginning(window.At(0, EntryFrame.Size), out var beginning);
+        if (isOver && beginning.Number != firstNumber)
+        {
+            throw FileErrors.Damaged(path, 0, $"it begins as one whose first entry is {beginning.Number}");
+        }
+
+        var index = new EntryIndex(isOver ? EntryFrame.BeginningBytes : 0);
+        ulong? fileId = isOver ? beginning.FileId : null;
         while (TryReadEntry(window, index.End, out var frame))
         {
             var position = index.End;
+            if (isOver && frame.FileId != fileId)
+            {
+                break;
+            }
+
             if (frame.Version != EntryFrame.CurrentVersion)
             {
                 throw new Ports.StoreRefusedException(
@@ -44,12 +68,13 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length,
             index.Add(location);
         }
 
-        return new LogFileScan(index, fileId, window.Length, window.IsZeroFrom(index.End));
+        return new LogFileScan(index, fileId, window.Length, LookBehind(window, index.End, isOver ? fileId : null));
     }
 
     /// <summary>
     /// Looks for a whole head after the place where the whole entries end. Entries are written one at a time, each only after the
-    /// one before it is durable: a write that never completed has nothing after it, damage has.
+    /// one before it is durable: a write that never completed has nothing after it, damage has. A first entry that is where it would be after a beginning is there because
+    /// the beginning was, and is damaged.
     /// </summary>
     /// <returns>Number and position of the entry found, or null.</returns>
     public (long Number, long Position)? FindEntryAfterDamage(SafeFileHandle handle, long firstNumber)
@@ -70,7 +95,7 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length,
 
             position += offset;
             if (EntryFrame.TryRead(window.At(position, EntryFrame.Size), out var frame)
-                && frame.Number > damagedNumber
+                && (frame.Number > damagedNumber || (frame.Number == damagedNumber && Index.Count == 0 && position == EntryFrame.BeginningBytes))
                 && (FileId ?? frame.FileId) == frame.FileId
                 && TryReadEntry(window, position, out _))
             {
@@ -81,6 +106,20 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length,
         }
 
         return null;
+    }
+
+    /// <param name="window">The file.</param>
+    /// <param name="end">Where its whole entries end.</param>
+    /// <param name="overId">The id of the file's entries if it is written over.</param>
+    private static Behind LookBehind(FileWindow window, long end, ulong? overId)
+    {
+        if (window.IsZeroFrom(end))
+        {
+            return Behind.Zeros;
+        }
+
+        var isOwn = EntryFrame.TryRead(window.At(end, EntryFrame.Size), out var frame) && frame.FileId == overId;
+        return overId is null || isOwn ? Behind.Torn : Behind.Older;
     }
 
     /// <summary>Whether a frame with a whole head is at a position, and the entry is not longer than the file.</summary>

@@ -7,13 +7,13 @@ namespace Tansu.Adapters;
 internal static class SealedIndex
 {
     public static void Save(FileStoreContext context, LogFile file, EntryIndex index) =>
-        ChecksummedFile.Write(
+        context.Write(() => ChecksummedFile.Write(
             context.TemporaryDirectory,
             file.IndexPath,
             FileKind.Index,
             file.FirstNumber,
             index.End,
-            new ReadOnlySequence<byte>(index.ToBytes()));
+            new ReadOnlySequence<byte>(index.ToBytes())));
 
     /// <summary>How many entries a sealed file has, by its index's header; null when that cannot be trusted.</summary>
     public static long? TryCount(LogFile file)
@@ -34,7 +34,7 @@ internal static class SealedIndex
         }
 
         var scan = LogFileScan.Read(file.Path, handle, file.FirstNumber, withPayloads: false);
-        if (!scan.IsWhole)
+        if (scan.Behind != Behind.Zeros)
         {
             throw FileErrors.Damaged(file.Path, scan.Index.End, $"entry {file.FirstNumber + scan.Index.Count} is not whole");
         }

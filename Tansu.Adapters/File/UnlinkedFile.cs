@@ -42,7 +42,7 @@ internal sealed class UnlinkedFile : IDisposable
     /// </summary>
     public void GiveBack(CancellationToken cancellationToken)
     {
-        if (_handle is null || !Libc.IsNameless(_handle))
+        if (_handle is null || Libc.CountNames(_handle) != 0)
         {
             return;
         }

@@ -46,14 +46,16 @@ type internal FaultyDisk() =
         this.FailIf Truncate
         base.Truncate(handle, length)
 
-let private openFaulty root (disk: FaultyDisk) =
+let private openFaultyWith rollBytes root (disk: FaultyDisk) =
     task {
         let! store =
-            FileStore.OpenAsync(root, StoreOptions(FileRollBytes = 2_000L), disk, none)
+            FileStore.OpenAsync(root, StoreOptions(FileRollBytes = rollBytes), disk, none)
 
         let! log = store.OpenLogAsync("shard-0", none)
         return store, log
     }
+
+let private openFaulty root disk = openFaultyWith 2_000L root disk
 
 let private withFaulty name (body: FaultyDisk -> IEventLog -> Task<unit>) =
     testTask name {
@@ -171,22 +173,44 @@ let private situations = [
         })
 ]
 
+/// What is in a directory at this moment, in another: what a killed process leaves.
+let private copyTo (target: string) (source: string) =
+    for path in Directory.GetFiles(source, "*", SearchOption.AllDirectories) do
+        let copy = Path.Combine(target, Path.GetRelativePath(source, path))
+        Directory.CreateDirectory(Path.GetDirectoryName copy) |> ignore
+
+        if not ((Path.GetFileName path).StartsWith "lock") then
+            try
+                File.Copy(path, copy)
+            with :? FileNotFoundException ->
+                // One that is not needed any more, deleted meanwhile.
+                Expect.stringEnds path ".spare" "what goes by itself"
+
 /// Appends under random failures and crashes; an acknowledged entry must stay, a certain absence must be one.
-let private campaign (seed: int) =
+/// How many files were written over that had other entries before.
+let private campaign mayTrim steps (seed: int) =
     task {
+        let open' root disk =
+            openFaultyWith (if mayTrim then 20_000L else 2_000L) root disk
+
+        let longest = if mayTrim then 4_000 else 300
+        let writtenOver = HashSet<string>()
         use directory = new TemporaryDirectory(false)
         let random = Random seed
         let disk = FaultyDisk()
         let acknowledged = Dictionary<int64, byte array>()
         let mutable unknown: (int64 * byte array) option = None
-        let! store, log = openFaulty directory.Path disk
+        let mutable trimmedBelow = 1L
+        let mutable place = Path.Combine(directory.Path, "0")
+        let! store, log = open' place disk
         let mutable store: FileStore = store
         let mutable log: IEventLog = log
         let mutable next = 1L
 
         let faults _ =
-            if random.Next 4 = 0 then
-                Some((if random.Next 2 = 0 then errnoInputOutput else errnoNoSpace), random.Next 400)
+            if random.Next(if mayTrim then 10 else 4) = 0 then
+                let isFull = random.Next(if mayTrim then 40 else 2) = 0
+                Some((if isFull then errnoNoSpace else errnoInputOutput), random.Next(longest + 100))
             else
                 None
 
@@ -206,21 +230,37 @@ let private campaign (seed: int) =
                 unknown <- None
             }
 
-        for step in 1..40 do
+        for step in 1..steps do
             disk.Decide <- faults
 
             if random.Next 8 = 0 then
+                let isKilled = mayTrim && random.Next 2 = 0
+                let left = place
+
+                if isKilled then
+                    place <- Path.Combine(directory.Path, string step)
+                    copyTo place left
+
                 do! store.DisposeAsync()
                 disk.Decide <- fun _ -> None
-                let! reopened, reopenedLog = openFaulty directory.Path disk
+                let! reopened, reopenedLog = open' place disk
                 store <- reopened
                 log <- reopenedLog
                 do! settle ()
+            elif mayTrim && random.Next 6 = 0 then
+                trimmedBelow <- max trimmedBelow (random.NextInt64(max 1L (next - 15L), next + 1L))
+                do! log.TrimAsync(trimmedBelow, none)
+
+                for path in Directory.GetFiles(Path.Combine(place, "shard-0"), "*.log") do
+                    let isOver, _ = EntryFrame.IsBeginning((File.ReadAllBytes path).AsSpan())
+
+                    if isOver then
+                        writtenOver.Add path |> ignore
             else
                 let head = content (seed + step) (1 + random.Next 100)
 
                 try
-                    let! outcome = tryAppend log next head (content step (random.Next 300))
+                    let! outcome = tryAppend log next head (content step (random.Next longest))
 
                     match outcome with
                     | AppendOutcome.Appended ->
@@ -234,17 +274,18 @@ let private campaign (seed: int) =
 
         do! store.DisposeAsync()
         disk.Decide <- fun _ -> None
-        let! reopened, reopenedLog = openFaulty directory.Path disk
+        let! reopened, reopenedLog = open' place disk
         log <- reopenedLog
         do! settle ()
-        let! heads = readAllHeads log 0L
+        let! heads = readAllHeads log (trimmedBelow - 1L)
 
         Expect.equal
             [ for number, head, _ in heads -> number, head ]
-            [ for number in 1L .. next - 1L -> number, acknowledged[number] ]
+            [ for number in trimmedBelow .. next - 1L -> number, acknowledged[number] ]
             "every acknowledged entry, once"
 
         do! reopened.DisposeAsync()
+        return writtenOver.Count
     }
 
 let private threads =
@@ -301,5 +342,17 @@ let tests =
         yield! situations
         threads
         Check.propertyTimes 100 "every acknowledged entry survives failing disks and restarts" (fun (seed: int) ->
-            (campaign seed).GetAwaiter().GetResult())
+            (campaign false 40 seed).GetAwaiter().GetResult() |> ignore)
+        testCaseTask
+            "every acknowledged entry survives failing disks and killed brokers, written over trimmed ones"
+            (fun () ->
+                task {
+                    let mutable writtenOver = 0
+
+                    for number in 0..99 do
+                        let! more = campaign true 200 (int Check.seed + number)
+                        writtenOver <- writtenOver + more
+
+                    Expect.isGreaterThan writtenOver 100 "files that were written over"
+                })
     ]

@@ -27,7 +27,7 @@ let tests =
         Contract.contract ("postgres", Postgres.make)
         Contract.contract ("s3", S3Server.fresh)
         severalBrokers
-        testList "file" [ FileRecovery.tests; FileFaults.tests; FileModel.tests ]
+        testList "file" [ FileRecovery.tests; FileFaults.tests; FileSpares.tests; FileModel.tests ]
         Postgres.tests
         testList "s3" [
             S3Opening.tests
