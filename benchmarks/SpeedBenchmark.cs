@@ -96,9 +96,9 @@ internal static class SpeedBenchmark
                     (sent, seconds) = (sent + load.Bytes, seconds + load.Seconds);
                     if (store == "file")
                     {
-                        var processor = Environment.CpuUsage.TotalTime;
-                        floorSeconds += FileFloor.Measure(Path.Combine(directory, $"floor-{turn}"), load.Bytes, (long)(after.Commits - commits)).TotalSeconds;
-                        floorCpu += (Environment.CpuUsage.TotalTime - processor).TotalSeconds;
+                        var path = Path.Combine(directory, $"floor-{turn}");
+                        var (took, processor) = Counted(() => FileFloor.Measure(path, load.Bytes, (long)(after.Commits - commits)));
+                        (floorSeconds, floorCpu) = (floorSeconds + took.TotalSeconds, floorCpu + processor.TotalSeconds);
                     }
                 }
             }
@@ -188,15 +188,16 @@ internal static class SpeedBenchmark
     private static (double BytesPerSecond, double CpuPerByte) ReadForgotten(string directory, long bytes)
     {
         FileFloor.Forget(directory);
-        return Counted(() => FileFloor.MeasureReading(directory), bytes);
+        var (bytesPerSecond, processor) = Counted(() => FileFloor.MeasureReading(directory));
+        return (bytesPerSecond, processor.TotalNanoseconds / bytes);
     }
 
-    /// <summary>A floor that is measured in this process while it does nothing else, and the processor time that it took for each byte, in nanoseconds.</summary>
-    private static (double BytesPerSecond, double CpuPerByte) Counted(Func<double> floor, long bytes)
+    /// <summary>A floor that is measured in this process while it does nothing else, and the processor time that it took.</summary>
+    private static (T Measured, TimeSpan Processor) Counted<T>(Func<T> floor)
     {
         var before = Environment.CpuUsage.TotalTime;
-        var bytesPerSecond = floor();
-        return (bytesPerSecond, (Environment.CpuUsage.TotalTime - before).TotalNanoseconds / bytes);
+        var measured = floor();
+        return (measured, Environment.CpuUsage.TotalTime - before);
     }
 
     private static async Task FillAsync(OtherProcess broker, int record, int batch, int batches)

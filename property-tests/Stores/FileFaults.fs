@@ -173,19 +173,6 @@ let private situations = [
         })
 ]
 
-/// What is in a directory at this moment, in another: what a killed process leaves.
-let private copyTo (target: string) (source: string) =
-    for path in Directory.GetFiles(source, "*", SearchOption.AllDirectories) do
-        let copy = Path.Combine(target, Path.GetRelativePath(source, path))
-        Directory.CreateDirectory(Path.GetDirectoryName copy) |> ignore
-
-        if not ((Path.GetFileName path).StartsWith "lock") then
-            try
-                File.Copy(path, copy)
-            with :? FileNotFoundException ->
-                // One that is not needed any more, deleted meanwhile.
-                Expect.stringEnds path ".spare" "what goes by itself"
-
 /// Appends under random failures and crashes; an acknowledged entry must stay, a certain absence must be one.
 /// How many files were written over that had other entries before.
 let private campaign mayTrim steps (seed: int) =
@@ -239,7 +226,7 @@ let private campaign mayTrim steps (seed: int) =
 
                 if isKilled then
                     place <- Path.Combine(directory.Path, string step)
-                    copyTo place left
+                    copyStore left place
 
                 do! store.DisposeAsync()
                 disk.Decide <- fun _ -> None
@@ -251,11 +238,9 @@ let private campaign mayTrim steps (seed: int) =
                 trimmedBelow <- max trimmedBelow (random.NextInt64(max 1L (next - 15L), next + 1L))
                 do! log.TrimAsync(trimmedBelow, none)
 
-                for path in Directory.GetFiles(Path.Combine(place, "shard-0"), "*.log") do
-                    let isOver, _ = EntryFrame.IsBeginning((File.ReadAllBytes path).AsSpan())
-
-                    if isOver then
-                        writtenOver.Add path |> ignore
+                Directory.GetFiles(Path.Combine(place, "shard-0"), "*.log")
+                |> Array.filter isWrittenOver
+                |> writtenOver.UnionWith
             else
                 let head = content (seed + step) (1 + random.Next 100)
 

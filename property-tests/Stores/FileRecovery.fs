@@ -3,7 +3,6 @@ module Tansu.PropertyTests.Stores.FileRecovery
 
 open System
 open System.IO
-open System.Runtime.InteropServices
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -28,15 +27,6 @@ let private filesOf root suffix =
     Directory.GetFiles(logDirectory root, "*" + suffix)
     |> Array.sort
     |> List.ofArray
-
-[<DllImport("libc")>]
-extern int private link(string existing, string added)
-
-let private withDirectory name (body: string -> Task<unit>) =
-    testTask name {
-        use directory = new TemporaryDirectory(false)
-        do! body directory.Path
-    }
 
 /// Opens the store and its log, runs `body`, closes both.
 let private withLogWith change root (body: Opened -> IEventLog -> Task<unit>) =

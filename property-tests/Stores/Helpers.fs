@@ -5,6 +5,7 @@ open System
 open System.Buffers
 open System.Collections.Concurrent
 open System.IO
+open System.Runtime.InteropServices
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -171,6 +172,39 @@ type TemporaryDirectory(onDisk: bool) =
         member this.DisposeAsync() =
             (this :> IDisposable).Dispose()
             ValueTask.CompletedTask
+
+/// A test with a directory of its own, which may be in memory.
+let withDirectory name (body: string -> Task<unit>) =
+    testTask name {
+        use directory = new TemporaryDirectory(false)
+        do! body directory.Path
+    }
+
+/// Gives a file a second name.
+[<DllImport("libc")>]
+extern int link(string existing, string added)
+
+/// Copies what is in a store's directory at this moment: what a killed process leaves.
+let copyStore (source: string) (target: string) =
+    for path in Directory.GetFiles(source, "*", SearchOption.AllDirectories) do
+        let copy = Path.Combine(target, Path.GetRelativePath(source, path))
+        Directory.CreateDirectory(Path.GetDirectoryName copy) |> ignore
+
+        if not ((Path.GetFileName path).StartsWith "lock") then
+            try
+                File.Copy(path, copy)
+            with :? FileNotFoundException ->
+                // One that is not needed any more, deleted meanwhile.
+                Expect.stringEnds path ".spare" "what goes by itself"
+
+/// Whether the log file at `path` had other entries before.
+let isWrittenOver (path: string) =
+    use file =
+        File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite)
+
+    let start = Array.zeroCreate<byte> EntryFrame.Size
+    let read = RandomAccess.Read(file, start.AsSpan(), 0L)
+    fst (EntryFrame.IsBeginning(start.AsSpan(0, read)))
 
 /// A file store under test, with the notices it gave.
 type Opened = {
