@@ -10,10 +10,10 @@ namespace Tansu.Adapters;
 /// </summary>
 internal sealed class Housekeeping : IAsyncDisposable
 {
-    /// <summary>The first look waits, so that a start costs no more than it must.</summary>
+    /// <summary>The first look waits, so that a start costs no more than it must, unless much is written meanwhile.</summary>
     private static readonly TimeSpan StartDelay = TimeSpan.FromMinutes(1);
 
-    /// <summary>However much is written, there is so long between two passes: compaction must not take a broker's whole time.</summary>
+    /// <summary>However much is written, there is so long between the beginnings of two passes: each costs something that does not depend on how much it finds.</summary>
     private static readonly TimeSpan MostLeastPause = TimeSpan.FromSeconds(15);
 
     private readonly Cluster _cluster;
@@ -50,7 +50,7 @@ internal sealed class Housekeeping : IAsyncDisposable
         _turn.Dispose();
     }
 
-    /// <summary>How long it waits at least between two looks at all shards; so long their compaction may rest within one, all together.</summary>
+    /// <summary>How long there is at least between the beginnings of two looks at all shards; so long their compaction may rest within one, all together.</summary>
     public static TimeSpan LeastPause(ClusterOptions options) => MostLeastPause < options.CompactionInterval ? MostLeastPause : options.CompactionInterval;
 
     private async Task RunAsync()
@@ -58,15 +58,17 @@ internal sealed class Housekeeping : IAsyncDisposable
         var interval = _options.CompactionInterval;
         var leastPause = LeastPause(_options);
         var pauseAfterFailure = TimeSpan.Zero;
-        await PauseAsync(StartDelay < interval ? StartDelay : interval);
+        await PauseAsync(leastPause);
+        await _bell.WaitAsync((StartDelay < interval ? StartDelay : interval) - leastPause);
         while (!_stopping.IsCancellationRequested)
         {
             try
             {
                 _bell.Hush();
+                var begun = _options.TimeProvider.GetTimestamp();
                 await DoAsync();
                 pauseAfterFailure = TimeSpan.Zero;
-                await PauseAsync(leastPause);
+                await PauseAsync(leastPause - _options.TimeProvider.GetElapsedTime(begun));
                 await _bell.WaitAsync(interval - leastPause);
             }
             catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
@@ -91,8 +93,13 @@ internal sealed class Housekeeping : IAsyncDisposable
         }
     }
 
-    private async Task PauseAsync(TimeSpan time) =>
-        await Task.Delay(time, _options.TimeProvider, _stopping.Token).Settled();
+    private async Task PauseAsync(TimeSpan time)
+    {
+        if (time > TimeSpan.Zero)
+        {
+            await Task.Delay(time, _options.TimeProvider, _stopping.Token).Settled();
+        }
+    }
 
     /// <summary>Everything once, after whoever does it already.</summary>
     public async Task DoAsync()

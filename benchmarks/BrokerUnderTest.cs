@@ -19,7 +19,6 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     public const string TopicName = "bench";
 
     private const short ProduceVersion = 13;
-    private const short FetchVersion = 13;
 
     /// <summary>The highest version of Produce and Fetch that names topics.</summary>
     private const short NamedVersion = 12;
@@ -46,13 +45,12 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     /// <summary>How many entries the shard's log has: on File each cost one fdatasync.</summary>
     public long Commits => _broker.Cluster.Shards[0].Replica.Current.EntryNumber;
 
-    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions, int commitInterval = 0, string? cacheBytes = null)
+    public static async Task<BrokerUnderTest> StartAsync(string storageEngine, int partitions, int commitInterval = 0)
     {
         var log = new LoggerConfiguration().MinimumLevel.Error().WriteTo.Console().CreateLogger();
         string[] interval = commitInterval < 0 ? [] : ["--commit-interval", $"{commitInterval}"];
-        string[] cache = cacheBytes is null ? [] : ["--cache-bytes", cacheBytes];
         var parsed = (Command.RunBroker)CommandLine.ParseHere(
-            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, .. interval, .. cache],
+            ["broker", "--listener-url", "tcp://127.0.0.1:0", "--storage-engine", storageEngine, .. interval],
             "",
             Path.GetTempPath());
         var listener = KafkaListener.Bind(parsed.options.Listener, new NetworkOptions(), log);
@@ -68,18 +66,6 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
 
     /// <summary>One Produce request per partition.</summary>
     public byte[][] Frames(int batchBytes, int recordBytes) => FramesFor(_topic.Id.Value, _topic.PartitionCount, batchBytes, recordBytes);
-
-    /// <summary>Appends so many batches to each partition.</summary>
-    public async Task FillAsync(int batches, int batchBytes, int recordBytes)
-    {
-        foreach (var frame in Frames(batchBytes, recordBytes))
-        {
-            await LoadGenerator.SendAsync(Port, frame, batches);
-        }
-    }
-
-    /// <summary>One Fetch request.</summary>
-    public byte[] FetchFrame(int partition, long offset, int maxBytes) => FetchFrame(_topic.Id.Value, "", FetchVersion, [(partition, offset)], maxBytes, maxBytes);
 
     /// <summary>One Produce request per producer, with a batch for each of its share of the partitions, as Kafka's own client sends them.</summary>
     public byte[][] SharedFrames(int producers, int batchBytes, int recordBytes)
@@ -123,8 +109,35 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
         NamedFetchFrame(topic, [(partition, offset)], maxBytes, maxBytes, maxWaitMs);
 
     /// <summary>The same for several partitions, each with its offset.</summary>
-    public static byte[] NamedFetchFrame(string topic, IEnumerable<(int Partition, long Offset)> wanted, int maxBytes, int partitionMaxBytes, int maxWaitMs) =>
-        FetchFrame(Guid.Empty, topic, NamedVersion, wanted, maxBytes, partitionMaxBytes, maxWaitMs);
+    public static byte[] NamedFetchFrame(string topic, IEnumerable<(int Partition, long Offset)> wanted, int maxBytes, int partitionMaxBytes, int maxWaitMs)
+    {
+        using var writer = new KafkaWriter();
+        new RequestHeader { RequestApiKey = 1, RequestApiVersion = NamedVersion, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
+        new FetchRequest
+        {
+            MaxBytes = maxBytes,
+            MaxWaitMs = maxWaitMs,
+            MinBytes = 1,
+            SessionEpoch = -1,
+            Topics =
+            [
+                new FetchRequest.FetchTopic
+                {
+                    Topic = topic,
+                    Partitions =
+                    [
+                        .. wanted.Select(one => new FetchRequest.FetchPartition
+                        {
+                            Partition = one.Partition,
+                            FetchOffset = one.Offset,
+                            PartitionMaxBytes = partitionMaxBytes,
+                        }),
+                    ],
+                },
+            ],
+        }.Write(writer, NamedVersion);
+        return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
+    }
 
     /// <summary>What the reply to such a request says of its partition.</summary>
     public static FetchResponse.PartitionData NamedFetchReply(ReadOnlyMemory<byte> reply) => NamedFetchReplies(reply)[0];
@@ -159,44 +172,6 @@ internal sealed class BrokerUnderTest : IAsyncDisposable
     /// <summary>The partitions of each producer.</summary>
     private static IEnumerable<IEnumerable<int>> Shares(int partitions, int producers) =>
         Enumerable.Range(0, producers).Select(producer => Enumerable.Range(0, partitions).Where(partition => partition % producers == producer));
-
-    private static byte[] FetchFrame(
-        Guid topicId,
-        string topic,
-        short version,
-        IEnumerable<(int Partition, long Offset)> wanted,
-        int maxBytes,
-        int partitionMaxBytes,
-        int maxWaitMs = 0)
-    {
-        using var writer = new KafkaWriter();
-        new RequestHeader { RequestApiKey = 1, RequestApiVersion = version, CorrelationId = 1, ClientId = "bench" }.Write(writer, 2);
-        new FetchRequest
-        {
-            MaxBytes = maxBytes,
-            MaxWaitMs = maxWaitMs,
-            MinBytes = 1,
-            SessionEpoch = -1,
-            Topics =
-            [
-                new FetchRequest.FetchTopic
-                {
-                    TopicId = topicId,
-                    Topic = topic,
-                    Partitions =
-                    [
-                        .. wanted.Select(one => new FetchRequest.FetchPartition
-                        {
-                            Partition = one.Partition,
-                            FetchOffset = one.Offset,
-                            PartitionMaxBytes = partitionMaxBytes,
-                        }),
-                    ],
-                },
-            ],
-        }.Write(writer, version);
-        return [.. writer.Frame().SelectMany(segment => segment.ToArray())];
-    }
 
     private static byte[] Batch(int batchBytes, int recordBytes)
     {

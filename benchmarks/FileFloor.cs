@@ -49,14 +49,14 @@ internal static partial class FileFloor
         return GroupedFloor.Start(frameBytes, count => AppendOne(file, new byte[count * recordBytes]), file);
     }
 
-    /// <summary>Every file below a directory, read from its start to its end in pieces of 1 MiB.</summary>
+    /// <summary>Files, read from their start to their end in pieces of 1 MiB.</summary>
     /// <returns>Bytes per second.</returns>
-    public static double MeasureReading(string directory)
+    public static double MeasureReading(string[] paths)
     {
         var buffer = new byte[1 << 20];
         var total = 0L;
         var clock = Stopwatch.StartNew();
-        foreach (var path in Files(directory))
+        foreach (var path in paths)
         {
             using var file = File.OpenHandle(path, share: FileShare.ReadWrite);
             var position = 0L;
@@ -71,11 +71,11 @@ internal static partial class FileFloor
         return total / clock.Elapsed.TotalSeconds;
     }
 
-    /// <summary>Has the operating system forget the content of every file below a directory, so that who reads them reads the disk.</summary>
-    public static void Forget(string directory)
+    /// <summary>Has the operating system forget the content of files, so that who reads them reads the disk.</summary>
+    public static void Forget(string[] paths)
     {
         const int dontNeed = 4;
-        foreach (var path in Files(directory))
+        foreach (var path in paths)
         {
             using var file = File.OpenHandle(path, share: FileShare.ReadWrite);
             if (posix_fadvise((int)file.DangerousGetHandle(), 0, 0, dontNeed) != 0)
@@ -84,9 +84,6 @@ internal static partial class FileFloor
             }
         }
     }
-
-    /// <summary>The files of the log's entries, which is where the records are.</summary>
-    private static IEnumerable<string> Files(string directory) => Directory.EnumerateFiles(directory, "*.log", SearchOption.AllDirectories);
 
     /// <returns>The milliseconds it took.</returns>
     private static double AppendOne(SafeFileHandle file, byte[] piece)

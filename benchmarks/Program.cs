@@ -4,7 +4,6 @@ using Tansu.Benchmarks;
 var benchmarks = new Dictionary<string, Func<string[], Task<int>>>(StringComparer.Ordinal)
 {
     ["compaction"] = CompactionBenchmark.RunAsync,
-    ["consume"] = ConsumeBenchmark.RunAsync,
     ["produce"] = ProduceBenchmark.RunAsync,
     ["hostile"] = HostileBenchmark.RunAsync,
     ["footprint"] = FootprintBenchmark.RunAsync,

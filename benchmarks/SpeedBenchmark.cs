@@ -38,7 +38,8 @@ internal static class SpeedBenchmark
         await MedianAsync("produce", "file at work", 1024, 16 * 1024, rounds, only, () => ProduceAsync("file", 1024, 16 * 1024, duration, isAtWork: true));
 
         await MedianAsync("consume", "cache", 1024, 64 * 1024, rounds, only, () => ConsumeAsync(1024, 64 * 1024, duration));
-        await MedianAsync("consume", "file", 1024, 64 * 1024, rounds, only, () => ConsumeFileAsync(1024, 64 * 1024, duration));
+        await MedianAsync("consume", "file", 1024, 64 * 1024, rounds, only, () => ConsumeFileAsync(1024, 64 * 1024, duration, isCompacted: false));
+        await MedianAsync("consume", "file compacted", 1024, 64 * 1024, rounds, only, () => ConsumeFileAsync(1024, 64 * 1024, duration, isCompacted: true));
         return 0;
     }
 
@@ -155,23 +156,43 @@ internal static class SpeedBenchmark
         return await ConsumedAsync(load, before, await SnapshotAsync(broker), default, duration);
     }
 
-    /// <summary>All of a store many times larger than the cache, once, from a disk of which the operating system remembers nothing.</summary>
-    /// <remarks>The floor is measured before and after, since the disk may have another speed from one second to the next.</remarks>
-    private static async Task<Result> ConsumeFileAsync(int record, int batch, TimeSpan duration)
+    /// <summary>
+    /// All of a store many times larger than the cache, once, from a disk of which the operating system remembers nothing: as it was written, in entries of the log, or from the
+    /// segments that a compactor has moved it to.
+    /// </summary>
+    /// <remarks>
+    /// It has all been read before, so that the memory of the broker's cache has been written to. The floor is measured before and after, since the disk may have another speed from
+    /// one second to the next.
+    /// </remarks>
+    private static async Task<Result> ConsumeFileAsync(int record, int batch, TimeSpan duration, bool isCompacted)
     {
         const int batches = 4096;
         var directory = Directory.CreateTempSubdirectory("tansu-bench-").FullName;
         try
         {
-            using var broker = await OtherProcess.BrokerAsync($"file://{directory}/store", "--cache-bytes", "32MiB", "--commit-interval", "0");
-            await FillAsync(broker, record, batch, batches);
             var bytes = (long)Connections * batches * batch;
-            var floorBefore = ReadForgotten(directory, bytes);
-            FileFloor.Forget(directory);
+            using (var writer = await FileBrokerAsync(directory, "--compaction-interval", isCompacted ? "1000" : "86400000"))
+            {
+                await FillAsync(writer, record, batch, batches);
+                while (isCompacted && await writer.MetricAsync("tansu_store_bytes_total{operation=\"put_object\"") < bytes)
+                {
+                    await Task.Delay(TimeSpan.FromSeconds(0.1));
+                }
+            }
+
+            // It does not compact as long as it has written nothing itself, not for a minute.
+            using var broker = await FileBrokerAsync(directory);
+            var paths = isCompacted
+                ? Directory.GetFiles(Path.Combine(directory, "store", "objects"), "*", SearchOption.AllDirectories)
+                : Directory.GetFiles(Path.Combine(directory, "store", "shard-0"), "*.log");
+            var frames = FetchFrames(record, batch, batches);
+            await LoadGenerator.RunOnceAsync(broker.Port, frames, InFlight);
+            var floorBefore = ReadForgotten(paths, bytes);
+            FileFloor.Forget(paths);
             var before = await SnapshotAsync(broker);
-            var load = await LoadGenerator.RunOnceAsync(broker.Port, FetchFrames(record, batch, batches), InFlight);
+            var load = await LoadGenerator.RunOnceAsync(broker.Port, frames, InFlight);
             var after = await SnapshotAsync(broker);
-            var floorAfter = ReadForgotten(directory, bytes);
+            var floorAfter = ReadForgotten(paths, bytes);
             return await ConsumedAsync(
                 load,
                 before,
@@ -185,10 +206,13 @@ internal static class SpeedBenchmark
         }
     }
 
-    private static (double BytesPerSecond, double CpuPerByte) ReadForgotten(string directory, long bytes)
+    private static Task<OtherProcess> FileBrokerAsync(string directory, params string[] flags) =>
+        OtherProcess.BrokerAsync($"file://{directory}/store", ["--cache-bytes", "32MiB", "--commit-interval", "0", .. flags]);
+
+    private static (double BytesPerSecond, double CpuPerByte) ReadForgotten(string[] paths, long bytes)
     {
-        FileFloor.Forget(directory);
-        var (bytesPerSecond, processor) = Counted(() => FileFloor.MeasureReading(directory));
+        FileFloor.Forget(paths);
+        var (bytesPerSecond, processor) = Counted(() => FileFloor.MeasureReading(paths));
         return (bytesPerSecond, processor.TotalNanoseconds / bytes);
     }
 
@@ -205,7 +229,7 @@ internal static class SpeedBenchmark
         await broker.CreateTopicAsync(Connections);
         foreach (var frame in BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, Connections, batch, record))
         {
-            await LoadGenerator.SendAsync(broker.Port, frame, batches);
+            await LoadGenerator.RunOnceAsync(broker.Port, [Enumerable.Repeat(frame, batches).ToArray()], InFlight);
         }
     }
 

@@ -99,11 +99,11 @@ let appendCommand key (records: int) (bytes: byte array) : ShardCommand =
     |]
 
 /// Appends a batch; the task gives its base offset.
-let append (one: Member) key records =
+let appendTo (replica: ShardReplica) key records =
     let bytes = recordBatch records 10
 
     let reply =
-        one.replica.SubmitAsync(
+        replica.SubmitAsync(
             appendCommand key records bytes,
             Payload([| ReadOnlyMemory bytes |], [| hash key |]),
             patience
@@ -114,6 +114,9 @@ let append (one: Member) key records =
         | BatchesJudged [| Appended(baseOffset, _) |] -> return baseOffset
         | _ -> return failtest "it was not accepted"
     }
+
+/// Appends a batch; the task gives its base offset.
+let append (one: Member) key records = appendTo one.replica key records
 
 /// The task fails with this exception.
 let failsWith<'Failure when 'Failure :> exn> (pending: Task) =
