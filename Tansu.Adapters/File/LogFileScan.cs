@@ -17,7 +17,7 @@ internal enum Behind
 
 /// <summary>What a check of a log file found.</summary>
 /// <param name="Index">The whole entries from the file's start.</param>
-/// <param name="FileId">The id in their frames; null when there is none.</param>
+/// <param name="FileId">The id of the file's entries; null when neither its beginning nor the head of its first entry tells it.</param>
 /// <param name="Length">The file's length.</param>
 /// <param name="Behind">What comes after the index's end.</param>
 internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length, Behind Behind)
@@ -66,6 +66,12 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length,
 
             fileId = frame.FileId;
             index.Add(location);
+        }
+
+        // A first entry that is not whole still tells the file's id, if its head is: what its payload holds, by chance or by intent, is not taken for what came after it.
+        if (fileId is null && TryReadHead(window, index.End, out var torn) && torn.Number == firstNumber)
+        {
+            fileId = torn.FileId;
         }
 
         return new LogFileScan(index, fileId, window.Length, LookBehind(window, index.End, isOver ? fileId : null));
@@ -123,14 +129,15 @@ internal sealed record LogFileScan(EntryIndex Index, ulong? FileId, long Length,
     }
 
     /// <summary>Whether a frame with a whole head is at a position, and the entry is not longer than the file.</summary>
-    private static bool TryReadEntry(FileWindow window, long position, out EntryFrame frame)
+    private static bool TryReadEntry(FileWindow window, long position, out EntryFrame frame) =>
+        TryReadHead(window, position, out frame) && frame.EntryBytes <= window.Length - position;
+
+    /// <summary>Whether a frame with a whole head is at a position.</summary>
+    private static bool TryReadHead(FileWindow window, long position, out EntryFrame frame)
     {
         var bytes = window.At(position, EntryFrame.Size);
-        if (!EntryFrame.TryRead(bytes, out frame) || frame.EntryBytes > window.Length - position)
-        {
-            return false;
-        }
-
-        return window.Crc(EntryFrame.BeginHeadCrc(bytes), position + EntryFrame.Size, frame.HeadLength) == frame.HeadCrc;
+        return EntryFrame.TryRead(bytes, out frame)
+            && frame.HeadLength <= window.Length - position - EntryFrame.Size
+            && window.Crc(EntryFrame.BeginHeadCrc(bytes), position + EntryFrame.Size, frame.HeadLength) == frame.HeadCrc;
     }
 }

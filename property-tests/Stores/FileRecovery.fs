@@ -158,25 +158,41 @@ let private tail = [
             File.WriteAllBytes(path, bytes)
             do! withLog root (fun _ log -> expectEntries log 1L 4L)
         })
-    withDirectory "a torn entry whose payload holds entries of another log is cut off" (fun root ->
-        task {
-            use other = new TemporaryDirectory(false)
-            do! write other.Path 9L
-            let foreign = File.ReadAllBytes(List.exactlyOne (filesOf other.Path ".log"))
+    for before in [ 2L; 0L ] do
+        withDirectory
+            $"a torn entry whose payload holds entries of another log is cut off, with {before} before it"
+            (fun root ->
+                task {
+                    use other = new TemporaryDirectory(false)
+                    do! write other.Path 9L
+                    let foreign = File.ReadAllBytes(List.exactlyOne (filesOf other.Path ".log"))
 
-            do!
-                withLog root (fun _ log ->
-                    task {
-                        do! appendRange log 1L 2L
-                        let! outcome = tryAppend log 3L (headOf 3L) (Array.append foreign (content 1 100))
-                        Expect.equal outcome AppendOutcome.Appended "appended"
-                    })
+                    do!
+                        withLog root (fun _ log ->
+                            task {
+                                do! appendRange log 1L before
+                                let number = before + 1L
 
-            let path = List.exactlyOne (filesOf root ".log")
-            let bytes = File.ReadAllBytes path
-            File.WriteAllBytes(path, bytes[.. bytes.Length - 2])
-            do! expectCut root path 2L
-        })
+                                let! outcome =
+                                    tryAppend log number (headOf number) (Array.append foreign (content 1 100))
+
+                                Expect.equal outcome AppendOutcome.Appended "appended"
+                            })
+
+                    let path = List.exactlyOne (filesOf root ".log")
+                    let bytes = File.ReadAllBytes path
+
+                    // From where a whole entry is left of those in the payload.
+                    let first =
+                        positionOf 1L (before + 1L)
+                        + frameBytes
+                        + (headOf (before + 1L)).Length
+                        + entryBytes 1L
+
+                    for length in first..17 .. bytes.Length - 1 do
+                        File.WriteAllBytes(path, bytes[.. length - 1])
+                        do! expectCut root path before
+                })
     withDirectory "a log that is shorter than its newest snapshot is refused" (fun root ->
         task {
             do!

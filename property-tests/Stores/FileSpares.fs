@@ -526,6 +526,24 @@ let private crashing = [
 
             File.WriteAllBytes(path, Array.append (beginningOf bytes) rest)
             do! opens (first - 1L)
+
+        // The beginning lost: there is the head of what was there before, an entry longer than the file is now. Whatever its id, what comes after it is not cut.
+        let large = Array.zeroCreate<byte> frameBytes
+
+        EntryFrame.Write(
+            large.AsSpan(),
+            1L,
+            2UL,
+            Buffers.ReadOnlySequence.Empty,
+            Buffers.ReadOnlySequence(Array.zeroCreate<byte> bytes.Length)
+        )
+
+        File.WriteAllBytes(path, Array.append large bytes[frameBytes..])
+
+        let! (refused: StoreRefusedException) =
+            failure<StoreRefusedException> "opening" (fun () -> opens last)
+
+        Expect.stringContains refused.Message path "the message"
     }
 ]
 
