@@ -161,6 +161,8 @@ internal sealed class Housekeeping : IAsyncDisposable
     {
         if (_cluster.Nodes.LeaderOf(shard.Index).Id != _cluster.Self.Id)
         {
+            // Otherwise each commit from now on would wake this broker for nothing.
+            shard.Compactor.ForgetBacklog();
             return;
         }
 

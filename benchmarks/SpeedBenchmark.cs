@@ -174,9 +174,17 @@ internal static class SpeedBenchmark
             using (var writer = await FileBrokerAsync(directory, "--compaction-interval", isCompacted ? "1000" : "86400000"))
             {
                 await FillAsync(writer, record, batch, batches);
-                while (isCompacted && await writer.MetricAsync("tansu_store_bytes_total{operation=\"put_object\"") < bytes)
+                var moved = await MovedAsync(writer);
+                if (!isCompacted && moved > 0)
                 {
-                    await Task.Delay(TimeSpan.FromSeconds(0.1));
+                    throw new InvalidOperationException("the disk is too slow: compaction has begun, 15 s after the start");
+                }
+
+                for (var last = -1.0; isCompacted && (moved < bytes || moved > last);)
+                {
+                    last = moved;
+                    await Task.Delay(TimeSpan.FromSeconds(2));
+                    moved = await MovedAsync(writer);
                 }
             }
 
@@ -205,6 +213,9 @@ internal static class SpeedBenchmark
             Directory.Delete(directory, recursive: true);
         }
     }
+
+    /// <summary>Bytes that the compactor has put into segments, and little else.</summary>
+    private static Task<double> MovedAsync(OtherProcess broker) => broker.MetricAsync("tansu_store_bytes_total{operation=\"put_object\"}");
 
     private static Task<OtherProcess> FileBrokerAsync(string directory, params string[] flags) =>
         OtherProcess.BrokerAsync($"file://{directory}/store", ["--cache-bytes", "32MiB", "--commit-interval", "0", .. flags]);

@@ -125,6 +125,13 @@ public sealed class Compactor
     /// <summary>Entries have been passed over on the way to a snapshot.</summary>
     public void OnSkipped() => Interlocked.Exchange(ref _lastPayloadEntry, _replica.Current.EntryNumber);
 
+    /// <summary>What has gathered until now is seen to, by a pass that begins or by another broker.</summary>
+    public void ForgetBacklog()
+    {
+        Interlocked.Exchange(ref _backlogBytes, 0);
+        Interlocked.Exchange(ref _backlogEntries, 0);
+    }
+
     /// <summary>Does everything that is due.</summary>
     /// <returns>What was done.</returns>
     /// <exception cref="StoreUnavailableException">The store does not answer now; the next pass goes on.</exception>
@@ -132,8 +139,7 @@ public sealed class Compactor
     /// <exception cref="StoreRefusedException">The store cannot be used any more, or refuses something that all of the shard needs.</exception>
     public async Task<CompactionCounts> PassAsync(CancellationToken cancellationToken)
     {
-        Interlocked.Exchange(ref _backlogBytes, 0);
-        Interlocked.Exchange(ref _backlogEntries, 0);
+        ForgetBacklog();
         _restLeft = _options.MostRest;
         _unreadable = 0;
         using var scope = new CompactionScope(_replica, _reader, _log, _blobs, _names, _options);
