@@ -39,7 +39,7 @@ type ManualTime() =
 
                     match next with
                     | Some timer -> now <- max now timer.Due
-                    | None -> now <- target
+                    | None -> now <- max now target
 
                     next)
 
