@@ -38,7 +38,8 @@ internal static class HostileBenchmark
             }
 
             // Something to ask for.
-            await LoadGenerator.SendAsync(decoy.Port, BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, 1, BatchBytes, BatchBytes)[0], WarmUpRequests);
+            var frame = BrokerUnderTest.NamedFrames(BrokerUnderTest.TopicName, 1, BatchBytes, BatchBytes)[0];
+            await LoadGenerator.RunOnceAsync(decoy.Port, [Enumerable.Repeat(frame, WarmUpRequests).ToArray()], inFlight: 1);
             await MeasureAsync(broker, decoy, rounds);
         }
         finally

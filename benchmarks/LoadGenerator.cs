@@ -36,27 +36,6 @@ internal static class LoadGenerator
         return (bytes.Sum(static load => load.Sent), bytes.Sum(static load => load.Received), clock.Elapsed.TotalSeconds);
     }
 
-    /// <summary>Sends one frame so many times, one after the other.</summary>
-    public static async Task SendAsync(int port, byte[] frame, int times)
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        await socket.ConnectAsync(IPAddress.Loopback, port);
-        using var window = new SemaphoreSlim(1);
-        var receiving = ReceiveAsync(socket, window);
-        for (var sent = 0; sent < times; sent++)
-        {
-            await window.WaitAsync();
-            for (var position = 0; position < frame.Length;)
-            {
-                position += await socket.SendAsync(frame.AsMemory(position));
-            }
-        }
-
-        await window.WaitAsync();
-        socket.Shutdown(SocketShutdown.Both);
-        await receiving;
-    }
-
     private static async Task<(long Sent, long Received)> DriveAsync(int port, byte[][] frames, int inFlight, Stopwatch clock, TimeSpan? duration)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };

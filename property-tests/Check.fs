@@ -30,3 +30,9 @@ let property name check =
 /// A property with a number of cases of its own.
 let propertyTimes (cases: int) name check =
     testPropertyWithConfig { config with maxTest = cases } name check
+
+/// Bytes that this thread allocates while it does something.
+let allocatedBy (action: unit -> unit) =
+    let before = GC.GetAllocatedBytesForCurrentThread()
+    action ()
+    GC.GetAllocatedBytesForCurrentThread() - before

@@ -340,21 +340,25 @@ internal sealed class FileLogWriter
         _isOverOlder = spareId is not null;
     }
 
-    /// <summary>Creates a log file without entries, durably.</summary>
+    /// <summary>Creates a log file without entries, durably, or makes the name of one durable that is there.</summary>
     /// <param name="context">The store.</param>
     /// <param name="file">The file.</param>
-    /// <param name="isSpare">Whether it is there, with its beginning and what it had before.</param>
+    /// <param name="isSpare">Whether it is there, with its beginning, which is durable, and what it had before.</param>
     public static OpenLogFile Create(FileStoreContext context, LogFile file, bool isSpare = false)
     {
         var handle = OpenForWriting(file.Path);
         try
         {
-            if (RandomAccess.GetLength(handle) != 0 && !isSpare)
+            if (!isSpare)
             {
-                throw FileErrors.Damaged(file.Path, 0, "it appeared while the broker was running");
+                if (RandomAccess.GetLength(handle) != 0)
+                {
+                    throw FileErrors.Damaged(file.Path, 0, "it appeared while the broker was running");
+                }
+
+                context.Disk.SyncData(handle);
             }
 
-            context.Disk.SyncData(handle);
             Libc.SyncDirectory(Path.GetDirectoryName(file.Path)!);
             return new OpenLogFile(file, handle, new EntryIndex(isSpare ? EntryFrame.BeginningBytes : 0));
         }

@@ -16,27 +16,22 @@ let private bytesPerByte = 48L
 /// For the message itself and for an exception with its trace.
 let private bytesAtLeast = 32_768L
 
-let private bytesToRead message version (bytes: byte[]) =
-    let before = GC.GetAllocatedBytesForCurrentThread()
-
-    try
-        message.read (ReadOnlyMemory bytes) (int16 version) |> ignore
-    with :? KafkaFormatException as refused ->
-        if String.IsNullOrEmpty refused.Message then
-            failtest "an error without a message"
-
-    GC.GetAllocatedBytesForCurrentThread() - before
-
 let private readWithin message version (bytes: byte[]) =
     let allowed = bytesPerByte * int64 bytes.Length + bytesAtLeast
 
+    let read () =
+        try
+            message.read (ReadOnlyMemory bytes) (int16 version) |> ignore
+        with :? KafkaFormatException as refused ->
+            if String.IsNullOrEmpty refused.Message then
+                failtest "an error without a message"
+
     // Once more if it was too much: the first exception of a kind has its trace's texts prepared, which is not the message's doing.
-    if
-        bytesToRead message version bytes > allowed
-        && bytesToRead message version bytes > allowed
-    then
-        failtest
-            $"{message.spec.name} {version}: {bytesToRead message version bytes} bytes allocated for a frame of {bytes.Length}"
+    if Check.allocatedBy read > allowed then
+        let allocated = Check.allocatedBy read
+
+        if allocated > allowed then
+            failtest $"{message.spec.name} {version}: {allocated} bytes allocated for a frame of {bytes.Length}"
 
 let private truncation =
     Check.propertyTimes 3 "a message cut short anywhere is refused"

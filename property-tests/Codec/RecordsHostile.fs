@@ -131,9 +131,7 @@ let private compressionTests =
 /// Bytes that this thread allocated while it did something, after doing it once to warm up.
 let private allocatedBytes (action: unit -> unit) =
     action ()
-    let before = GC.GetAllocatedBytesForCurrentThread()
-    action ()
-    GC.GetAllocatedBytesForCurrentThread() - before
+    Check.allocatedBy action
 
 let private bombTests =
     testList "a decompression bomb" [

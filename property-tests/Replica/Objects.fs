@@ -45,21 +45,8 @@ let private sources (one: Member) key = [
 ]
 
 /// An upload of so many batches waits for its gate. Which of several comes first nobody knows.
-let private waitingFor (gates: Map<int, Task>) (inner: IBlobStore) = {
-    new IBlobStore with
-        member _.PutAsync(name, content, token) =
-            task {
-                do! gates[int content.Length / batchBytes]
-                do! inner.PutAsync(name, content, token)
-            }
-            |> ValueTask
-
-        member _.ReadAsync(name, position, destination, token) =
-            inner.ReadAsync(name, position, destination, token)
-
-        member _.DeleteAsync(names, token) = inner.DeleteAsync(names, token)
-        member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
-}
+let private waitingFor (gates: Map<int, Task>) =
+    beforePuts (fun content -> gates[int content.Length / batchBytes])
 
 /// Submits while the log's first append waits, so that all the rest is one flush.
 let private flushOf count =

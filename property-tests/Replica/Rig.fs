@@ -2,6 +2,7 @@
 module Tansu.PropertyTests.Replica.Rig
 
 open System
+open System.Buffers
 open System.Threading
 open System.Threading.Tasks
 open Expecto
@@ -69,6 +70,23 @@ let openThrough (wrap: IBlobStore -> IBlobStore) (options: ReplicaOptions) (cach
 let openWith options cacheBytes space = openThrough id options cacheBytes space
 
 let openMember space = openWith options 1_000_000L space
+
+/// An object store that does something before each upload, which may be told by its content.
+let beforePuts (before: ReadOnlySequence<byte> -> Task) (inner: IBlobStore) = {
+    new IBlobStore with
+        member _.PutAsync(name, content, token) =
+            task {
+                do! before content
+                do! inner.PutAsync(name, content, token)
+            }
+            |> ValueTask
+
+        member _.ReadAsync(name, position, destination, token) =
+            inner.ReadAsync(name, position, destination, token)
+
+        member _.DeleteAsync(names, token) = inner.DeleteAsync(names, token)
+        member _.ListAsync(prefix, token) = inner.ListAsync(prefix, token)
+}
 
 /// A record batch as a producer sends it.
 let recordBatch (records: int) (valueBytes: int) =

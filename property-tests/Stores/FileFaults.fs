@@ -13,7 +13,7 @@ open Tansu.PropertyTests
 open Tansu.PropertyTests.Stores.Helpers
 
 let private errnoInputOutput = 5
-let private errnoNoSpace = 28
+let internal errnoNoSpace = 28
 
 type internal Call =
     | Write
@@ -51,7 +51,7 @@ let private openFaultyWith rollBytes root (disk: FaultyDisk) =
         let! store =
             FileStore.OpenAsync(root, StoreOptions(FileRollBytes = rollBytes), disk, none)
 
-        let! log = store.OpenLogAsync("shard-0", none)
+        let! log = store.OpenLogAsync(logName, none)
         return store, log
     }
 
@@ -73,10 +73,10 @@ let private withFaulty name (body: FaultyDisk -> IEventLog -> Task<unit>) =
         do! store.DisposeAsync()
     }
 
-let private failing call errno count =
+let internal failing call errno count =
     fun actual -> if actual = call then Some(errno, count) else None
 
-let private once (decide: Call -> (int * int) option) =
+let internal once (decide: Call -> (int * int) option) =
     let left = ref 1
 
     fun call ->
@@ -238,9 +238,7 @@ let private campaign mayTrim steps (seed: int) =
                 trimmedBelow <- max trimmedBelow (random.NextInt64(max 1L (next - 15L), next + 1L))
                 do! log.TrimAsync(trimmedBelow, none)
 
-                Directory.GetFiles(Path.Combine(place, "shard-0"), "*.log")
-                |> Array.filter isWrittenOver
-                |> writtenOver.UnionWith
+                filesOf place ".log" |> List.filter isWrittenOver |> writtenOver.UnionWith
             else
                 let head = content (seed + step) (1 + random.Next 100)
 

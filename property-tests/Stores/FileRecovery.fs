@@ -11,33 +11,11 @@ open Tansu.Adapters.Ports
 open Tansu.PropertyTests
 open Tansu.PropertyTests.Stores.Helpers
 
-let private frameBytes = 40
-
-let private entryBytes number =
-    frameBytes + (headOf number).Length + (payloadOf number).Length
-
 /// Where entry `number` begins in a file whose first entry is `first`.
 let private positionOf first number =
     List.sumBy entryBytes [ first .. number - 1L ]
 
-let private logName = "shard-0"
-let private logDirectory (root: string) = Path.Combine(root, logName)
-
-let private filesOf root suffix =
-    Directory.GetFiles(logDirectory root, "*" + suffix)
-    |> Array.sort
-    |> List.ofArray
-
-/// Opens the store and its log, runs `body`, closes both.
-let private withLogWith change root (body: Opened -> IEventLog -> Task<unit>) =
-    task {
-        let! opened = openFileWith change root
-        use opened = opened
-        let! log = opened.store.OpenLogAsync(logName, none)
-        do! body opened log
-    }
-
-let private withLog root body = withLogWith id root body
+let private withLog root (body: Opened -> IEventLog -> Task<unit>) = withLogWith id root body
 
 let private write root last =
     withLog root (fun _ log -> appendRange log 1L last)

@@ -15,21 +15,11 @@ open Tansu.PropertyTests.Stores.Helpers
 /// Several blocks, so that older entries are left behind the block of the last.
 let private rollBytes = 20_000L
 
-let private files root suffix =
-    Directory.GetFiles(Path.Combine(root, "shard-0"), "*" + suffix)
-    |> Array.sort
-    |> List.ofArray
-
 let private withStore (clock: TimeProvider) root (body: Opened -> IEventLog -> Task<'result>) =
-    task {
-        let change (options: StoreOptions) =
-            StoreOptions(OnNotice = options.OnNotice, FileRollBytes = rollBytes, TimeProvider = clock)
+    let change (options: StoreOptions) =
+        StoreOptions(OnNotice = options.OnNotice, FileRollBytes = rollBytes, TimeProvider = clock)
 
-        let! opened = openFileWith change root
-        use opened = opened
-        let! log = opened.store.OpenLogAsync("shard-0", none)
-        return! body opened log
-    }
+    withLogWith change root body
 
 let private copyOf root =
     let copy = new TemporaryDirectory(false)
@@ -39,10 +29,10 @@ let private copyOf root =
 /// Appends from `next` on until the log has gone on in a file that was trimmed, and has three entries there.
 let private goOn root (log: IEventLog) (next: int64) =
     task {
-        let spares = (files root ".spare").Length
+        let spares = (filesOf root ".spare").Length
         let mutable next = next
 
-        while (files root ".spare").Length = spares do
+        while (filesOf root ".spare").Length = spares do
             do! appendNext log next
             next <- next + 1L
 
@@ -76,7 +66,7 @@ let private crashed () =
                 task {
                     let! last = recycled root.Path log
                     let copy = copyOf root.Path
-                    let path = List.last (files copy.Path ".log")
+                    let path = List.last (filesOf copy.Path ".log")
 
                     return { directory = copy; path = path; bytes = File.ReadAllBytes path; last = last }
                 })
@@ -88,11 +78,6 @@ let private testCrashed name (body: Crashed -> Task<unit>) =
         use _ = left.directory
         do! body left
     }
-
-let private frameBytes = EntryFrame.Size
-
-let private entryBytes number =
-    frameBytes + (headOf number).Length + (payloadOf number).Length
 
 /// Where an entry begins in the file at `path`, which is written over.
 let private positionOf (path: string) number =
@@ -110,7 +95,7 @@ let private using = [
                 let mutable last = last
 
                 let count () =
-                    (files root ".log").Length + (files root ".spare").Length
+                    (filesOf root ".log").Length + (filesOf root ".spare").Length
 
                 let most = count ()
 
@@ -121,7 +106,7 @@ let private using = [
                     Expect.isLessThanOrEqual (count ()) most "files"
                     do! expectEntries log (last - 200L) last
 
-                for path in files root ".log" do
+                for path in filesOf root ".log" do
                     Expect.isLessThanOrEqual (FileInfo(path).Length) rollBytes "the length of a file"
 
                 Expect.isEmpty opened.notices "no notice"
@@ -129,7 +114,7 @@ let private using = [
     withDirectory "such a log is the same after it has been opened again, also to look at it" (fun root ->
         task {
             let! last = withStore TimeProvider.System root (fun _ log -> recycled root log)
-            let left = files root ".spare"
+            let left = filesOf root ".spare"
             Expect.isNonEmpty left "spare files"
 
             let readOnly (options: StoreOptions) =
@@ -137,10 +122,10 @@ let private using = [
 
             File.WriteAllText(Path.Combine(root, "cluster"), "")
             let! looking = openFileWith readOnly root
-            let! log = looking.store.OpenLogAsync("shard-0", none)
+            let! log = looking.store.OpenLogAsync(logName, none)
             do! expectEntries log 501L last
             do! looking.store.DisposeAsync()
-            Expect.equal (files root ".spare") left "nothing has changed"
+            Expect.equal (filesOf root ".spare") left "nothing has changed"
 
             let! next =
                 withStore TimeProvider.System root (fun opened log ->
@@ -162,7 +147,7 @@ let private using = [
 
                 /// Gives files second names; they with what they hold.
                 let copied suffix = [
-                    for path in files root suffix do
+                    for path in filesOf root suffix do
                         let copy = Path.Combine(copies, Path.GetFileName path)
                         Expect.equal (link (path, copy)) 0 "a second name"
                         copy, File.ReadAllBytes path
@@ -171,7 +156,7 @@ let private using = [
                 do! appendRange log 1L 750L
                 let before = copied ".log"
                 do! log.TrimAsync(501L, none)
-                Expect.isEmpty (files root ".spare") "they are not kept"
+                Expect.isEmpty (filesOf root ".spare") "they are not kept"
                 do! appendRange log 751L 1_500L
                 do! log.TrimAsync(1_301L, none)
                 let spare = copied ".spare"
@@ -200,41 +185,41 @@ let private using = [
 
                 do! appendRange log 1L 750L
                 do! log.TrimAsync(501L, none)
-                let kept = (files root ".spare").Length
+                let kept = (filesOf root ".spare").Length
                 Expect.isGreaterThan kept 2 "spare files"
                 clock.Advance(SpareLogFiles.Lately - TimeSpan.FromSeconds 1.0)
                 let! last = goOn root log 751L
                 do! settled ()
-                Expect.equal (files root ".spare").Length (kept - 1) "not yet"
+                Expect.equal (filesOf root ".spare").Length (kept - 1) "not yet"
                 clock.Advance(TimeSpan.FromSeconds 1.0)
 
-                while (files root ".spare").Length > 1 do
+                while (filesOf root ".spare").Length > 1 do
                     do! settled ()
 
                 clock.Advance SpareLogFiles.Lately
 
-                while not (files root ".spare").IsEmpty do
+                while not (filesOf root ".spare").IsEmpty do
                     do! settled ()
 
                 do! log.TrimAsync(last, none)
-                Expect.isEmpty (files root ".spare") "none is kept that is not needed"
+                Expect.isEmpty (filesOf root ".spare") "none is kept that is not needed"
                 do! expectEntries log last last
                 Expect.isEmpty opened.notices "no notice"
             }))
     withDirectory "those found at the start are kept for some minutes" (fun root ->
         task {
             let! _ = withStore TimeProvider.System root (fun _ log -> recycled root log)
-            let found = (files root ".spare").Length
+            let found = (filesOf root ".spare").Length
             let clock = ManualTime()
 
             do!
                 withStore clock root (fun _ log ->
                     task {
                         do! log.TrimAsync(1L, none)
-                        Expect.equal (files root ".spare").Length found "kept"
+                        Expect.equal (filesOf root ".spare").Length found "kept"
                         clock.Advance SpareLogFiles.Lately
 
-                        while not (files root ".spare").IsEmpty do
+                        while not (filesOf root ".spare").IsEmpty do
                             let! _ = log.LoadSnapshotAsync(Int64.MaxValue, none)
                             ()
                     })
@@ -247,22 +232,13 @@ let private using = [
                 FileStore.OpenAsync(root, StoreOptions(FileRollBytes = rollBytes), disk, none)
 
             use store = store
-            let! log = store.OpenLogAsync("shard-0", none)
+            let! log = store.OpenLogAsync(logName, none)
             let! last = recycled root log
-            Expect.isNonEmpty (files root ".spare") "spare files"
-            let mutable isFirst = true
-
-            disk.Decide <-
-                fun call ->
-                    if call = FileFaults.Write && isFirst then
-                        isFirst <- false
-                        Some(28, 10)
-                    else
-                        None
-
+            Expect.isNonEmpty (filesOf root ".spare") "spare files"
+            disk.Decide <- FileFaults.once (FileFaults.failing FileFaults.Write FileFaults.errnoNoSpace 10)
             do! failsWith<StoreUnavailableException> "the append" (fun () -> appendNext log (last + 1L) :> Task)
 
-            while not (files root ".spare").IsEmpty do
+            while not (filesOf root ".spare").IsEmpty do
                 let! _ = log.LoadSnapshotAsync(Int64.MaxValue, none)
                 ()
 
@@ -313,7 +289,7 @@ let private using = [
                         Volatile.Write(&last, last + 20L)
                         Volatile.Write(&first, last - 30L)
                         do! log.TrimAsync(first, none)
-                        again.UnionWith(files root ".log" |> List.filter isWrittenOver)
+                        again.UnionWith(filesOf root ".log" |> List.filter isWrittenOver)
 
                     Volatile.Write(&isOver, true)
                     Expect.isGreaterThan again.Count 30 "files were used again"
@@ -355,7 +331,7 @@ let private crashing = [
         (fun { directory = copy; path = path; bytes = bytes; last = last } ->
             task {
                 // The file as it was before, with what its first entries had been.
-                let older = List.head (files copy.Path ".spare")
+                let older = List.head (filesOf copy.Path ".spare")
                 let first = int64 (Path.GetFileNameWithoutExtension path)
 
                 let before =
@@ -449,10 +425,10 @@ let private crashing = [
         (fun { directory = copy; path = path; bytes = bytes; last = last } ->
             task {
                 // By the name that it had before it was trimmed, and by the one before it was given to the log.
-                let oldest = List.head (files copy.Path ".log")
+                let oldest = List.head (filesOf copy.Path ".log")
                 let before = Path.ChangeExtension(oldest, ".spare")
                 File.WriteAllBytes(before, File.ReadAllBytes oldest)
-                let given = Path.Combine(copy.Path, "shard-0", "00000000000000000001.spare")
+                let given = Path.Combine(logDirectory copy.Path, "00000000000000000001.spare")
                 File.WriteAllBytes(given, bytes)
 
                 do!
@@ -495,13 +471,13 @@ let private crashing = [
                     do! log.TrimAsync(81L, none)
                     let mutable last = 100L
 
-                    while not (isWrittenOver (List.last (files root.Path ".log"))) do
+                    while not (isWrittenOver (List.last (filesOf root.Path ".log"))) do
                         last <- last + 1L
                         do! append log last last
 
                     do! append log (last + 1L) (last + 2L)
                     let copy = copyOf root.Path
-                    let path = List.last (files copy.Path ".log")
+                    let path = List.last (filesOf copy.Path ".log")
                     return copy, path, File.ReadAllBytes path, last + 2L
                 })
 
@@ -517,7 +493,7 @@ let private crashing = [
 
         do! opens last
         let first = int64 (Path.GetFileNameWithoutExtension path)
-        let older = File.ReadAllBytes(List.head (files copy.Path ".spare"))
+        let older = File.ReadAllBytes(List.head (filesOf copy.Path ".spare"))
 
         for shift in 0..90 do
             // Older bytes where the first entry would be, a frame among them at any place.

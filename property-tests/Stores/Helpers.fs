@@ -55,6 +55,13 @@ let headOf (number: int64) =
 let payloadOf (number: int64) =
     content (int number + 100_000) (int (number * 37L % 200L))
 
+/// The bytes before each entry in a log file.
+let frameBytes = 40
+
+/// How long entry `number` is in a log file.
+let entryBytes number =
+    frameBytes + (headOf number).Length + (payloadOf number).Length
+
 let appendNext (log: IEventLog) number =
     task {
         let! outcome = tryAppend log number (headOf number) (payloadOf number)
@@ -224,6 +231,26 @@ let openFileWith (change: StoreOptions -> StoreOptions) (directory: string) =
     }
 
 let openFile directory = openFileWith id directory
+
+/// The log that tests have in a file store.
+let logName = "shard-0"
+
+let logDirectory (root: string) = Path.Combine(root, logName)
+
+/// The log's files, oldest first.
+let filesOf root suffix =
+    Directory.GetFiles(logDirectory root, "*" + suffix)
+    |> Array.sort
+    |> List.ofArray
+
+/// Opens a file store and its log, runs `body`, closes both.
+let withLogWith change root (body: Opened -> IEventLog -> Task<'result>) =
+    task {
+        let! opened = openFileWith change root
+        use opened = opened
+        let! log = opened.store.OpenLogAsync(logName, none)
+        return! body opened log
+    }
 
 /// A store whose directory goes with it.
 let temporaryFileStoreWith (options: StoreOptions) =
